@@ -1,0 +1,1 @@
+"""The agent: one per host, it launches real instances and measures them."""

@@ -1,0 +1,55 @@
+"""The one clock, and the timeline of a trial on it.
+
+Every duration is taken on the host's ``CLOCK_MONOTONIC``; a guest's clock is
+never read. Wall time is kept once per trial, for people and charts alone.
+"""
+
+from __future__ import annotations
+
+import time
+from enum import StrEnum
+
+
+class Mark(StrEnum):
+    """The instants of a trial after its request (see docs/measuring.md)."""
+
+    ACCEPTED = "accepted"
+    CREATED = "created"
+    KERNEL = "kernel"
+    INIT = "init"
+    READY = "ready"
+    STOPPED = "stopped"
+    DESTROYED = "destroyed"
+
+
+class Timeline:
+    """The marks of one trial, in nanoseconds after its request.
+
+    A mark is set once: the first evidence of an instant counts, whoever brings
+    it. ``mark`` may be called from any thread.
+    """
+
+    __slots__ = ("_marks", "_requested_ns", "requested_at_unix_ns")
+
+    def __init__(self) -> None:
+        self.requested_at_unix_ns = time.time_ns()
+        self._marks: dict[Mark, int] = {}
+        self._requested_ns = time.monotonic_ns()
+
+    def mark(self, mark: Mark, at_monotonic_ns: int | None = None) -> None:
+        """Record ``mark`` now, or at an instant read earlier; later calls change nothing."""
+        instant = time.monotonic_ns() if at_monotonic_ns is None else at_monotonic_ns
+        self._marks.setdefault(mark, instant - self._requested_ns)
+
+    def get(self, mark: Mark) -> int | None:
+        """Nanoseconds from the request to ``mark``, or ``None`` if it was not seen."""
+        return self._marks.get(mark)
+
+    def in_order(self) -> bool:
+        """Whether every mark lies after the one before it and none before the request.
+
+        A timeline out of order is a defect of the instrument: it is stored and
+        flagged, never repaired.
+        """
+        seen = [self._marks[mark] for mark in Mark if mark in self._marks]
+        return all(a <= b for a, b in zip([0, *seen], seen, strict=False))

@@ -1,0 +1,1 @@
+"""Experiments as pure state machines: no I/O, no clock. ``runner`` is their shell."""

@@ -1,0 +1,120 @@
+"""What an experiment is: events in, instructions out.
+
+``start()`` and ``handle(event)`` return instructions; the runner executes
+them, concurrently where there are several, and answers each with its event.
+The same events give the same instructions, so a run that was cut short goes
+on by replaying what is stored.
+
+============  =======================================================
+instruction   answered by
+============  =======================================================
+Launch        TrialDone (whatever its outcome)
+Destroy       Destroyed, one for each trial named
+Measure       Measured
+Record        nothing: stored in order, before any later instruction
+Finish        nothing: the stage ends, what still lives is destroyed
+============  =======================================================
+
+``Stopped`` may come at any time, once: a guard tripped or the run was
+cancelled. The machine then launches nothing more and finishes as soon as its
+launches in flight are done.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from tonnage.model import Payload, Population, Problem, Sample, StopReason, Trial
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """Launch one instance. An instance that became ready lives until ``Destroy``;
+    after any other outcome nothing is left of it."""
+
+    trial_id: str
+    target_id: str
+    population: Population
+    number: int
+    block: int = 0
+    concurrency: int = 1
+    fill: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Destroy:
+    """Destroy the instances of these trials."""
+
+    trial_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """Rest ``settle_seconds``, then read host and the instances of these trials."""
+
+    trial_ids: tuple[str, ...]
+    settle_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Store a fact."""
+
+    payload: Payload
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The stage is over; ``problem`` says why if its work was not done."""
+
+    problem: Problem | None = None
+
+
+Instruction = Launch | Destroy | Measure | Record | Finish
+
+
+@dataclass(frozen=True, slots=True)
+class TrialDone:
+    """A launch has its outcome. The runner has stored the trial already."""
+
+    trial: Trial
+
+
+@dataclass(frozen=True, slots=True)
+class Destroyed:
+    """An instance is gone."""
+
+    trial_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A measurement."""
+
+    sample: Sample
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """Launch nothing more: a guard tripped, or the run was cancelled."""
+
+    reason: StopReason
+    message: str
+
+
+ExperimentEvent = TrialDone | Destroyed | Measured | Stopped
+
+
+class Experiment(Protocol):
+    """One stage of a plan as a state machine."""
+
+    @property
+    def trials_expected(self) -> int:
+        """Trials it will make, 0 if that is not known beforehand."""
+
+    def start(self) -> list[Instruction]:
+        """The first instructions."""
+
+    def handle(self, event: ExperimentEvent) -> list[Instruction]:
+        """The instructions that follow an event; ``Finish`` comes exactly once."""

@@ -1,0 +1,1 @@
+"""Readers of host and instances: memory, PSS, cgroups, disk, pressure, CPU."""

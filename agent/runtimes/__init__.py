@@ -1,0 +1,1 @@
+"""Ways to run an instance: one module each, one line each in ``registry``."""

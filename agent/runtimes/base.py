@@ -1,0 +1,156 @@
+"""What the runner asks of a runtime. Implementations import this, never the reverse."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from agent.clock import Timeline
+from agent.process import ProcessView
+from tonnage.model import Fingerprint, Network, Target, Workload
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Who an instance belongs to. Every instance carries it as labels or name.
+
+    ``agent_id`` alone decides ownership: an agent never sees or touches an
+    instance of another scope.
+    """
+
+    agent_id: str
+    run_id: str = ""
+    trial_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """An image made ready for a runtime, outside every timed window.
+
+    ``digest`` identifies what will run; ``paths`` are the files whose
+    allocated blocks are the disk base; ``payload`` is the runtime's own.
+    """
+
+    workload: Workload
+    digest: str
+    paths: tuple[Path, ...] = ()
+    payload: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchSpec:
+    """One launch. ``instance_id`` is unique and safe as a name of 1 to 63 characters
+    of ``[a-z0-9-]``; the instance can be found again by it after a crash.
+
+    The instance must end by itself ``lifetime_seconds`` after its launch where
+    the runtime can arrange that.
+    """
+
+    instance_id: str
+    scope: Scope
+    target: Target
+    prepared: Prepared
+    lifetime_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a runtime can be asked for. Asking for more is refused beforehand."""
+
+    variants: tuple[str, ...] = ("default",)
+    networks: tuple[Network, ...] = (Network.NONE,)
+    modes: tuple[str, ...] = ("warm",)
+    readiness: tuple[str, ...] = ("log",)
+    health: tuple[str, ...] = ("console",)
+
+
+class Instance(Protocol):
+    """One launched container or VM. The runtime that made it owns its parts."""
+
+    @property
+    def id(self) -> str:
+        """The ``instance_id`` it was launched with."""
+
+    async def ready(self) -> None:
+        """Wait for the ready condition and mark ``ready`` (and, for a VM, ``kernel``
+        and ``init``) on the timeline it was launched with.
+
+        Has no deadline of its own: the caller bounds it and may cancel it at
+        any point. Raises ``InstanceExited`` with evidence if the instance ends first.
+        """
+
+    def evidence(self) -> str:
+        """The last console lines and what else explains a failure; never raises."""
+
+    def processes(self) -> ProcessView:
+        """Its processes now; empty once it is gone. Reads only /proc and cgroups."""
+
+    def cpu_ns(self) -> int | None:
+        """CPU time its processes have used, ``None`` where the kernel does not say."""
+
+    async def alive(self) -> bool:
+        """Whether it still runs. Cheap: called for every instance at every step."""
+
+    async def answers(self) -> bool:
+        """Whether its health check is answered within a few seconds (true when the
+        workload declares none and it is alive). No exec."""
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Ask it to stop, then kill it after the grace. Idempotent."""
+
+    async def destroy(self) -> None:
+        """Remove everything of it and verify that nothing survived.
+
+        Idempotent; kills what still runs; goes on past parts that are gone.
+        Marks ``stopped`` and ``destroyed``. Raises ``InstanceLeaked``.
+        """
+
+
+class Runtime(Protocol):
+    """A way to run an instance. Shared by all trials; safe for concurrent launches."""
+
+    @property
+    def name(self) -> str:
+        """Its name in specs and rows."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it can be asked for."""
+
+    async def fingerprint(self) -> Fingerprint:
+        """What it is and whether it can launch. Never raises: trouble is a state
+        with a sentence of reason. Bounded to a few seconds."""
+
+    async def prepare(self, workload: Workload) -> Prepared:
+        """Make an image ready. Idempotent, and never inside a timed window.
+
+        Raises ``ImageNotFound``, ``InvalidInput`` or ``RuntimeUnavailable``.
+        """
+
+    async def launch(self, spec: LaunchSpec, timeline: Timeline) -> Instance:
+        """Start one instance; returns once it exists, before it is ready.
+
+        ``timeline`` began just before this call; marks ``accepted`` and
+        ``created``. Every byte of its console from the first is seen by
+        ``Instance.ready``. Cleans up after itself on ``BaseException``, and
+        raises ``LaunchFailed`` or ``RuntimeUnavailable``.
+        """
+
+    async def recover(self, instance_id: str) -> Instance | None:
+        """Take hold of an instance of this agent that outlived a crash, so that it
+        can be destroyed; ``None`` when nothing of it is left."""
+
+    async def reap(self, scope: Scope) -> Sequence[str]:
+        """Remove every instance of the scope's agent (of its run only, where
+        ``run_id`` is set) and whatever is left of any; return their ids.
+
+        Touches nothing of another agent. Raises ``InstanceLeaked`` after trying all.
+        """
+
+    def engine_pids(self) -> Sequence[int]:
+        """The engine's daemons now (dockerd, containerd, proxies); none for a VMM."""
+
+    async def close(self) -> None:
+        """Let go of connections. Idempotent; destroys no instance."""

@@ -1,0 +1,95 @@
+"""What the collector keeps of a run, as plain rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tonnage.model import (
+    DensityResult,
+    Fingerprint,
+    FootprintPoint,
+    Forecast,
+    HostFacts,
+    Notice,
+    Plan,
+    Problem,
+    RunState,
+    StageFinished,
+    Step,
+    Target,
+    Trial,
+    TrialEnd,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One execution of an experiment on a set of hosts.
+
+    ``spec_json`` is the experiment file as validated, overrides applied;
+    ``versions`` names collector and schema. Times are nanoseconds since the
+    Unix epoch, UTC.
+    """
+
+    run_id: str
+    name: str
+    state: RunState
+    spec_json: str
+    seed: int
+    versions: dict[str, str]
+    started_at_unix_ns: int
+    finished_at_unix_ns: int | None = None
+    problem: Problem | None = None
+    request_token: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HostRun:
+    """A run on one host: its plan, and where it stands.
+
+    ``high_water`` is the highest event sequence stored; ``facts`` and
+    ``runtimes`` are as the agent reported them at the run's start.
+    """
+
+    run_id: str
+    host: str
+    address: str
+    plan: Plan
+    state: RunState = RunState.PENDING
+    high_water: int = 0
+    facts: HostFacts | None = None
+    runtimes: tuple[Fingerprint, ...] = ()
+    problem: Problem | None = None
+    removed: tuple[str, ...] = ()
+    leaked: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TrialRow:
+    """A trial with its host, its target and its end, as stored."""
+
+    run_id: str
+    host: str
+    target: Target
+    trial: Trial
+    end: TrialEnd | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HostFact:
+    """A row of one host's run other than a trial, in the order it was stored."""
+
+    host: str
+    sequence: int
+    recorded_at_unix_ns: int
+    fact: Step | Forecast | DensityResult | FootprintPoint | Notice | StageFinished
+
+
+@dataclass(frozen=True, slots=True)
+class RunData:
+    """Everything stored of one run: what every aggregate is computed from."""
+
+    run: Run
+    hosts: tuple[HostRun, ...]
+    trials: tuple[TrialRow, ...]
+    facts: tuple[HostFact, ...]

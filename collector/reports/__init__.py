@@ -1,0 +1,1 @@
+"""A run's result as a document, as tables, as HTML, as raw rows."""

@@ -1,0 +1,173 @@
+"""The result of a run as one document: ``result.json`` and its JSON Schema.
+
+Every row begins with its subject. ``null`` means *not measured* or *too few
+samples*; a ``*_reason`` field beside it says which.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Interval = tuple[float, float]
+Verdict = Literal["faster", "slower", "smaller", "larger", "no difference", "inconclusive"]
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Subject(_Document):
+    """What a row is about."""
+
+    host: str
+    runtime: str
+    accelerator: Literal["none", "kvm", "tcg"]
+    variant: str
+    mode: Literal["cold", "warm", "restore"]
+    network: Literal["none", "bridge", "user"]
+    workload: str
+    memory_bytes: int
+
+
+class RunSummary(_Document):
+    """The run."""
+
+    id: str
+    name: str
+    state: str
+    spec: dict[str, Any]
+    seed: int
+    versions: dict[str, str]
+    started_at: datetime
+    finished_at: datetime | None
+    problem: str | None = Field(description="Why the run did not finish, in one line.")
+
+
+class RuntimeSummary(_Document):
+    """A runtime as its host found it when the run began."""
+
+    name: str
+    state: Literal["undetected", "unhealthy", "healthy"]
+    version: str
+    accelerator: Literal["none", "kvm", "tcg"]
+    accelerator_proof: str
+    reason: str
+    components: dict[str, str]
+
+
+class HostSummary(_Document):
+    """A host as it was when the run began."""
+
+    host: str
+    state: str
+    problem: str | None
+    facts: dict[str, Any]
+    runtimes: list[RuntimeSummary]
+    removed: list[str] = Field(
+        description="Instances removed at the end that should have been gone."
+    )
+    leaked: list[str] = Field(description="Instances that survived removal.")
+
+
+class StartupRow(Subject):
+    """Start-up of one subject at one concurrency, for one phase."""
+
+    concurrency: int
+    phase: Literal["accept", "create", "machine", "kernel", "userspace", "total", "cpu"] = Field(
+        description="An interval of docs/measuring.md; cpu is CPU time, not a wall-clock phase."
+    )
+    requested: int
+    ready: int
+    failed: int
+    timed_out: int
+    cancelled: int
+    interrupted: int
+    noisy: int
+    n: int = Field(description="Samples behind the quantiles: ready trials that have this phase.")
+    p50_seconds: float | None
+    p50_ci_seconds: Interval | None = Field(description="95 % bootstrap interval of the median.")
+    p95_seconds: float | None
+    p99_seconds: float | None
+    p95_reason: str | None = Field(description="Why p95 is null.")
+    p99_reason: str | None = Field(description="Why p99 is null.")
+    min_seconds: float | None
+    max_seconds: float | None
+    mean_seconds: float | None
+
+
+class DensityStep(_Document):
+    """One level of a ramp."""
+
+    instances: int
+    mem_available_bytes: int | None
+    pss_bytes: int | None
+    cgroup_bytes: int | None
+    cpu_some_avg10: float | None
+    memory_some_avg10: float | None
+    io_some_avg10: float | None
+    probe_p50_seconds: float | None
+    alive: int
+    answering: int
+
+
+class DensityRow(Subject):
+    """The limit of one subject on one host."""
+
+    instances: int | None = Field(
+        description="Largest N that met the SLO; null if the ramp did not end."
+    )
+    stop_reason: str | None
+    binding_constraint: str | None
+    forecast_instances: float | None
+    forecast_ci: Interval | None
+    forecast_at_instances: int | None
+    forecast_error: float | None = Field(
+        description="(forecast - instances) / instances; null unless both are known."
+    )
+    steps: list[DensityStep]
+
+
+class FootprintRow(Subject):
+    """What one more instance costs, by one estimator: the slope over N."""
+
+    estimator: Literal[
+        "mem_available", "pss", "cgroup", "vmm_overhead", "engine", "disk_base", "disk_marginal"
+    ]
+    bytes_per_instance: float | None = Field(
+        description="Bytes for each further instance; for disk_base, bytes once."
+    )
+    ci_bytes: Interval | None
+    n_points: int
+
+
+class ComparisonRow(_Document):
+    """One metric of two subjects, measured in the same run on the same host."""
+
+    metric: str = Field(
+        description="startup.total, or footprint.<estimator>, or density.instances."
+    )
+    baseline: Subject
+    candidate: Subject
+    concurrency: int | None
+    ratio: float | None = Field(description="candidate / baseline.")
+    ci: Interval | None
+    p_value: float | None
+    n_baseline: int
+    n_candidate: int
+    verdict: Verdict
+    reason: str = Field(description="One sentence behind the verdict.")
+
+
+class Result(_Document):
+    """The result of a run."""
+
+    run: RunSummary
+    hosts: list[HostSummary]
+    startup: list[StartupRow]
+    density: list[DensityRow]
+    footprint: list[FootprintRow]
+    comparisons: list[ComparisonRow]
+    warnings: list[str]
