@@ -1,0 +1,67 @@
+"""The runtimes there are: one line each, imported only when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+from agent.errors import ConfigError
+from agent.runtimes.base import Runtime
+
+RUNTIMES: dict[str, str] = {
+    "docker": "agent.runtimes.docker:open_docker",
+    "qemu-microvm": "agent.runtimes.qemu:open_microvm",
+    "fake": "agent.runtimes.fake:open_fake",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeSettings:
+    """What the agent's configuration says to its runtimes.
+
+    ``state_dir`` is the runtimes' own folder, kept over restarts. ``docker_host``
+    is a URL as in ``DOCKER_HOST``; ``None`` means the environment's, else the
+    default socket. ``guest_dir`` holds ``vmlinuz`` and ``busybox``, ``images_dir``
+    image archives; ``None`` where the host has none.
+    """
+
+    agent_id: str
+    state_dir: Path
+    docker_host: str | None = None
+    guest_dir: Path | None = None
+    images_dir: Path | None = None
+
+
+def open_runtimes(names: Sequence[str], settings: RuntimeSettings) -> list[Runtime]:
+    """Make the named runtimes, in that order; nothing is contacted yet.
+
+    Raises ``ConfigError`` for a name that is not in the registry and for a
+    runtime whose libraries are not installed.
+    """
+    return [_factory(name)(settings) for name in names]
+
+
+def _factory(name: str) -> Callable[[RuntimeSettings], Runtime]:
+    try:
+        module_name, _, function = RUNTIMES[name].partition(":")
+    except KeyError:
+        raise ConfigError(
+            "there is no such runtime",
+            field="runtimes",
+            value=name,
+            remedy=f"Choose among {', '.join(sorted(RUNTIMES))}.",
+        ) from None
+    try:
+        factory: Callable[[RuntimeSettings], Runtime] = getattr(
+            import_module(module_name), function
+        )
+    except ModuleNotFoundError as missing:
+        raise ConfigError(
+            f"the runtime needs the Python package {missing.name}",
+            field="runtimes",
+            value=name,
+            remedy="Install it with: pip install 'tonnage[agent]'.",
+        ) from missing
+    return factory
