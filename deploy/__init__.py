@@ -1,0 +1,1 @@
+"""What puts Tonnage on a machine: set-up, workload images, the private engine."""
