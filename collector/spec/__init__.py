@@ -1,0 +1,30 @@
+"""The experiment file: what it may say, how it is read, and what is wrong with it."""
+
+from collector.spec.check import parse
+from collector.spec.experiments import (
+    Combination,
+    Compare,
+    Density,
+    Footprint,
+    SloSpec,
+    Spec,
+    Startup,
+    tweaked,
+)
+from collector.spec.parts import HealthCheck, Readiness, TargetSpec, WorkloadSpec
+
+__all__ = [
+    "Combination",
+    "Compare",
+    "Density",
+    "Footprint",
+    "HealthCheck",
+    "Readiness",
+    "SloSpec",
+    "Spec",
+    "Startup",
+    "TargetSpec",
+    "WorkloadSpec",
+    "parse",
+    "tweaked",
+]

@@ -1,0 +1,290 @@
+"""The three experiments of the file, and the file itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import product
+from typing import Annotated, Any, NamedTuple, Self, TypeVar
+
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from collector.spec.parts import Name, Part, RunSettings, TargetSpec, WorkloadSpec
+from collector.spec.units import Budget, Deadline, Effect, Percent, Seconds
+from tonnage.model import Mode, Network
+
+Trials = Annotated[int, Field(strict=True, ge=1, le=100_000)]
+InFlight = Annotated[int, Field(strict=True, ge=1, le=256)]
+Count = Annotated[int, Field(strict=True, ge=1, le=10_000)]
+Counts = Annotated[tuple[Count, ...], Field(min_length=2, max_length=32)]
+
+
+class StartupTweak(Part):
+    """What one target does otherwise."""
+
+    trials: Trials | None = None
+    """Its measured trials at each concurrency level."""
+
+
+class Startup(Part):
+    """How fast instances start, all targets interleaved in randomised blocks."""
+
+    trials: Trials
+    """Measured trials of each target at each concurrency level."""
+    warmup: Annotated[int, Field(strict=True, ge=0, le=1000)] = 2
+    """Trials of each target before the first level; stored, never counted."""
+    concurrency: tuple[InFlight, ...] = Field(default=(1,), min_length=1, max_length=16)
+    """How many trials are in flight at once, level after level."""
+    per_target: Mapping[Name, StartupTweak] = Field(default_factory=dict, max_length=64)
+    """Other values for one target, by its name or runtime."""
+
+
+class SloSpec(Part):
+    """What the host must still deliver at a density step; absent asks nothing."""
+
+    ready_p95: Deadline | None = None
+    """Largest p95 of the probes' starts, request to ready."""
+    cpu_pressure: Percent | None = None
+    """Largest share of time in which some task waited for a CPU (PSI, 10 s)."""
+    memory_pressure: Percent | None = None
+    """Largest share of time in which some task waited for memory (PSI, 10 s)."""
+    io_pressure: Percent | None = None
+    """Largest share of time in which some task waited for disks (PSI, 10 s)."""
+    available_memory: Budget | None = None
+    """Smallest memory that must stay available on the host."""
+
+
+class DensityTweak(Part):
+    """What one target does otherwise."""
+
+    step: Count | None = None
+    """Fill instances added at each step."""
+    max_instances: Count | None = None
+    """Largest number of fill instances."""
+    probes: Annotated[int, Field(strict=True, ge=0, le=1000)] | None = None
+    """Probe instances launched, and removed, at each step."""
+    memory_budget: Budget | None = None
+    """Memory the fill instances may use."""
+    slo: SloSpec | None = None
+    """What must hold at each step."""
+    forecast_after: Annotated[int, Field(strict=True, ge=2, le=1000)] | None = None
+    """Steps after which the limit is forecast."""
+    settle: Seconds | None = None
+    """Rest before each measurement."""
+    concurrency: InFlight | None = None
+    """Fill launches in flight at once."""
+
+
+class Density(DensityTweak):
+    """How many instances the host carries: a ramp, step by step, to a limit."""
+
+    step: Count = 1
+    """Fill instances added at each step."""
+    max_instances: Count
+    """Largest number of fill instances."""
+    probes: Annotated[int, Field(strict=True, ge=0, le=1000)] = 1
+    """Probe instances launched, and removed, at each step."""
+    slo: SloSpec = SloSpec()
+    """What must hold at each step."""
+    forecast_after: Annotated[int, Field(strict=True, ge=2, le=1000)] = 3
+    """Steps after which the limit is forecast."""
+    settle: Seconds = 1.0
+    """Rest before each measurement."""
+    concurrency: InFlight = 1
+    """Fill launches in flight at once."""
+    per_target: Mapping[Name, DensityTweak] = Field(default_factory=dict, max_length=64)
+    """Other values for one target, by its name or runtime."""
+
+
+class FootprintTweak(Part):
+    """What one target does otherwise."""
+
+    counts: Counts | None = None
+    """Counts of instances, ascending; the empty host is always measured first."""
+    repeats: Annotated[int, Field(strict=True, ge=1, le=1000)] | None = None
+    """How often the whole series is measured."""
+    settle: Seconds | None = None
+    """Rest before each measurement."""
+    concurrency: InFlight | None = None
+    """Launches in flight at once."""
+
+    @model_validator(mode="after")
+    def _ascending(self) -> Self:
+        counts = self.counts or ()
+        if list(counts) != sorted(set(counts)):
+            raise PydanticCustomError("ascending", "counts must ascend, each one once")
+        return self
+
+
+class Footprint(FootprintTweak):
+    """What one more instance costs in memory and disk: a slope over several counts."""
+
+    counts: Counts
+    """Counts of instances, ascending; the empty host is always measured first."""
+    repeats: Annotated[int, Field(strict=True, ge=1, le=1000)] = 1
+    """How often the whole series is measured."""
+    settle: Seconds = 1.0
+    """Rest before each measurement."""
+    concurrency: InFlight = 1
+    """Launches in flight at once."""
+    per_target: Mapping[Name, FootprintTweak] = Field(default_factory=dict, max_length=64)
+    """Other values for one target, by its name or runtime."""
+
+
+class Compare(Part):
+    """How targets are compared."""
+
+    baseline: Name | None = None
+    """The target every other one is compared with, by name or runtime; absent: the first."""
+    minimum_effect: Effect = 0.05
+    """A smaller difference is no difference."""
+
+
+class Combination(NamedTuple):
+    """One target of the experiment: an entry of ``targets`` with its factors chosen."""
+
+    id: str
+    entry: TargetSpec
+    variant: str | None
+    mode: Mode
+    network: Network
+    memory_bytes: int
+    cpus: int
+    workload: str | None
+
+    def called(self, name: str) -> bool:
+        """Whether ``name`` means this target: its id, its entry's name, or its runtime."""
+        return name in (self.id, self.entry.name, self.entry.runtime)
+
+
+class Spec(RunSettings):
+    """An experiment: what to launch, where, and what to measure."""
+
+    workload: WorkloadSpec | None = None
+    """What runs in every instance. Either this or ``workloads``."""
+    workloads: Mapping[Name, WorkloadSpec] = Field(default_factory=dict, max_length=64)
+    """Several workloads by name, for targets to choose from."""
+    targets: tuple[TargetSpec, ...] = Field(min_length=1, max_length=64)
+    """What is launched."""
+    startup: Startup | None = None
+    """How fast instances start."""
+    density: Density | None = None
+    """How many instances the host carries."""
+    footprint: Footprint | None = None
+    """What one more instance costs."""
+    compare: Compare = Compare()
+    """How targets are compared."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        for rule in (_measures, _workloads, _unique, _names):
+            rule(self)
+        return self
+
+    def combinations(self) -> tuple[Combination, ...]:
+        """Every target, in the order of the file."""
+        return tuple(item for entry in self.targets for item in _expand(entry))
+
+    @property
+    def baseline_id(self) -> str:
+        """The id of the target that the others are compared with."""
+        name = self.compare.baseline
+        return next(c.id for c in self.combinations() if name is None or c.called(name))
+
+
+def _expand(entry: TargetSpec) -> Iterator[Combination]:
+    factors: tuple[tuple[Any, ...], ...] = (
+        entry.variant or (None,),
+        entry.mode,
+        entry.network,
+        entry.memory,
+        entry.cpus,
+        entry.workload or (None,),
+    )
+    for levels in product(*factors):
+        chosen = [
+            _level(level, index)
+            for index, (level, factor) in enumerate(zip(levels, factors, strict=True))
+            if len(factor) > 1
+        ]
+        yield Combination("-".join([entry.name or entry.runtime, *chosen]), entry, *levels)
+
+
+def _level(level: Any, index: int) -> str:
+    if index == _MEMORY:
+        return f"{level // 2**20}m" if level % 2**20 == 0 else f"{level}b"
+    return f"{level}cpu" if index == _MEMORY + 1 else str(level)
+
+
+_MEMORY = 3
+
+T = TypeVar("T", bound=Part)
+
+
+def tweaked(experiment: T, tweaks: Mapping[str, Part], target: Combination) -> T:
+    """Return ``experiment`` with what ``tweaks`` says otherwise of ``target``.
+
+    A tweak by the target's own name outweighs one by its runtime.
+    """
+    for name in (target.entry.runtime, target.entry.name, target.id):
+        if name is not None and name in tweaks:
+            changes = {key: getattr(tweaks[name], key) for key in tweaks[name].model_fields_set}
+            experiment = experiment.model_copy(update=changes)
+    return experiment
+
+
+def _wrong(message: str, remedy: str, *at: str | int) -> PydanticCustomError:
+    return PydanticCustomError(
+        "inconsistent", "{text}", {"text": message, "remedy": remedy, "at": at}
+    )
+
+
+def _measures(spec: Spec) -> None:
+    if spec.startup is None and spec.density is None and spec.footprint is None:
+        remedy = "Add startup, density or footprint."
+        raise _wrong("the experiment measures nothing", remedy)
+
+
+def _workloads(spec: Spec) -> None:
+    if (spec.workload is None) == (not spec.workloads):
+        raise _wrong("needs either workload or workloads", "Describe what every instance runs.")
+    for index, entry in enumerate(spec.targets):
+        if spec.workloads and not entry.workload:
+            remedy = f"Choose from {', '.join(spec.workloads)}."
+            raise _wrong("this target chooses no workload", remedy, "targets", index)
+        for name in entry.workload:
+            if name not in spec.workloads:
+                known = ", ".join(spec.workloads) or "none: remove this line to use workload"
+                text = f"no workload is called {name}"
+                raise _wrong(text, f"Known: {known}.", "targets", index, "workload")
+
+
+def _unique(spec: Spec) -> None:
+    seen: set[str] = set()
+    for index, entry in enumerate(spec.targets):
+        for target in _expand(entry):
+            if target.id in seen:
+                text = f"two targets are called {target.id}"
+                raise _wrong(text, "Give one of them a name.", "targets", index)
+            seen.add(target.id)
+
+
+def _names(spec: Spec) -> None:
+    targets = spec.combinations()
+    for key in ("startup", "density", "footprint"):
+        for name in getattr(getattr(spec, key), "per_target", ()):
+            _known(name, targets, key, "per_target", name)
+    if spec.compare.baseline is not None:
+        matches = _known(spec.compare.baseline, targets, "compare", "baseline")
+        if len(matches) > 1:
+            remedy = f"Choose one of {', '.join(target.id for target in matches)}."
+            text = f"{spec.compare.baseline} means {len(matches)} targets"
+            raise _wrong(text, remedy, "compare", "baseline")
+
+
+def _known(name: str, targets: tuple[Combination, ...], *at: str) -> list[Combination]:
+    matches = [target for target in targets if target.called(name)]
+    if not matches:
+        known = ", ".join(target.id for target in targets)
+        raise _wrong(f"no target is called {name}", f"Known: {known}.", *at)
+    return matches
