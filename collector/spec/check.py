@@ -74,7 +74,7 @@ def _sentence(details: ErrorDetails, path: Path) -> tuple[str, str]:
         return "not written as it must be", f"It must match {context['pattern']}."
     message = details["msg"].removeprefix("Input should be ").removeprefix("Value should ")
     message = f"should be {message}" if message != details["msg"] else message
-    message = message.replace("tuple", "list", 1).replace(" after validation", "")
+    message = message.replace("Tuple", "list", 1).replace(" after validation", "")
     return message[0].lower() + message[1:], str(context.get("remedy", ""))
 
 

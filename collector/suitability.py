@@ -1,0 +1,117 @@
+"""Whether a host can launch what is asked for, and if not, the way out. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from collector.errors import InvalidInput
+from collector.spec.units import Size
+from tonnage.model import (
+    Fingerprint,
+    Health,
+    HostFacts,
+    HttpHealth,
+    HttpReadiness,
+    Network,
+    Readiness,
+    RuntimeState,
+    Target,
+    TcpReadiness,
+)
+
+
+_FEW = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A host that can take part: what its agent reported last."""
+
+    name: str
+    runtimes: tuple[Fingerprint, ...]
+    facts: HostFacts
+
+
+def check(target: Target, host: Host, where: str = "") -> None:
+    """Raise ``InvalidInput`` if ``host`` cannot launch ``target``; ``where`` is its
+    place in the spec, empty for a launch by hand."""
+    runtime = _runtime(target.runtime, host, f"{where}runtime")
+    offers = (
+        ("variant", target.variant, runtime.variants or ("default",)),
+        ("network", target.network, runtime.networks),
+        ("mode", target.mode, runtime.modes),
+    )
+    for field, value, offered in offers:
+        if value not in offered:
+            raise _lacking(f"{where}{field}", value, host, target, offered)
+    _check_memory(target, host, f"{where}memory")
+    _check_access(target, host, runtime)
+
+
+def _runtime(name: str, host: Host, field: str) -> Fingerprint:
+    known = {runtime.runtime: runtime for runtime in host.runtimes}
+    healthy = [r.runtime for r in host.runtimes if r.state is RuntimeState.HEALTHY]
+    usable = f"Usable there: {few(healthy)}."
+    if name not in known:
+        close = get_close_matches(name, known, n=1)
+        guess = f"Did you mean {close[0]}? " if close else ""
+        message = f"host {host.name} has no such runtime"
+        raise InvalidInput(message, field=field, value=name, remedy=guess + usable)
+    found = known[name]
+    if found.state is not RuntimeState.HEALTHY:
+        reason = found.reason.rstrip(".")
+        message = f"is {found.state} on host {host.name}: {reason}"
+        raise InvalidInput(message, field=field, value=name, remedy=usable)
+    return found
+
+
+def _lacking(
+    field: str, value: str, host: Host, target: Target, offered: Sequence[str]
+) -> InvalidInput:
+    kind = field.rsplit(".", 1)[-1]
+    message = f"{target.runtime} on host {host.name} does not offer this {kind}"
+    return InvalidInput(message, field=field, value=value, remedy=f"Offered: {few(offered)}.")
+
+
+def _check_memory(target: Target, host: Host, field: str) -> None:
+    total = host.facts.memory_bytes
+    if target.memory_bytes > total:
+        raise InvalidInput(
+            f"host {host.name} has only {total / 2**30:.1f} GiB of memory",
+            field=field,
+            value=Size("0B", "64TiB").write(target.memory_bytes),
+            remedy="Ask for less.",
+        )
+
+
+def _check_access(target: Target, host: Host, runtime: Fingerprint) -> None:
+    """Refuse TCP and HTTP checks where nothing of the workload could be reached."""
+    rules = (
+        ("readiness", _kind(target.workload.readiness), "readiness: {log: TEXT}"),
+        ("health", _kind(target.workload.health), "health: {console: {ask: …, answer: …}}"),
+    )
+    for field, kind, instead in rules:
+        if kind not in ("tcp", "http"):
+            continue
+        place = f"workload {target.workload.name}, {field}"
+        if kind not in runtime.readiness:
+            message = f"{target.runtime} on host {host.name} cannot be asked over the network"
+            raise InvalidInput(message, field=place, value=kind, remedy=f"Use {instead}.")
+        if target.network is Network.NONE:
+            message = f"an instance with network none cannot be asked over {kind}"
+            remedy = f"Give target {target.id} network: bridge, or use {instead}."
+            raise InvalidInput(message, field=place, value=kind, remedy=remedy)
+
+
+def _kind(rule: Readiness | Health | None) -> str:
+    if isinstance(rule, TcpReadiness):
+        return "tcp"
+    return "http" if isinstance(rule, HttpReadiness | HttpHealth) else ""
+
+
+def few(names: Sequence[str]) -> str:
+    """Return the first names, and how many more there are."""
+    shown = ", ".join(names[:_FEW]) or "none"
+    return f"{shown} and {len(names) - _FEW} more" if len(names) > _FEW else shown
