@@ -1,0 +1,133 @@
+"""One fake instance."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from agent.clock import Mark, Timeline
+from agent.errors import InstanceExited, InstanceLeaked
+from agent.process import ProcessView
+from agent.runtimes.base import Scope
+from agent.runtimes.fake.behaviour import Behaviour
+
+
+class FakeInstance:
+    """One fake instance: a state in memory and, if durable, a file."""
+
+    def __init__(
+        self,
+        instance_id: str,
+        scope: Scope,
+        behaviour: Behaviour,
+        timeline: Timeline,
+        file: Path,
+        forget: Callable[[str], None],
+    ) -> None:
+        self._id = instance_id
+        self.scope = scope
+        self._behaviour = behaviour
+        self._timeline = timeline
+        self._file = file
+        self._forget = forget
+        self._over = asyncio.Event()
+        self._leaks = behaviour.kind == "leak"
+        draw = random.Random(f"{instance_id}|{behaviour.seed}")  # noqa: S311 (not a secret)
+        self._ready_after_seconds = (
+            behaviour.ready_seconds + behaviour.jitter_seconds * draw.random()
+        )
+        self._fails = behaviour.kind == "fail" or draw.random() < behaviour.fail_rate
+        self._exit: asyncio.TimerHandle | None = None
+        self._began = time.monotonic()
+
+    @property
+    def id(self) -> str:
+        return self._id
+
+    @property
+    def is_alive(self) -> bool:
+        return not self._over.is_set()
+
+    async def boot(self) -> None:
+        """From the request to its existence, with the marks of it."""
+        if self._behaviour.accept_seconds:
+            await asyncio.sleep(self._behaviour.accept_seconds)
+        self._timeline.mark(Mark.ACCEPTED)
+        if self._behaviour.kind == "early":
+            self._timeline.mark(Mark.READY)
+            await asyncio.sleep(0.001)
+        if self._behaviour.create_seconds:
+            await asyncio.sleep(self._behaviour.create_seconds)
+        if self._behaviour.durable:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            self._file.write_text(
+                json.dumps({"agent_id": self.scope.agent_id, "run_id": self.scope.run_id})
+            )
+        self._timeline.mark(Mark.CREATED)
+        self._began = time.monotonic()
+
+    async def ready(self) -> None:
+        if self._behaviour.kind == "hang":
+            await self._over.wait()
+        elif self._ready_after_seconds:
+            await self._wait_over(self._began + self._ready_after_seconds - time.monotonic())
+        if self._fails:
+            self._over.set()
+        if self._over.is_set():
+            raise InstanceExited(
+                "the fake instance ended before it was ready, with exit code 1",
+                evidence=self.evidence(),
+            )
+        self._timeline.mark(Mark.READY)
+        if self._behaviour.kind == "die" and self._exit is None:
+            loop = asyncio.get_running_loop()
+            self._exit = loop.call_later(self._behaviour.die_seconds, self._end)
+
+    async def _wait_over(self, timeout_seconds: float) -> None:
+        try:
+            async with asyncio.timeout(max(0.0, timeout_seconds)):
+                await self._over.wait()
+        except TimeoutError:
+            return
+
+    def evidence(self) -> str:
+        state = "alive" if self.is_alive else "ended"
+        return f"fake instance {self._id} ({self._behaviour.kind}), {state}: it has no console"
+
+    def processes(self) -> ProcessView:
+        paths = (self._file,) if self._behaviour.durable and self.is_alive else ()
+        return ProcessView(pids=(), paths=paths)
+
+    def cpu_ns(self) -> int | None:
+        return None
+
+    async def alive(self) -> bool:
+        return self.is_alive
+
+    async def answers(self) -> bool:
+        return self.is_alive and self._behaviour.kind != "mute"
+
+    async def stop(self, grace_seconds: float) -> None:
+        del grace_seconds
+        self._end()
+
+    async def destroy(self) -> None:
+        if self._leaks:
+            self._leaks = False
+            raise InstanceLeaked(
+                "the fake instance lives on", value=self._id, remedy="Destroy it again."
+            )
+        self._end()
+        if self._exit is not None:
+            self._exit.cancel()
+        self._file.unlink(missing_ok=True)
+        self._forget(self._id)
+        self._timeline.mark(Mark.DESTROYED)
+
+    def _end(self) -> None:
+        self._over.set()
+        self._timeline.mark(Mark.STOPPED)

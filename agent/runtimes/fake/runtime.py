@@ -1,0 +1,141 @@
+"""The fake runtime: keeps its instances, or finds them again as files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from agent.clock import Timeline
+from agent.errors import InstanceLeaked, InvalidInput, LaunchFailed, RuntimeUnavailable
+from agent.runtimes.base import Capabilities, Instance, LaunchSpec, Prepared, Scope
+from agent.runtimes.fake.behaviour import Behaviour
+from agent.runtimes.fake.instance import FakeInstance
+from agent.runtimes.registry import RuntimeSettings
+from tonnage.model import Fingerprint, Mode, Network, RuntimeState, Workload
+
+
+class FakeRuntime:
+    """Launches instances that are nothing but words."""
+
+    name = "fake"
+    capabilities = Capabilities(
+        networks=(Network.NONE, Network.BRIDGE),
+        readiness=("log", "tcp", "http"),
+        health=("console", "http"),
+    )
+
+    def __init__(self, settings: RuntimeSettings) -> None:
+        self._folder = settings.state_dir / "fake"
+        self._agent_id = settings.agent_id
+        self._instances: dict[str, FakeInstance] = {}
+
+    async def fingerprint(self) -> Fingerprint:
+        return Fingerprint(
+            runtime=self.name,
+            state=RuntimeState.HEALTHY,
+            reason="it launches nothing real",
+            version="1",
+            variants=self.capabilities.variants,
+            networks=self.capabilities.networks,
+            modes=(Mode.WARM,),
+            readiness=self.capabilities.readiness,
+        )
+
+    async def prepare(self, workload: Workload) -> Prepared:
+        behaviour = Behaviour.of(workload)
+        digest = hashlib.sha256(workload.image.encode()).hexdigest()
+        return Prepared(workload, f"sha256:{digest}", payload=behaviour)
+
+    async def launch(self, spec: LaunchSpec, timeline: Timeline) -> Instance:
+        behaviour = spec.prepared.payload
+        if not isinstance(behaviour, Behaviour):
+            raise InvalidInput("the workload was prepared by another runtime", field="prepared")
+        self._admit(spec, behaviour)
+        instance = self._hold(spec.instance_id, spec.scope, behaviour, timeline)
+        try:
+            await instance.boot()
+        except BaseException:
+            self._forget(spec.instance_id)
+            self._file(spec.instance_id).unlink(missing_ok=True)
+            raise
+        return instance
+
+    def _admit(self, spec: LaunchSpec, behaviour: Behaviour) -> None:
+        if behaviour.kind == "gone":
+            raise RuntimeUnavailable("the fake engine is gone", remedy="Use another image.")
+        if spec.instance_id in self._instances:
+            raise LaunchFailed(f"instance {spec.instance_id} exists already")
+        if behaviour.capacity and self._count_alive() >= behaviour.capacity:
+            raise LaunchFailed(
+                f"the fake host is full: {behaviour.capacity} instances are alive",
+                remedy="Raise FAKE_CAPACITY.",
+            )
+
+    def _count_alive(self) -> int:
+        return sum(instance.is_alive for instance in self._instances.values())
+
+    async def recover(self, instance_id: str) -> Instance | None:
+        if instance_id in self._instances:
+            return self._instances[instance_id]
+        scope = self._scope_of(self._file(instance_id))
+        if scope is None or scope.agent_id != self._agent_id:
+            return None
+        return self._adopt(instance_id, scope)
+
+    async def reap(self, scope: Scope) -> Sequence[str]:
+        removed, leaked = [], []
+        for instance in self._owned_by(scope):
+            try:
+                await instance.destroy()
+                removed.append(instance.id)
+            except InstanceLeaked:
+                leaked.append(instance.id)
+        if leaked:
+            raise InstanceLeaked("fake instances live on", value=", ".join(leaked))
+        return removed
+
+    def _owned_by(self, scope: Scope) -> list[FakeInstance]:
+        for file in self._folder.glob("*.json") if self._folder.is_dir() else ():
+            owner = self._scope_of(file)
+            if owner is not None and file.stem not in self._instances:
+                self._adopt(file.stem, owner)
+        return [
+            instance
+            for instance in self._instances.values()
+            if instance.scope.agent_id == scope.agent_id
+            and scope.run_id in ("", instance.scope.run_id)
+        ]
+
+    def _adopt(self, instance_id: str, scope: Scope) -> FakeInstance:
+        """Take hold of a durable instance of an earlier process."""
+        return self._hold(instance_id, scope, Behaviour(durable=True), Timeline())
+
+    def _hold(
+        self, instance_id: str, scope: Scope, behaviour: Behaviour, timeline: Timeline
+    ) -> FakeInstance:
+        file = self._file(instance_id)
+        instance = FakeInstance(instance_id, scope, behaviour, timeline, file, self._forget)
+        self._instances[instance_id] = instance
+        return instance
+
+    def _forget(self, instance_id: str) -> None:
+        self._instances.pop(instance_id, None)
+
+    def _file(self, instance_id: str) -> Path:
+        return self._folder / f"{instance_id}.json"
+
+    @staticmethod
+    def _scope_of(file: Path) -> Scope | None:
+        try:
+            owner = json.loads(file.read_text())
+        except (OSError, ValueError):
+            return None
+        return Scope(owner["agent_id"], owner["run_id"])
+
+    def engine_pids(self) -> Sequence[int]:
+        return ()
+
+    async def close(self) -> None:
+        """Nothing is held open."""
