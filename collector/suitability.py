@@ -21,7 +21,6 @@ from tonnage.model import (
     TcpReadiness,
 )
 
-
 _FEW = 10
 
 
@@ -45,7 +44,7 @@ def check(target: Target, host: Host, where: str = "") -> None:
     )
     for field, value, offered in offers:
         if value not in offered:
-            raise _lacking(f"{where}{field}", value, host, target, offered)
+            raise _lacking(f"{where}{field}", str(value), host, target, offered)
     _check_memory(target, host, f"{where}memory")
     _check_access(target, host, runtime)
 
