@@ -9,7 +9,8 @@
     ├── StoreError        (1)
     │   ├── StoreTooNew   (2)      written by a newer Tonnage
     │   ├── StoreUnusable (2)      folder or file cannot be read or written
-    │   └── SequenceGap            a batch does not follow the high-water mark
+    │   ├── SequenceGap            a batch does not follow the high-water mark
+    │   └── UnstorableEvent        an event that this version cannot read
     ├── Unreachable       (1)      collector or agent does not answer
     └── InstancesLeaked   (6)      something survived its removal
 
@@ -94,6 +95,10 @@ class StoreUnusable(StoreError):
 
 class SequenceGap(StoreError):
     """A batch does not follow the high-water mark; nothing of it was stored."""
+
+
+class UnstorableEvent(StoreError):
+    """An event that this version cannot read; nothing of its batch was stored."""
 
 
 class Unreachable(TonnageError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
-from collector.model import HostRun, Run, RunData, TrialRow
+from collector.model import HostFact, HostRun, Run, RunData, TrialRow
 from tonnage.model import Problem, RunState
 from tonnage.v1 import model_pb2
 
@@ -65,6 +65,9 @@ class Store(Protocol):
 
     def trials(self, run_id: str, batch: int = 1000) -> AsyncIterator[Sequence[TrialRow]]:
         """Every trial of a run in the order stored, in batches: never all in memory."""
+
+    async def facts(self, run_id: str) -> Sequence[HostFact]:
+        """Every row of a run other than a trial, by host, in the order stored."""
 
     async def load(self, run_id: str) -> RunData:
         """Everything stored of one run."""

@@ -1,0 +1,127 @@
+"""The tables, as they are after the newest migration.
+
+Rows of ``trial``, ``trial_end`` and ``fact`` are only ever added: a trial and
+the end of its instance are separate rows, joined when they are read, so that
+ingest needs no upsert. ``host_run.high_water`` moves in the transaction that
+adds the rows up to it. The words of enumerations are stored, not numbers.
+Migrations hold their own frozen copy; a test keeps the two in step.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    REAL,
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.types import TypeEngine
+
+# STRICT tables know only INTEGER, REAL, TEXT and BLOB.
+_BigInt: TypeEngine[int] = BigInteger().with_variant(Integer(), "sqlite")
+_Real: TypeEngine[float] = Double().with_variant(REAL(), "sqlite")
+_Bool: TypeEngine[bool] = Boolean(create_constraint=False).with_variant(Integer(), "sqlite")
+
+metadata = MetaData()
+
+run = Table(
+    "run",
+    metadata,
+    Column("run_id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("spec_json", Text, nullable=False),
+    # A seed is unsigned and 64 bits wide, which no SQL integer holds.
+    Column("seed", Text, nullable=False),
+    Column("versions_json", Text, nullable=False),
+    Column("started_at_unix_ns", _BigInt, nullable=False),
+    Column("finished_at_unix_ns", _BigInt),
+    Column("problem_json", Text),
+    Column("request_token", Text, unique=True),
+    Index("run_started", "started_at_unix_ns"),
+    sqlite_strict=True,
+)
+
+host_run = Table(
+    "host_run",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("run_id", Text, ForeignKey("run.run_id"), nullable=False),
+    Column("host", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("plan_json", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("high_water", _BigInt, nullable=False),
+    Column("problem_json", Text),
+    UniqueConstraint("run_id", "host", name="host_run_once"),
+    sqlite_strict=True,
+)
+
+
+def _events(name: str, *columns: Column[object]) -> Table:
+    """A table of events: one row an event, found by host run and sequence."""
+    return Table(
+        name,
+        metadata,
+        Column("host_run_id", Integer, ForeignKey("host_run.id"), primary_key=True),
+        Column("sequence", _BigInt, primary_key=True),
+        Column("recorded_at_unix_ns", _BigInt, nullable=False),
+        *columns,
+        sqlite_strict=True,
+        sqlite_with_rowid=False,
+    )
+
+
+trial = _events(
+    "trial",
+    Column("trial_id", Text, nullable=False),
+    Column("stage_id", Text, nullable=False),
+    Column("target_id", Text, nullable=False),
+    Column("concurrency", Integer, nullable=False),
+    Column("block", Integer, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("requested_at_unix_ns", _BigInt, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("evidence", Text, nullable=False),
+    Column("noisy", _Bool, nullable=False),
+    Column("suspect", _Bool, nullable=False),
+    Column("image_digest", Text, nullable=False),
+    Column("fill", Integer, nullable=False),
+    Column("accelerator", Text, nullable=False),
+    Column("population", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("accepted_ns", _BigInt),
+    Column("created_ns", _BigInt),
+    Column("kernel_ns", _BigInt),
+    Column("init_ns", _BigInt),
+    Column("ready_ns", _BigInt),
+    Column("cpu_ns", _BigInt),
+    Column("foreign_cpu_share", _Real),
+    Column("steal_share", _Real),
+    Column("cpu_some_avg10", _Real),
+)
+
+trial_end = _events(
+    "trial_end",
+    Column("trial_id", Text, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("stopped_ns", _BigInt),
+    Column("destroyed_ns", _BigInt),
+)
+
+# Every other event: rare, and of many shapes. The body is the message as JSON.
+fact = _events(
+    "fact",
+    Column("kind", Text, nullable=False),
+    Column("body_json", Text, nullable=False),
+)

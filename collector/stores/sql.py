@@ -1,0 +1,304 @@
+"""What every SQL store shares: the questions, and the writes that are rare.
+
+Only the way events come in, and how a connection is had, differ by engine.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
+from typing import Any
+
+from sqlalchemy import RowMapping, Select, and_, func, insert, select, update
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from collector.errors import AmbiguousRun, NoSuchRun, StoreError
+from collector.model import HostFact, HostRun, Run, RunData, TrialRow
+from collector.stores import rows, schema
+from tonnage.model import Problem, RunState, Target
+
+_OPEN_STATES = (RunState.PENDING.value, RunState.RUNNING.value)
+_EDGES = ("run_started", "run_finished")
+_SHOWN = 5
+_Key = tuple[int, int]
+
+
+class SqlStore(ABC):
+    """A ``Store`` but for ``append`` and ``close``."""
+
+    @abstractmethod
+    def reading(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """A connection that sees one consistent snapshot."""
+
+    @abstractmethod
+    def writing(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """A connection inside a transaction that commits at the end."""
+
+    async def create_run(self, run: Run, hosts: Sequence[HostRun]) -> Run:
+        """See ``Store``."""
+        with translated():
+            async with self.writing() as connection:
+                earlier = await _by_token(connection, run.request_token)
+                if earlier is not None:
+                    return earlier
+                await connection.execute(insert(schema.run), [rows.run_to_row(run)])
+                await connection.execute(insert(schema.host_run), [_host_row(h) for h in hosts])
+                return run
+
+    async def set_run_state(
+        self,
+        run_id: str,
+        state: RunState,
+        *,
+        finished_at_unix_ns: int | None,
+        problem: Problem | None,
+    ) -> None:
+        """See ``Store``."""
+        table = schema.run
+        change = update(table).where(table.c.run_id == run_id, table.c.state.in_(_OPEN_STATES))
+        with translated():
+            async with self.writing() as connection:
+                await connection.execute(
+                    change.values(
+                        state=state.value,
+                        finished_at_unix_ns=finished_at_unix_ns,
+                        problem_json=rows.problem_to_json(problem),
+                    )
+                )
+
+    async def set_host_state(
+        self, run_id: str, host: str, state: RunState, problem: Problem | None
+    ) -> None:
+        """See ``Store``."""
+        table = schema.host_run
+        change = update(table).where(
+            table.c.run_id == run_id, table.c.host == host, table.c.state.in_(_OPEN_STATES)
+        )
+        with translated():
+            async with self.writing() as connection:
+                await connection.execute(
+                    change.values(state=state.value, problem_json=rows.problem_to_json(problem))
+                )
+
+    async def find_run(self, prefix: str) -> Run:
+        """See ``Store``."""
+        run_id = schema.run.c.run_id
+        found = await self._all(
+            select(schema.run)
+            .where(run_id.startswith(prefix, autoescape=True))
+            .order_by(run_id)
+            .limit(_SHOWN + 1)
+        )
+        exact = [row for row in found if row["run_id"] == prefix]
+        if len(found) > 1 and not exact:
+            raise _ambiguous(prefix, [row["run_id"] for row in found])
+        if not found or not prefix:
+            raise _unknown(prefix)
+        return rows.run_of((exact or found)[0])
+
+    async def host_runs(self, run_id: str) -> Sequence[HostRun]:
+        """See ``Store``."""
+        table, fact = schema.host_run, schema.fact
+        hosts = await self._all(
+            select(table).where(table.c.run_id == run_id).order_by(table.c.host)
+        )
+        edges = await self._all(
+            select(fact.c.host_run_id, fact.c.kind, fact.c.body_json)
+            .join(table, table.c.id == fact.c.host_run_id)
+            .where(table.c.run_id == run_id, fact.c.kind.in_(_EDGES))
+            .order_by(fact.c.sequence)
+        )
+        with translated():
+            by_host = {(e["host_run_id"], e["kind"]): e["body_json"] for e in edges}
+            return tuple(_host_run(row, by_host) for row in hosts)
+
+    async def list_runs(self, limit: int) -> Sequence[tuple[Run, Sequence[str], int]]:
+        """See ``Store``."""
+        table, host, trial = schema.run, schema.host_run, schema.trial
+        latest = await self._all(
+            select(table)
+            .order_by(table.c.started_at_unix_ns.desc(), table.c.run_id.desc())
+            .limit(limit)
+        )
+        ids = [row["run_id"] for row in latest]
+        trials = select(func.count()).where(trial.c.host_run_id == host.c.id).scalar_subquery()
+        counted = await self._all(
+            select(host.c.run_id, host.c.host, trials.label("trials"))
+            .where(host.c.run_id.in_(ids))
+            .order_by(host.c.host)
+        )
+        of_run = {i: [c for c in counted if c["run_id"] == i] for i in ids}
+        return tuple(
+            (
+                rows.run_of(row),
+                tuple(c["host"] for c in of_run[row["run_id"]]),
+                sum(c["trials"] for c in of_run[row["run_id"]]),
+            )
+            for row in latest
+        )
+
+    async def unfinished_runs(self) -> Sequence[Run]:
+        """See ``Store``."""
+        table = schema.run
+        found = await self._all(
+            select(table)
+            .where(table.c.state.in_(_OPEN_STATES))
+            .order_by(table.c.started_at_unix_ns, table.c.run_id)
+        )
+        return tuple(rows.run_of(row) for row in found)
+
+    async def trials(self, run_id: str, batch: int = 1000) -> AsyncIterator[Sequence[TrialRow]]:
+        """See ``Store``."""
+        hosts = {h.host: _targets(h) for h in await self.host_runs(run_id)}
+        with translated():
+            async with self.reading() as connection:
+                result = await connection.stream(_trials_of(run_id))
+                last: tuple[_Key, TrialRow] | None = None
+                async for part in result.partitions(batch):
+                    ready: list[TrialRow] = []
+                    for row in part:
+                        key = (row[0], row[1])
+                        # Of several ends of one trial the last one counts.
+                        if last is not None and last[0] != key:
+                            ready.append(last[1])
+                        last = (key, _trial_row(run_id, row, hosts))
+                    if ready:
+                        yield ready
+                if last is not None:
+                    yield [last[1]]
+
+    async def facts(self, run_id: str) -> Sequence[HostFact]:
+        """See ``Store``."""
+        host, fact = schema.host_run, schema.fact
+        found = await self._all(
+            select(host.c.host, fact)
+            .join(host, host.c.id == fact.c.host_run_id)
+            .where(host.c.run_id == run_id, fact.c.kind.not_in((*_EDGES, "stage_started")))
+            .order_by(host.c.host, fact.c.sequence)
+        )
+        with translated():
+            return tuple(_fact(row) for row in found)
+
+    async def load(self, run_id: str) -> RunData:
+        """See ``Store``."""
+        run = await self.find_run(run_id)
+        trials = [row async for batch in self.trials(run.run_id) for row in batch]
+        return RunData(
+            run=run,
+            hosts=tuple(await self.host_runs(run.run_id)),
+            trials=tuple(trials),
+            facts=tuple(await self.facts(run.run_id)),
+        )
+
+    async def _all(self, query: Select[Any]) -> Sequence[RowMapping]:
+        with translated():
+            async with self.reading() as connection:
+                found: Sequence[RowMapping] = (await connection.execute(query)).mappings().all()
+                return found
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """The border to the database: its errors become ``StoreError``."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        cause = getattr(error, "orig", None) or error
+        raise StoreError(f"the store failed: {cause}") from error
+    except (OSError, OverflowError, ValueError, KeyError) as error:
+        raise StoreError(f"the store holds or was given what it cannot read: {error!r}") from error
+
+
+def _trials_of(run_id: str) -> Select[Any]:
+    host, trial = schema.host_run, schema.trial
+    # Set apart, so that the join hashes or indexes the ends of this run alone.
+    end = (
+        select(schema.trial_end)
+        .join(host, host.c.id == schema.trial_end.c.host_run_id)
+        .where(host.c.run_id == run_id)
+        .cte("run_end")
+        .prefix_with("MATERIALIZED")
+    )
+    same = and_(
+        end.c.host_run_id == trial.c.host_run_id,
+        end.c.trial_id == trial.c.trial_id,
+        end.c.attempt == trial.c.attempt,
+    )
+    return (
+        select(
+            trial.c.host_run_id,
+            trial.c.sequence,
+            host.c.host,
+            *[trial.c[name] for name in rows.TRIAL_FIELDS],
+            *[end.c[name] for name in rows.END_FIELDS],
+        )
+        .join(host, host.c.id == trial.c.host_run_id)
+        .outerjoin(end, same)
+        .where(host.c.run_id == run_id)
+        .order_by(trial.c.host_run_id, trial.c.sequence, end.c.sequence)
+    )
+
+
+def _trial_row(run_id: str, row: Sequence[Any], hosts: dict[str, dict[str, Target]]) -> TrialRow:
+    host, split = row[2], 3 + len(rows.TRIAL_FIELDS)
+    trial = rows.trial_of(row[3:split])
+    return TrialRow(run_id, host, hosts[host][trial.target_id], trial, rows.end_of(row[split:]))
+
+
+def _targets(host: HostRun) -> dict[str, Target]:
+    return {target.id: target for target in host.plan.targets}
+
+
+def _host_row(host: HostRun) -> dict[str, Any]:
+    return {
+        "run_id": host.run_id,
+        "host": host.host,
+        "address": host.address,
+        "plan_json": rows.plan_to_json(host.plan),
+        "state": host.state.value,
+        "high_water": host.high_water,
+        "problem_json": rows.problem_to_json(host.problem),
+    }
+
+
+def _host_run(row: RowMapping, edges: dict[tuple[int, str], str]) -> HostRun:
+    def edge(kind: str) -> Any:
+        body = edges.get((row["id"], kind))
+        return None if body is None else rows.fact_of(kind, body)
+
+    return rows.host_run_of(row, edge("run_started"), edge("run_finished"))
+
+
+def _fact(row: RowMapping) -> HostFact:
+    return HostFact(
+        host=row["host"],
+        sequence=row["sequence"],
+        recorded_at_unix_ns=row["recorded_at_unix_ns"],
+        fact=rows.fact_of(row["kind"], row["body_json"]),
+    )
+
+
+async def _by_token(connection: AsyncConnection, token: str) -> Run | None:
+    if not token:
+        return None
+    query = select(schema.run).where(schema.run.c.request_token == token)
+    row = (await connection.execute(query)).mappings().first()
+    return None if row is None else rows.run_of(row)
+
+
+def _unknown(prefix: str) -> NoSuchRun:
+    return NoSuchRun(
+        "no run has this id", field="run", value=prefix, remedy="tonnage runs lists them."
+    )
+
+
+def _ambiguous(prefix: str, ids: list[str]) -> AmbiguousRun:
+    more = " and more" if len(ids) > _SHOWN else ""
+    return AmbiguousRun(
+        f"several runs begin so: {', '.join(ids[:_SHOWN])}{more}",
+        field="run",
+        value=prefix,
+        remedy="Give more of the id.",
+    )
