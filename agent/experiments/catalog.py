@@ -1,0 +1,83 @@
+"""From a stage of a plan to the machine that carries it out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from agent.errors import InvalidInput
+from agent.experiments.base import Experiment
+from agent.experiments.density import Density
+from agent.experiments.footprint import Footprint
+from agent.experiments.startup import Startup
+from tonnage.model import DensityStage, FootprintStage, Stage, StartupStage, Target
+
+
+def open_experiment(
+    stage: Stage, targets: Mapping[str, Target], seed: int, guard_floor_bytes: int = 0
+) -> Experiment:
+    """Return the machine for a stage, at its beginning.
+
+    ``guard_floor_bytes``: the MemAvailable at which the agent's own guard stops
+    a run, for the density forecast. Raises ``InvalidInput`` for a stage that
+    names an unknown target or asks for what makes no sense.
+    """
+    work = stage.experiment
+    match work:
+        case StartupStage():
+            _known(stage, (trials.target_id for trials in work.targets), targets)
+            _distinct(stage, work)
+            for level in work.concurrency:
+                _at_least_one(stage, "concurrency", level)
+            return Startup(stage.id, work, seed)
+        case DensityStage():
+            _known(stage, [work.target_id], targets)
+            _at_least_one(stage, "step", work.step)
+            _at_least_one(stage, "max_instances", work.max_instances)
+            _at_least_one(stage, "concurrency", work.concurrency)
+            return Density(stage.id, work, guard_floor_bytes)
+        case FootprintStage():
+            _known(stage, [work.target_id], targets)
+            _at_least_one(stage, "repeats", work.repeats)
+            _at_least_one(stage, "concurrency", work.concurrency)
+            return Footprint(stage.id, work)
+
+
+def resumable(stage: Stage) -> bool:
+    """Whether a stage that a restart of the agent cut short can go on.
+
+    Startup trials are independent of each other: yes, by ``replay``. Density and
+    footprint measure instances that are gone: such a stage ends with what it
+    has recorded, and the next one begins.
+    """
+    return isinstance(stage.experiment, StartupStage)
+
+
+def _known(stage: Stage, named: Iterable[str], targets: Mapping[str, Target]) -> None:
+    for target_id in named:
+        if target_id not in targets:
+            known = ", ".join(sorted(targets)) or "none"
+            raise InvalidInput(
+                "the plan has no such target",
+                field=f"stages.{stage.id}.target_id",
+                value=target_id,
+                remedy=f"Its targets are: {known}.",
+            )
+
+
+def _distinct(stage: Stage, work: StartupStage) -> None:
+    """Trial ids are made of target and level: either twice would make one id twice."""
+    for field, values in (
+        ("targets", [trials.target_id for trials in work.targets]),
+        ("concurrency", [*work.concurrency]),
+    ):
+        if len(set(values)) < len(values):
+            raise InvalidInput(
+                "each may be named once", field=f"stages.{stage.id}.{field}", value=str(values)
+            )
+
+
+def _at_least_one(stage: Stage, field: str, value: int) -> None:
+    if value < 1:
+        raise InvalidInput(
+            "must be at least 1", field=f"stages.{stage.id}.{field}", value=str(value)
+        )

@@ -1,0 +1,269 @@
+"""The density experiment: how many instances the host carries.
+
+An additive ramp. Each step adds ``step`` fill instances (``concurrency`` in
+flight), starts the probe instances one after another, each destroyed at once,
+rests, and measures. Step 0 is the empty host: probes and a measurement, so
+that start latency and memory have their zero. Each step is recorded before
+the next begins.
+
+**Limit.** The number of fill instances at the last step at which every demand
+held (``verdict.judge``): a number that was measured, never interpolated.
+Beyond a failing step the truth lies between two levels; the binding constraint
+then says that the ramp's resolution is its step. A launch is never repeated:
+the first that fails ends the ramp with ``launch_failed``.
+
+**Forecast.** Once ``forecast_after_steps`` steps beyond the empty host hold,
+and at least three points are there, the limit is foreseen and recorded, before
+the next launch. Where the points foretell nothing, a notice says why, and the
+next step tries again. A ramp that ends earlier has no forecast.
+
+**Restart of the agent.** Instances do not outlive the agent, and a step
+measured with other instances is another step. A ramp cut short therefore ends
+as it stands: its recorded steps are kept, it has no result, and it is not
+continued (``catalog.resumable``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import Enum, auto
+
+from agent.experiments.base import (
+    Destroyed,
+    ExperimentEvent,
+    Finish,
+    Instruction,
+    Launch,
+    Measure,
+    Measured,
+    Record,
+    Stopped,
+    TrialDone,
+)
+from agent.experiments.forecast import NoForecast
+from agent.experiments.foresight import foresee
+from agent.experiments.ledger import Ledger, failure
+from agent.experiments.verdict import Breach, judge, mebibytes, quantile, start_seconds, used_bytes
+from tonnage.model import (
+    DensityResult,
+    DensityStage,
+    Notice,
+    Outcome,
+    Population,
+    Problem,
+    ProblemKind,
+    Sample,
+    Step,
+    StopReason,
+    Trial,
+)
+
+# Ends that say nothing about how many instances the host carries.
+_CUT_SHORT = (StopReason.CANCELLED, StopReason.TIME_LIMIT, StopReason.DISK_HEADROOM)
+
+
+class _Phase(Enum):
+    FILLING = auto()
+    PROBING = auto()
+    MEASURING = auto()
+    ENDING = auto()
+    ENDED = auto()
+
+
+class Density:
+    """The density experiment as a state machine.
+
+    ``guard_floor_bytes``: the MemAvailable at which the agent's own guard stops
+    a run; the forecast takes it into account.
+    """
+
+    trials_expected = 0  # where the ramp ends is what is to be found out
+
+    def __init__(self, stage_id: str, stage: DensityStage, guard_floor_bytes: int = 0) -> None:
+        self._stage_id = stage_id
+        self._stage = stage
+        self._guard_floor_bytes = guard_floor_bytes
+        self._ledger = Ledger()
+        self._phase = _Phase.FILLING
+        self._orders: Iterator[Launch] = iter(())
+        self._level = 0
+        self._samples: list[Sample] = []
+        self._probes: list[Trial] = []
+        self._limit = 0
+        self._failed: Trial | None = None
+        self._breach: Breach | None = None
+        self._foreseen = False
+        self._excused = False
+
+    def start(self) -> list[Instruction]:
+        """Begin with the empty host."""
+        return self._begin(0)
+
+    def handle(self, event: ExperimentEvent) -> list[Instruction]:
+        """Answer an event; late ones, after ``Finish``, change nothing."""
+        if self._phase is _Phase.ENDED:
+            return []
+        match event:
+            case TrialDone(trial):
+                return self._done(trial)
+            case Destroyed(trial_id):
+                self._ledger.gone(trial_id)
+                return self._advance()
+            case Measured(sample):
+                return self._measured(sample) if self._phase is _Phase.MEASURING else []
+            case Stopped(reason, message):
+                return self._end(Breach(reason, message))
+
+    # --- a step: fill, probe, measure
+
+    def _begin(self, level: int) -> list[Instruction]:
+        self._level = level
+        self._probes = []
+        self._phase = _Phase.FILLING
+        self._orders = self._fill_orders(len(self._ledger.live), level)
+        return self._advance()
+
+    def _fill_orders(self, first: int, end: int) -> Iterator[Launch]:
+        for number in range(first, end):
+            yield Launch(
+                f"{self._stage_id}/fill/{number:04d}",
+                self._stage.target_id,
+                Population.FILL,
+                number,
+                block=len(self._samples),
+                concurrency=self._stage.concurrency,
+                fill=len(self._ledger.live),
+            )
+
+    def _probe_orders(self) -> Iterator[Launch]:
+        step = len(self._samples)
+        for index in range(self._stage.probes):
+            yield Launch(
+                f"{self._stage_id}/step-{step:03d}/probe-{index:03d}",
+                self._stage.target_id,
+                Population.PROBE,
+                step * self._stage.probes + index,
+                block=step,
+                fill=self._level,
+            )
+
+    def _advance(self) -> list[Instruction]:
+        """Go on with the phase, and to the next one when nothing is in flight."""
+        if self._phase is _Phase.ENDING:
+            return self._wind_down()
+        if self._phase is _Phase.MEASURING:
+            return []
+        width = self._stage.concurrency if self._phase is _Phase.FILLING else 1
+        issued = self._ledger.launch(self._orders, width - self._ledger.in_flight)
+        if self._ledger.in_flight:
+            return issued
+        if self._phase is _Phase.FILLING:
+            self._phase = _Phase.PROBING
+            self._orders = self._probe_orders()
+            return self._advance()
+        self._phase = _Phase.MEASURING
+        return [Measure(self._ledger.live, self._stage.settle_seconds)]
+
+    def _done(self, trial: Trial) -> list[Instruction]:
+        order = self._ledger.done(trial)
+        ready = trial.outcome is Outcome.READY
+        if self._phase is _Phase.ENDING:
+            return self._wind_down()
+        if order.population is Population.PROBE:
+            self._probes.append(trial)
+            if ready:
+                return self._ledger.destroy([trial.trial_id])
+            self._orders = iter(())  # the step is lost: measure it, then end
+        elif not ready:
+            return self._fill_failed(trial)
+        return self._advance()
+
+    def _fill_failed(self, trial: Trial) -> list[Instruction]:
+        self._failed = trial
+        why = trial.error or f"it ended {trial.outcome}"
+        alive = len(self._ledger.live)
+        text = f"a launch with {alive} instances up did not become ready: {why}"
+        return self._end(Breach(StopReason.LAUNCH_FAILED, text))
+
+    # --- the verdict on a step
+
+    def _measured(self, sample: Sample) -> list[Instruction]:
+        self._samples.append(sample)
+        breach = judge(self._stage, self._samples[0], sample, self._probes)
+        step = Record(self._step(sample, met_slo=breach is None))
+        if breach is not None:
+            return [step, *self._end(self._with_resolution(breach))]
+        self._limit = sample.instances
+        if self._level >= self._stage.max_instances:
+            return [step, *self._end(self._own_cap(sample))]
+        next_level = min(self._level + self._stage.step, self._stage.max_instances)
+        return [step, *self._foresee(), *self._begin(next_level)]
+
+    def _step(self, sample: Sample, *, met_slo: bool) -> Step:
+        """``met_slo`` tells whether every demand held, the memory budget included."""
+        starts = start_seconds(self._probes)
+        return Step(
+            self._stage_id,
+            len(self._samples) - 1,
+            sample,
+            probes=len(self._probes),
+            met_slo=met_slo,
+            probe_p50_seconds=quantile(starts, 0.5),
+            probe_p95_seconds=quantile(starts, 0.95),
+        )
+
+    def _with_resolution(self, breach: Breach) -> Breach:
+        if self._stage.step == 1 or self._level == 0:
+            return breach
+        where = f"at {self._level} instances; the ramp's resolution is {self._stage.step}"
+        return Breach(breach.reason, f"{breach.constraint} ({where})")
+
+    def _own_cap(self, sample: Sample) -> Breach:
+        used = mebibytes(used_bytes(self._samples[0], sample))
+        text = (
+            f"max_instances {self._stage.max_instances}, a cap of this experiment's own, was"
+            f" reached with {used} used: it proves nothing about memory"
+        )
+        return Breach(StopReason.MAX_INSTANCES, text)
+
+    def _foresee(self) -> list[Instruction]:
+        due = max(2, self._stage.forecast_after_steps)  # steps beyond the empty host
+        if self._foreseen or len(self._samples) <= due:
+            return []
+        foreseen = foresee(self._stage_id, self._stage, self._samples, self._guard_floor_bytes)
+        if not isinstance(foreseen, NoForecast):
+            self._foreseen = True
+            return [Record(foreseen)]
+        if self._excused:
+            return []
+        self._excused = True
+        text = f"no forecast after {len(self._samples) - 1} steps: {foreseen.reason}"
+        return [Record(Notice(text, self._stage_id))]
+
+    # --- the end
+
+    def _end(self, breach: Breach) -> list[Instruction]:
+        """Launch nothing more; the first cause of the end stands."""
+        self._orders = iter(())
+        self._phase = _Phase.ENDING
+        if self._breach is None:
+            self._breach = breach
+            result = DensityResult(self._stage_id, self._limit, breach.reason, breach.constraint)
+            return [Record(result), *self._wind_down()]
+        return self._wind_down()
+
+    def _wind_down(self) -> list[Instruction]:
+        """Destroy what lives, what still becomes ready included; then finish."""
+        issued = self._ledger.destroy(self._ledger.live)
+        if self._ledger.in_flight:
+            return issued
+        self._phase = _Phase.ENDED
+        return [*issued, Finish(self._problem())]
+
+    def _problem(self) -> Problem | None:
+        if self._failed is not None and not self._limit:
+            return failure(self._failed)
+        if self._breach is not None and self._breach.reason in _CUT_SHORT:
+            text = f"The ramp was cut short at {self._level} instances: {self._breach.constraint}"
+            return Problem(ProblemKind.GUARD, text)
+        return None

@@ -1,0 +1,63 @@
+"""The limit of a density ramp as its first steps foretell it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from agent.experiments.forecast import Crossing, NoForecast, descend, fit
+from tonnage.model import DensityStage, Forecast, Sample, StopReason
+
+
+def foresee(
+    stage_id: str, stage: DensityStage, samples: Sequence[Sample], guard_floor_bytes: int
+) -> Forecast | NoForecast:
+    """Forecast the ramp's limit from the fall of MemAvailable over its steps so far.
+
+    Of the memory constraints the one met first counts; behind it stands
+    ``max_instances``. A ramp tests only multiples of its step, so crossing and
+    interval are brought down to the last level at or below them: the forecast
+    is of the very number the ramp will report. The level measured last has held,
+    so nothing below it is foreseen. Time and pressure are not foreseen.
+    """
+    points = [
+        (float(sample.instances), float(sample.mem_available_bytes))
+        for sample in samples
+        if sample.mem_available_bytes is not None
+    ]
+    line = fit(points)
+    if isinstance(line, NoForecast):
+        return line
+    level, reason = max(_levels(stage, samples[0].mem_available_bytes, guard_floor_bytes))
+    crossing = descend(line, level)
+    if isinstance(crossing, NoForecast):
+        return crossing
+    return _forecast(stage_id, stage, samples[-1].instances, crossing, reason)
+
+
+def _levels(
+    stage: DensityStage, empty_bytes: int | None, guard_floor_bytes: int
+) -> Iterator[tuple[float, StopReason]]:
+    """What MemAvailable may fall to. The highest is met first."""
+    floor = max(stage.slo.mem_available_bytes or 0, guard_floor_bytes)
+    yield float(floor), StopReason.MEMORY_HEADROOM
+    if stage.memory_budget_bytes is not None and empty_bytes is not None:
+        yield float(empty_bytes - stage.memory_budget_bytes), StopReason.MEMORY_BUDGET
+
+
+def _forecast(
+    stage_id: str, stage: DensityStage, at: int, crossing: Crossing, reason: StopReason
+) -> Forecast:
+    if crossing.x >= stage.max_instances:
+        reason = StopReason.MAX_INSTANCES
+    limit, low, high = (
+        max(at, _tested(stage, x)) for x in (crossing.x, crossing.low, crossing.high)
+    )
+    return Forecast(stage_id, at, limit, low, high, reason)
+
+
+def _tested(stage: DensityStage, x: float) -> float:
+    """The last level of the ramp at or below ``x``."""
+    if x >= stage.max_instances:
+        return float(stage.max_instances)
+    return float(math.floor(x / stage.step) * stage.step)
