@@ -13,8 +13,8 @@ SCRIPTS = Path(__file__).parent / "rootfs"
 # every applet without a link, so each link here is one that is worth its inode.
 APPLETS = ("cat", "env", "hostname", "httpd", "id", "ls", "ps", "sh", "sleep", "uname")
 
-PASSWD = "root:x:0:0:root:/:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n"
-GROUP = "root:x:0:\nnogroup:x:65534:\n"
+USERS = "root:x:0:0:root:/:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n"
+GROUPS = "root:x:0:\nnogroup:x:65534:\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,8 @@ def base(busybox: bytes) -> Iterator[Entry]:
     yield file("bin/busybox", busybox, 0o755)
     for applet in APPLETS:
         yield Entry(f"bin/{applet}", stat.S_IFLNK | 0o777, link="busybox")
-    yield file("etc/passwd", PASSWD)
-    yield file("etc/group", GROUP)
+    yield file("etc/passwd", USERS)
+    yield file("etc/group", GROUPS)
 
 
 def idle(busybox: bytes) -> list[Entry]:

@@ -1,0 +1,66 @@
+# Tonnage. `make demo` shows it, `make test` proves it; both set up what is missing.
+# Everything generated lies below build/ and .venv/.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+BIN := .venv/bin
+# Runs a command with a container engine: the one that answers, else a private one.
+WITH_ENGINE := $(BIN)/python -m deploy.engine
+ARGS ?=
+
+CACHE := $(CURDIR)/build/cache
+export RUFF_CACHE_DIR := $(CACHE)/ruff
+export MYPY_CACHE_DIR := $(CACHE)/mypy
+export BUF_CACHE_DIR := $(CACHE)/buf
+export HYPOTHESIS_STORAGE_DIRECTORY := $(CACHE)/hypothesis
+export PATH := $(PATH):$(CURDIR)/build/tools:/usr/sbin:/sbin
+
+.PHONY: help
+help: ## Show the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: demo
+demo: bootstrap ## Compare containers and VMs on this machine; report in build/demo/
+	@$(WITH_ENGINE) $(BIN)/tonnage demo --out build/demo $(ARGS)
+
+.PHONY: test
+test: bootstrap-dev ## Lint, types, contracts, protos, and all tests (ARGS go to pytest)
+	@$(MAKE) --no-print-directory lint
+	@TONNAGE_REQUIRE_ENGINES=1 $(WITH_ENGINE) $(BIN)/python -m pytest -o cache_dir=$(CACHE)/pytest $(ARGS)
+
+.PHONY: bench
+bench: bootstrap ## Measure Tonnage's own cost; result in build/bench/
+	@$(WITH_ENGINE) $(BIN)/python -m benchmarks --out build/bench $(ARGS)
+
+.PHONY: lint
+lint: ## Check style, types, import contracts and protos (after a bootstrap)
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --cache-dir $(CACHE)/import-linter
+	@cd protos && ../$(BIN)/buf lint
+
+.PHONY: protos
+protos: bootstrap ## Write the stubs anew from protos/tonnage/v1/*.proto
+	@protos/generate.sh
+
+.PHONY: bootstrap
+bootstrap: ## Set up what is missing: engine, QEMU, guest files, images, .venv
+	@deploy/bootstrap.sh
+
+.PHONY: bootstrap-dev
+bootstrap-dev:
+	@deploy/bootstrap.sh --dev
+
+.PHONY: clean
+clean: ## Remove build/
+	@[[ ! -e build/engine/users.lock ]] || \
+		flock --nonblock build/engine/users.lock python3 -m deploy.private_engine || \
+		{ echo 'the private engine is in use: end that command first' >&2; exit 1; }
+	@rm -rf build
+
+.PHONY: distclean
+distclean: clean ## Remove build/ and .venv/
+	@rm -rf .venv

@@ -1,0 +1,218 @@
+#!/usr/bin/env bash
+# Sets this checkout up: a container engine, QEMU, a guest kernel, a static busybox,
+# the workload images and .venv with pinned versions. Each only if it is absent, so
+# that a second call has nothing to do and takes a moment.
+#
+# Without root or apt it says what is missing and how to get it, and succeeds with
+# what there is. It fails only if the Python environment cannot be made.
+#
+#   deploy/bootstrap.sh [--dev]     --dev: also promtool, which the tests want
+set -euo pipefail
+cd "$(dirname "$0")/.."
+root=$PWD
+guest=build/guest
+packages=build/packages
+log=build/bootstrap.log
+missing=()
+export LC_ALL=C DEBIAN_FRONTEND=noninteractive
+
+say() { printf 'bootstrap: %s\n' "$*" >&2; }
+
+have() { PATH="$PATH:/usr/sbin:/sbin" command -v "$1" >/dev/null; }
+
+is_root() { [[ $(id -u) == 0 ]]; }
+
+# Runs a command with its output in the log; shows the end of it if it fails.
+logged() {
+	# Without our lock: a service that a package starts must not hold it for good.
+	{ printf '\n$ %s\n' "$*"; "$@"; } >>"$log" 2>&1 9>&- && return
+	say "failed: $*"
+	tail -n 12 "$log" | sed 's/^/    /' >&2
+	return 1
+}
+
+# Keeps what is missing, with the way to get it, for the end.
+lacks() { missing+=("$1"); }
+
+# --- Debian packages --------------------------------------------------------------
+
+apt() { logged apt-get -o DPkg::Lock::Timeout=300 -o APT::Sandbox::User=root -qq "$@"; }
+
+# A bare machine knows no packages until it is told to look.
+refresh_lists() {
+	apt-cache show busybox-static >/dev/null 2>&1 && return
+	is_root || return 1
+	say 'fetching the list of packages'
+	apt update
+}
+
+# install WHAT PACKAGE...: tries with the lists at hand, then with fresh ones.
+install() {
+	local what=$1
+	shift
+	if ! have apt-get || ! is_root; then
+		lacks "$what: as root, apt-get install --no-install-recommends $*"
+		return 0
+	fi
+	say "installing $what ($*)"
+	refresh_lists && apt install -y --no-install-recommends "$@" && return
+	{ apt update && apt install -y --no-install-recommends "$@"; } ||
+		lacks "$what: apt-get install $* failed, see $log"
+}
+
+# fetch PACKAGE MEMBER TARGET: takes one file out of a package without installing it.
+fetch() {
+	local package=$1 member=$2 target=$3 deb
+	have apt-get && have dpkg-deb && refresh_lists || return 1
+	mkdir -p "$packages"
+	(
+		cd "$packages"
+		compgen -G "${package}_*.deb" >/dev/null || { log=$root/$log apt download "$package" ||
+			{ is_root && log=$root/$log apt update && log=$root/$log apt download "$package"; }; }
+	) || return 1
+	deb=$(compgen -G "$packages/${package}_*.deb" | sort -V | tail -n 1)
+	dpkg-deb --fsys-tarfile "$deb" | tar -x --to-stdout --wildcards "$member" >"$target.part" || return 1
+	[[ -s $target.part ]] || return 1
+	mv "$target.part" "$target"
+	dpkg-deb --show --showformat='${Package} ${Version}\n' "$deb" >"$target.version"
+}
+
+# --- The parts --------------------------------------------------------------------
+
+engine() {
+	[[ -n ${DOCKER_HOST:-} || -S /var/run/docker.sock ]] || have dockerd ||
+		install 'the Docker engine' docker.io
+}
+
+qemu() {
+	have qemu-system-x86_64 || install 'QEMU' qemu-system-x86
+}
+
+kernel() {
+	local package
+	[[ -s $guest/vmlinuz ]] && return
+	say 'fetching a guest kernel'
+	refresh_lists || true
+	package=$(apt-cache depends linux-image-cloud-amd64 2>/dev/null |
+		sed -n 's/^ *Depends: *//p' | head -n 1) || true
+	[[ -n $package ]] && fetch "$package" './boot/vmlinuz-*' "$guest/vmlinuz" ||
+		lacks "a guest kernel: put a Linux x86_64 bzImage at $guest/vmlinuz (Debian's package linux-image-cloud-amd64 has one)"
+}
+
+busybox() {
+	[[ -s $guest/busybox ]] && return
+	if dpkg-query --show busybox-static >/dev/null 2>&1 && [[ -x /bin/busybox ]]; then
+		dpkg-query --show --showformat='${Package} ${Version}\n' busybox-static >"$guest/busybox.version"
+		cp /bin/busybox "$guest/busybox.part"
+	else
+		say 'fetching busybox'
+		fetch busybox-static ./bin/busybox "$guest/busybox.part" &&
+			mv "$guest/busybox.part.version" "$guest/busybox.version" ||
+			{ lacks "busybox: put a static one at $guest/busybox (Debian's package busybox-static has one)"; return; }
+	fi
+	chmod 755 "$guest/busybox.part"
+	mv "$guest/busybox.part" "$guest/busybox"
+}
+
+# Which packages the guest files came from, beside them.
+versions() {
+	local name comma=''
+	[[ $guest/versions.json -nt $guest/vmlinuz.version && $guest/versions.json -nt $guest/busybox.version ]] && return
+	for name in busybox vmlinuz; do
+		[[ -s $guest/$name.version ]] || continue
+		read -r package version <"$guest/$name.version"
+		printf '%s\n  "%s": {"package": "%s", "version": "%s"}' "$comma" "$name" "$package" "$version"
+		comma=,
+	done >"$guest/versions.part"
+	{ printf '{'; cat "$guest/versions.part"; printf '\n}\n'; } >"$guest/versions.json"
+	rm "$guest/versions.part"
+}
+
+promtool() {
+	have promtool || [[ -x build/tools/promtool ]] && return
+	say 'fetching promtool'
+	mkdir -p build/tools
+	if fetch prometheus ./usr/bin/promtool build/tools/promtool; then
+		chmod 755 build/tools/promtool
+	else
+		lacks "promtool (for the tests): Debian's package prometheus has it"
+	fi
+}
+
+# --- Python -----------------------------------------------------------------------
+
+# A Python that can make environments: 3.11 or newer, with ensurepip.
+find_python() {
+	local candidate
+	for candidate in python3 /usr/bin/python3; do
+		"$candidate" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' \
+			2>/dev/null && { command -v "$candidate"; return; }
+	done
+	return 1
+}
+
+digest() { { pwd; cat "$@"; } | sha256sum | cut -d ' ' -f 1; }
+
+# done_before STAMP FILE...: whether the stamp was made from these very files, here.
+done_before() {
+	local stamp=.venv/$1
+	shift
+	[[ -f $stamp && $(<"$stamp") == "$(digest "$@")" ]]
+}
+
+create_environment() {
+	local python
+	.venv/bin/python -c 'import pip' 2>/dev/null && [[ -f .venv/tonnage.here && $(<.venv/tonnage.here) == "$root" ]] && return
+	python=$(find_python) || { install 'Python' python3 python3-venv; python=$(find_python); } ||
+		{ say 'Python 3.11 or newer with venv is needed: as root, apt-get install python3 python3-venv'; return 1; }
+	say "creating .venv with $python"
+	logged "$python" -m venv --clear .venv
+	printf '%s' "$root" >.venv/tonnage.here
+}
+
+environment() {
+	local pip=(.venv/bin/python -m pip --disable-pip-version-check --no-input install --quiet)
+	done_before tonnage.lock deploy/requirements.lock &&
+		done_before tonnage.project pyproject.toml && [[ -x .venv/bin/python ]] && return
+	create_environment
+	if ! done_before tonnage.lock deploy/requirements.lock; then
+		say 'installing the pinned Python packages'
+		logged "${pip[@]}" --require-hashes -r deploy/requirements.lock ||
+			{ say 'the packages in deploy/requirements.lock are needed, from PyPI or a mirror that pip is set up for'; return 1; }
+		digest deploy/requirements.lock >.venv/tonnage.lock
+	fi
+	logged "${pip[@]}" --no-deps --no-build-isolation --editable .
+	digest pyproject.toml >.venv/tonnage.project
+}
+
+images() {
+	[[ -s $guest/busybox ]] || return 0
+	[[ build/images/images.json -nt $guest/busybox && -z $(find deploy/images -newer build/images/images.json -type f ! -name '*.pyc') ]] && return
+	.venv/bin/python -m deploy.images.build --busybox "$guest/busybox" --out build/images
+	touch build/images/images.json
+}
+
+report() {
+	local each
+	for each in "${missing[@]}"; do
+		say "missing: $each"
+	done
+	[[ ${#missing[@]} == 0 ]] || say 'going on with what is there'
+}
+
+main() {
+	mkdir -p "$guest"
+	exec 9>build/bootstrap.lock
+	flock 9
+	environment
+	engine
+	qemu
+	kernel
+	busybox
+	versions
+	images
+	[[ ${1:-} != --dev ]] || promtool
+	report
+}
+
+main "$@"

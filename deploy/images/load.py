@@ -1,0 +1,48 @@
+"""Asks an engine, and puts the workload images into it."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from pathlib import Path
+
+import docker
+from docker.errors import DockerException, ImageNotFound
+
+PING_SECONDS = 5
+LOAD_SECONDS = 60
+
+
+def answers(address: str) -> bool:
+    """Whether an engine answers at ``address``, a ``DOCKER_HOST`` value."""
+    try:
+        with closing(docker.DockerClient(base_url=address, timeout=PING_SECONDS)) as client:
+            return bool(client.ping())
+    except (DockerException, OSError, ValueError):
+        return False
+
+
+def load_absent(address: str, folder: Path) -> list[str]:
+    """Load the archives listed in ``folder/images.json`` that the engine lacks or
+    has another build of; return their references. No list, nothing to load.
+
+    Raises ``DockerException`` when the engine refuses one.
+    """
+    index = folder / "images.json"
+    if not index.is_file():
+        return []
+    loaded = []
+    with closing(docker.DockerClient(base_url=address, timeout=LOAD_SECONDS)) as client:
+        for reference, image in json.loads(index.read_text()).items():
+            if _image_id(client, reference) in (image["image_id"], image["manifest_digest"]):
+                continue
+            client.images.load((folder / image["file"]).read_bytes())
+            loaded.append(reference)
+    return loaded
+
+
+def _image_id(client: docker.DockerClient, reference: str) -> str | None:
+    try:
+        return client.images.get(reference).id
+    except ImageNotFound:
+        return None

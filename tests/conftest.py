@@ -1,0 +1,63 @@
+"""What tests on real engines need, and what happens where it is missing.
+
+A test that uses one of these fixtures is skipped, with the reason, on a machine
+that lacks the part. ``make test`` sets ``TONNAGE_REQUIRE_ENGINES``: there a test
+marked ``docker`` or ``qemu`` fails instead, however it came to be skipped.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from deploy.engine import running_engine
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+ENGINES = ("docker", "qemu")
+
+
+def _file(path: Path) -> Path:
+    if not path.is_file():
+        pytest.skip(f"{path} is missing: run deploy/bootstrap.sh")
+    return path
+
+
+@pytest.fixture(scope="session")
+def docker_host() -> str:
+    """The address of a Docker engine that answers and has the workload images."""
+    address = running_engine()
+    if address is None:
+        pytest.skip("no Docker engine answers on DOCKER_HOST or /var/run/docker.sock")
+    return address
+
+
+@pytest.fixture(scope="session")
+def guest_dir() -> Path:
+    """The folder with ``vmlinuz`` and ``busybox``, on a machine that has QEMU."""
+    if shutil.which("qemu-system-x86_64") is None:
+        pytest.skip("qemu-system-x86_64 is missing: run deploy/bootstrap.sh")
+    return _file(CHECKOUT / "build/guest/vmlinuz").parent
+
+
+@pytest.fixture(scope="session")
+def images_dir() -> Path:
+    """The folder with the archives of the workload images."""
+    return _file(CHECKOUT / "build/images/images.json").parent
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Where engines are required, a skipped engine test is a failed one."""
+    report = yield
+    required = os.environ.get("TONNAGE_REQUIRE_ENGINES") == "1"
+    engine_test = any(item.get_closest_marker(name) for name in ENGINES)
+    if report.skipped and required and engine_test and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped although engines are required: {report.longrepr}"
+    return report
