@@ -1,0 +1,28 @@
+"""Containers through an engine that speaks Docker's API on a local socket.
+
+========== ==============================================================
+engine     the SDK in threads of its own; its errors translated, once
+order      the three calls of a start: create, attach, start
+stream     the attached console, demultiplexed on the event loop
+config     a launch as the body of a create call
+places     a container's processes and cgroups, found without the engine
+daemons    the engine's own processes
+instance   one container
+runtime    the runtime
+========== ==============================================================
+
+Another engine of the same API is another ``DockerRuntime`` with its own name,
+socket and, in ``EngineProfile``, the low-level runtime it is told to use.
+"""
+
+from __future__ import annotations
+
+from agent.runtimes.docker.runtime import DockerRuntime, EngineProfile
+from agent.runtimes.registry import RuntimeSettings
+
+__all__ = ["DockerRuntime", "EngineProfile", "open_docker"]
+
+
+def open_docker(settings: RuntimeSettings) -> DockerRuntime:
+    """Make the runtime for the host's Docker engine with its default low-level runtime."""
+    return DockerRuntime(EngineProfile(name="docker"), settings)

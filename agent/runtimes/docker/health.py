@@ -1,0 +1,72 @@
+"""Whether an engine can launch, and what it is made of."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+from agent.errors import TonnageError
+from agent.runtimes.base import Capabilities
+from agent.runtimes.docker.engine import Engine, Inspection
+from tonnage.model import Fingerprint, Mode, RuntimeState
+
+_UNIX = "unix://"
+_CONNECT_SECONDS = 1.0
+
+
+async def fingerprint(name: str, engine: Engine, capabilities: Capabilities) -> Fingerprint:
+    """Look at the socket, then ask the engine. Never raises; bounded to some seconds."""
+    obstacle = socket_obstacle(engine.url)
+    if obstacle is not None:
+        return Fingerprint(name, obstacle[0], obstacle[1])
+    try:
+        version, info = await engine.describe()
+    except TonnageError as error:
+        return Fingerprint(name, RuntimeState.UNHEALTHY, str(error))
+    if version.get("Os", "linux") != "linux":
+        return Fingerprint(name, RuntimeState.UNHEALTHY, f"it runs {version['Os']} containers")
+    return Fingerprint(
+        runtime=name,
+        state=RuntimeState.HEALTHY,
+        reason=f"the engine at {engine.url} answers",
+        version=str(version.get("Version", "")),
+        variants=capabilities.variants,
+        networks=capabilities.networks,
+        modes=tuple(Mode(mode) for mode in capabilities.modes),
+        readiness=capabilities.readiness,
+        components=_components(version, info),
+    )
+
+
+def socket_obstacle(url: str) -> tuple[RuntimeState, str] | None:
+    """What stands between us and the engine's socket; ``None`` if nothing does."""
+    if not url.startswith(_UNIX):
+        reason = f"{url} is not a local socket; only the host it runs on can be measured"
+        return RuntimeState.UNHEALTHY, reason
+    path = Path(url.removeprefix(_UNIX))
+    try:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(_CONNECT_SECONDS)
+            connection.connect(str(path))
+    except FileNotFoundError:
+        return RuntimeState.UNDETECTED, f"there is no engine socket at {path}"
+    except PermissionError:
+        reason = f"no permission to use {path}: join its group (often docker) or run as root"
+        return RuntimeState.UNHEALTHY, reason
+    except OSError as error:
+        return RuntimeState.UNHEALTHY, f"nothing answers at {path}: {error.strerror or error}"
+    return None
+
+
+def _components(version: Inspection, info: Inspection) -> dict[str, str]:
+    """Versions and settings that results depend on, by name."""
+    found = {part["Name"]: part["Version"] for part in version.get("Components") or []}
+    found["api"] = str(version.get("ApiVersion", ""))
+    settings = {
+        "storage": "Driver",
+        "cgroup_version": "CgroupVersion",
+        "cgroup_driver": "CgroupDriver",
+        "low_level_runtime": "DefaultRuntime",
+    }
+    found.update({name: str(info[key]) for name, key in settings.items() if info.get(key)})
+    return {name.lower().replace(" ", "_"): value for name, value in found.items() if value}

@@ -1,0 +1,305 @@
+"""One container."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.clock import Mark, Timeline
+from agent.errors import InstanceExited, InstanceLeaked
+from agent.process import ProcessView
+from agent.runtimes.console import Console, ConsoleEnded
+from agent.runtimes.docker.engine import Engine, Inspection
+from agent.runtimes.docker.places import Identity, Place, Places
+from agent.runtimes.docker.stream import ConsoleStream
+from agent.runtimes.readiness import healthy, network_ready
+from tonnage.model import HttpReadiness, LogReadiness, TcpReadiness, Workload
+
+EXIT_SECONDS = 2
+GONE_SECONDS = 5.0
+_GONE_RETRY_SECONDS = 0.002
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """What only the engine knows of a container; asked for outside timed windows."""
+
+    init_pid: int
+    address: str | None
+    paths: tuple[Path, ...]
+
+    @classmethod
+    def of(cls, inspection: Inspection) -> Details:
+        """Read them from the engine's answer."""
+        networks = (inspection.get("NetworkSettings") or {}).get("Networks") or {}
+        addresses = [network.get("IPAddress") for network in networks.values()]
+        return cls(
+            init_pid=inspection["State"].get("Pid") or 0,
+            address=next((address for address in addresses if address), None),
+            paths=tuple(_own_paths(inspection)),
+        )
+
+
+def _own_paths(inspection: Inspection) -> Iterator[Path]:
+    """Its own layers (overlay2's upper, work and init) and the engine's folder of it."""
+    layers = (inspection.get("GraphDriver") or {}).get("Data") or {}
+    for key in ("UpperDir", "WorkDir"):
+        if layers.get(key):
+            yield Path(layers[key])
+    init_layer = (layers.get("LowerDir") or "").split(":")[0]
+    if init_layer.endswith("-init/diff"):
+        yield Path(init_layer)
+    if inspection.get("HostnamePath"):
+        yield Path(inspection["HostnamePath"]).parent
+
+
+class DockerInstance:
+    """A container that this agent created, or found again by its name."""
+
+    def __init__(
+        self,
+        instance_id: str,
+        container_id: str,
+        engine: Engine,
+        places: Places,
+        timeline: Timeline,
+        console: Console,
+        stream: ConsoleStream,
+        workload: Workload | None,
+        line: asyncio.Future[int] | None = None,
+    ) -> None:
+        self._id = instance_id
+        self._container_id = container_id
+        self._engine = engine
+        self._places = places
+        self._timeline = timeline
+        self._console = console
+        self._stream = stream
+        self._workload = workload
+        self._line = line
+        self._place: Place | None = None
+        self._details: Details | None = None
+        self._ending = ""
+        self._removal = asyncio.Lock()
+        self._removed = False
+
+    @property
+    def id(self) -> str:
+        return self._id
+
+    async def ready(self) -> None:
+        condition = self._workload.readiness if self._workload else None
+        if isinstance(condition, LogReadiness) and self._line is not None:
+            at_monotonic_ns = await self._ready_line(self._line)
+        elif isinstance(condition, (TcpReadiness, HttpReadiness)):
+            at_monotonic_ns = await self._ready_network(condition)
+        else:
+            raise InstanceExited("a recovered container has no ready condition")
+        self._timeline.mark(Mark.READY, at_monotonic_ns)
+        await self._locate()
+
+    async def _ready_line(self, line: asyncio.Future[int]) -> int:
+        try:
+            return await asyncio.shield(line)
+        except ConsoleEnded:
+            await self._exited()
+            raise self._exit_error() from None
+
+    async def _ready_network(self, condition: TcpReadiness | HttpReadiness) -> int:
+        """The workload's first answer, unless the container ends before it."""
+        details = await self._ask()
+        if details is None or details.address is None:
+            await self._exited()
+            raise self._exit_error()
+        answer = asyncio.ensure_future(network_ready(condition, details.address))
+        end = asyncio.ensure_future(self._ended())
+        try:
+            await asyncio.wait((answer, end), return_when=asyncio.FIRST_COMPLETED)
+            if answer.done():
+                return answer.result()
+            await end
+            raise self._exit_error()
+        finally:
+            answer.cancel()
+            end.cancel()
+
+    async def _ended(self) -> None:
+        await self._console.wait_ended()
+        await self._exited()
+
+    async def _exited(self) -> None:
+        """Wait for the container's end, whose console has closed, and note how it ended.
+
+        A workload may close its output and live on: then its first process is
+        waited for, without asking the engine again and again.
+        """
+        while not await self._engine.wait_exit(self._container_id, EXIT_SECONDS):
+            place = await self._locate()
+            if place is not None:
+                await _process_end(place.init)
+        self._timeline.mark(Mark.STOPPED)
+        self._ending = _ending(await self._engine.inspect(self._container_id))
+
+    def _exit_error(self) -> InstanceExited:
+        return InstanceExited(
+            f"the container ended before it was ready, {self._ending or 'and is gone'}",
+            evidence=self.evidence(),
+        )
+
+    def evidence(self) -> str:
+        command = " ".join(self._workload.command) if self._workload else ""
+        facts = [
+            f"container {self._container_id[:12]}",
+            f"command {command}" if command else "command of the image",
+            self._ending or ("console closed" if self._console.ended else "console open"),
+        ]
+        tail = self._console.tail()
+        return "\n".join(["; ".join(facts), tail or "(nothing on its console)"])
+
+    def processes(self) -> ProcessView:
+        if self._place is None:
+            self._place = self._places.find(self._container_id)
+        if self._place is None:
+            return ProcessView(())
+        return self._place.view(self._details.paths if self._details else ())
+
+    def cpu_ns(self) -> int | None:
+        return self._place.cpu_ns() if self._place is not None else None
+
+    async def alive(self) -> bool:
+        """Asks the engine the first time only, for the paths that the probes want."""
+        if self._removed:
+            return False
+        if self._details is None:
+            await self._ask()
+        place = await self._locate()
+        return place is not None and place.init.alive()
+
+    async def answers(self) -> bool:
+        if not await self.alive():
+            return False
+        return await healthy(
+            self._workload.health if self._workload else None,
+            console=self._console,
+            send=self._stream.send,
+            address=self._details.address if self._details else None,
+        )
+
+    async def stop(self, grace_seconds: float) -> None:
+        place = await self._locate()
+        with self._marking_stopped(place):
+            await self._engine.stop(self._container_id, math.ceil(grace_seconds))
+        self._timeline.mark(Mark.STOPPED)
+
+    async def destroy(self) -> None:
+        async with self._removal:
+            if self._removed:
+                return
+            place = await self._locate()
+            with self._marking_stopped(place):
+                await self._engine.remove(self._container_id)
+            self._stream.close()
+            await self._verify_gone(place)
+            self._timeline.mark(Mark.STOPPED)
+            self._timeline.mark(Mark.DESTROYED)
+            self._removed = True
+
+    async def _verify_gone(self, place: Place | None) -> None:
+        """The engine knows it no more, and no process of it lives."""
+        left = ["the container"] if await self._engine.inspect(self._container_id) else []
+        if place is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(GONE_SECONDS):
+                    while place.survivors():  # noqa: ASYNC110 (processes end without an event for us)
+                        await asyncio.sleep(_GONE_RETRY_SECONDS)
+            left += place.survivors()
+        if left:
+            raise InstanceLeaked(
+                f"{', '.join(left)} survived the removal",
+                value=self._id,
+                remedy="Look at it with ps and docker ps -a; tonnage clean tries again.",
+            )
+
+    async def _locate(self) -> Place | None:
+        """Its place, from the kernel where the pattern is known, else from the engine once."""
+        if self._place is None:
+            self._place = self._places.find(self._container_id)
+        if self._place is None:
+            details = await self._ask()
+            if details is not None and details.init_pid:
+                self._place = self._places.learn(self._container_id, details.init_pid)
+        return self._place
+
+    async def _ask(self) -> Details | None:
+        """Ask the engine now; ``None`` if it has no such container."""
+        inspection = await self._engine.inspect(self._container_id)
+        self._details = Details.of(inspection) if inspection is not None else self._details
+        return None if inspection is None else self._details
+
+    @contextmanager
+    def _marking_stopped(self, place: Place | None) -> Iterator[None]:
+        """Mark ``stopped`` at the very end of the first process, if it is seen."""
+        if place is None:
+            yield
+            return
+        with _on_process_end(place.init) as end:
+            end.add_done_callback(self._mark_stopped)
+            yield
+
+    def _mark_stopped(self, end: asyncio.Future[None]) -> None:
+        if not end.cancelled():
+            self._timeline.mark(Mark.STOPPED)
+
+
+def _ending(inspection: Inspection | None) -> str:
+    """How a container ended, in words."""
+    if inspection is None:
+        return ""
+    state = inspection["State"]
+    parts = [f"with exit code {state.get('ExitCode')}"]
+    if state.get("OOMKilled"):
+        parts.append("killed for want of memory")
+    if state.get("Error"):
+        parts.append(str(state["Error"]))
+    return ", ".join(parts)
+
+
+@contextmanager
+def _on_process_end(identity: Identity) -> Iterator[asyncio.Future[None]]:
+    """A future that is done when the process ends; never, where the kernel has no pidfd."""
+    loop = asyncio.get_running_loop()
+    end: asyncio.Future[None] = loop.create_future()
+
+    def ended() -> None:
+        loop.remove_reader(descriptor)
+        if not end.done():
+            end.set_result(None)
+
+    try:
+        descriptor = os.pidfd_open(identity.pid)
+    except OSError as error:
+        if isinstance(error, ProcessLookupError):
+            end.set_result(None)
+        yield end
+        return
+    try:
+        if identity.alive():
+            loop.add_reader(descriptor, ended)
+        else:
+            end.set_result(None)
+        yield end
+    finally:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
+        end.cancel()
+
+
+async def _process_end(identity: Identity) -> None:
+    with _on_process_end(identity) as end:
+        await end

@@ -1,0 +1,209 @@
+"""The docker runtime, and every other one whose engine speaks the same API."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.clock import Mark, Timeline
+from agent.errors import InstanceLeaked, TonnageError
+from agent.runtimes.base import Capabilities, Instance, LaunchSpec, Prepared, Scope
+from agent.runtimes.console import Console
+from agent.runtimes.docker.config import (
+    LABEL_AGENT,
+    LABEL_INSTANCE,
+    container_config,
+    container_name,
+    label_filter,
+    needs_stdin,
+)
+from agent.runtimes.docker.daemons import Daemons
+from agent.runtimes.docker.engine import Engine, Inspection
+from agent.runtimes.docker.health import fingerprint
+from agent.runtimes.docker.instance import DockerInstance
+from agent.runtimes.docker.order import Order
+from agent.runtimes.docker.places import Places
+from agent.runtimes.docker.stream import ConsoleStream
+from agent.runtimes.registry import RuntimeSettings
+from tonnage.model import Fingerprint, LogReadiness, Network, Workload
+
+DEFAULT_HOST = "unix:///var/run/docker.sock"
+REMOVALS_AT_ONCE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class EngineProfile:
+    """What tells one runtime of this kind from another.
+
+    ``low_level`` is the engine's name of the OCI runtime to use; ``None`` takes
+    its default. ``host`` overrides the configured socket.
+    """
+
+    name: str
+    low_level: str | None = None
+    host: str | None = None
+
+
+class DockerRuntime:
+    """Containers through one engine."""
+
+    capabilities = Capabilities(
+        networks=(Network.NONE, Network.BRIDGE),
+        readiness=("log", "tcp", "http"),
+        health=("console", "http"),
+    )
+
+    def __init__(self, profile: EngineProfile, settings: RuntimeSettings) -> None:
+        host = profile.host or settings.docker_host or os.environ.get("DOCKER_HOST")
+        self._profile = profile
+        self._agent_id = settings.agent_id
+        self._url = host or DEFAULT_HOST
+        self._engine = Engine(self._url, profile.name)
+        self._places = Places()
+        self._daemons = Daemons(Path(self._url.removeprefix("unix://")))
+        self._streams: set[ConsoleStream] = set()
+        self._clean_ups: set[asyncio.Task[None]] = set()
+
+    @property
+    def name(self) -> str:
+        return self._profile.name
+
+    async def fingerprint(self) -> Fingerprint:
+        return await fingerprint(self._profile.name, self._engine, self.capabilities)
+
+    async def prepare(self, workload: Workload) -> Prepared:
+        image = await self._engine.image(workload.image, pull=workload.pull)
+        return Prepared(workload, str(image["Id"]), paths=_image_layers(image))
+
+    async def launch(self, spec: LaunchSpec, timeline: Timeline) -> Instance:
+        console = Console()
+        readiness = spec.target.workload.readiness
+        line = console.watch(readiness.line) if isinstance(readiness, LogReadiness) else None
+        order = self._order(spec, timeline, console)
+        thread = asyncio.ensure_future(
+            self._engine.start(order.carry_out, spec.target.workload.image)
+        )
+        try:
+            await asyncio.shield(thread)
+        except BaseException as error:
+            order.call_off()
+            await self._undo(spec, order, thread, error)
+            raise
+        return DockerInstance(
+            spec.instance_id,
+            order.container_id,
+            self._engine,
+            self._places,
+            timeline,
+            console,
+            order.stream,
+            spec.target.workload,
+            line,
+        )
+
+    def _order(self, spec: LaunchSpec, timeline: Timeline, console: Console) -> Order:
+        stream = ConsoleStream(
+            console,
+            on_first_byte=lambda at: timeline.mark(Mark.CREATED, at),
+            on_close=self._streams.discard,
+        )
+        order = Order(
+            name=container_name(spec.instance_id),
+            config=container_config(spec, self._profile.low_level),
+            stdin=needs_stdin(spec.target.workload),
+            timeline=timeline,
+            stream=stream,
+            loop=asyncio.get_running_loop(),
+        )
+        self._streams.add(stream)
+        return order
+
+    async def _undo(
+        self, spec: LaunchSpec, order: Order, thread: asyncio.Future[None], error: BaseException
+    ) -> None:
+        """Remove what an order left, even if this wait is cancelled again.
+
+        What fails here is noted on ``error``; a later ``reap`` finds the rest.
+        """
+        clean_up = asyncio.ensure_future(self._remove_order(spec, order, thread))
+        self._clean_ups.add(clean_up)
+        clean_up.add_done_callback(self._clean_ups.discard)
+        try:
+            await asyncio.shield(clean_up)
+        except TonnageError as failure:
+            error.add_note(f"And its clean-up failed: {failure}")
+
+    async def _remove_order(
+        self, spec: LaunchSpec, order: Order, thread: asyncio.Future[None]
+    ) -> None:
+        await asyncio.wait([thread])
+        thread.cancelled() or thread.exception()  # it is told by the caller
+        order.stream.close()
+        if order.container_id:
+            await self._engine.remove(order.container_id)
+        elif order.unknown and (left := await self.recover(spec.instance_id)) is not None:
+            await left.destroy()
+
+    async def recover(self, instance_id: str) -> Instance | None:
+        found = await self._engine.inspect(container_name(instance_id))
+        if found is None:
+            return None
+        labels = found["Config"].get("Labels") or {}
+        if labels.get(LABEL_AGENT) != self._agent_id:
+            return None
+        return self._adopt(instance_id, found)
+
+    async def reap(self, scope: Scope) -> Sequence[str]:
+        at_once = asyncio.Semaphore(REMOVALS_AT_ONCE)
+
+        async def remove(instance: Instance) -> None:
+            async with at_once:
+                await instance.destroy()
+
+        found = await self._engine.containers(label_filter(scope))
+        instances = [self._adopt(one["Labels"].get(LABEL_INSTANCE, ""), one) for one in found]
+        results = await asyncio.gather(*map(remove, instances), return_exceptions=True)
+        failures = [result for result in results if isinstance(result, BaseException)]
+        for failure in failures:
+            if not isinstance(failure, TonnageError):
+                raise failure
+        if failures:
+            raise InstanceLeaked("; ".join(str(failure) for failure in failures))
+        return [instance.id for instance in instances]
+
+    def _adopt(self, instance_id: str, found: Inspection) -> DockerInstance:
+        """Take hold of a container that an earlier object launched; its console is lost."""
+        console = Console()
+        stream = ConsoleStream(console)
+        stream.close()
+        return DockerInstance(
+            instance_id,
+            found["Id"],
+            self._engine,
+            self._places,
+            Timeline(),
+            console,
+            stream,
+            workload=None,
+        )
+
+    def engine_pids(self) -> Sequence[int]:
+        return self._daemons.pids()
+
+    async def close(self) -> None:
+        """Finish clean-ups under way, then let go. The containers live on."""
+        if self._clean_ups:
+            await asyncio.wait(set(self._clean_ups))
+        for stream in set(self._streams):
+            stream.close()
+        await asyncio.to_thread(self._engine.close)
+
+
+def _image_layers(image: Inspection) -> tuple[Path, ...]:
+    """The folders of an image's layers, where the engine's storage has such (overlay2)."""
+    data = (image.get("GraphDriver") or {}).get("Data") or {}
+    lower = (data.get("LowerDir") or "").split(":")
+    return tuple(Path(layer) for layer in (data.get("UpperDir"), *lower) if layer)
