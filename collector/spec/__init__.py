@@ -12,6 +12,7 @@ from collector.spec.experiments import (
     tweaked,
 )
 from collector.spec.parts import HealthCheck, Readiness, TargetSpec, WorkloadSpec
+from collector.spec.schema import json_schema
 
 __all__ = [
     "Combination",
@@ -25,6 +26,7 @@ __all__ = [
     "Startup",
     "TargetSpec",
     "WorkloadSpec",
+    "json_schema",
     "parse",
     "tweaked",
 ]

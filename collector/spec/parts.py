@@ -22,6 +22,7 @@ from collector.spec.units import Deadline, InstanceMemory, Percent, RunLimit
 from tonnage.model import Mode, Network
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{0,62}$")]
+HostName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=512)]
 Argument = Annotated[str, StringConstraints(max_length=4096)]
 Variable = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")]
@@ -190,7 +191,7 @@ class RunSettings(Part):
     """The experiment's name: small letters, digits, dots and dashes."""
     description: Annotated[str, StringConstraints(max_length=4096)] = ""
     """What it is for, for its readers."""
-    hosts: tuple[Name, ...] | None = Field(default=None, min_length=1, max_length=10_000)
+    hosts: tuple[HostName, ...] | None = Field(default=None, min_length=1, max_length=10_000)
     """Hosts to run on, by name; absent: every healthy host."""
     seed: int | None = Field(default=None, strict=True, ge=0, lt=2**63)
     """Seeds every random choice; absent: the collector draws one and keeps it."""

@@ -1,0 +1,1 @@
+"""The ``tonnage`` command. Modules import late: ``tonnage --help`` must be quick."""

@@ -1,0 +1,41 @@
+"""Every command of ``tonnage``, by name."""
+
+from __future__ import annotations
+
+import typer
+
+from collector.cli import demo, experiments, fleet, reports, runs, serve
+
+app = typer.Typer(
+    name="tonnage",
+    help="How many containers or virtual machines does each of your servers carry, how fast "
+    "do they start, and what does each one cost?",
+    epilog="Every flag has an environment twin: TONNAGE_COLLECTOR, TONNAGE_OUTPUT, and "
+    "TONNAGE_<COMMAND>_<FLAG>. Exit codes: 0 done, 1 internal error, 2 invalid input, "
+    "4 inconclusive, 5 partial, 6 instances leaked, 130 cancelled.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"auto_envvar_prefix": "TONNAGE", "help_option_names": ["-h", "--help"]},
+)
+
+for _command in (
+    demo.demo,
+    serve.serve,
+    experiments.run,
+    experiments.validate,
+    runs.runs,
+    runs.show,
+    runs.watch,
+    runs.cancel,
+    reports.report,
+    reports.export,
+    fleet.hosts,
+    fleet.launch,
+    fleet.destroy,
+    fleet.instances,
+    fleet.clean,
+    experiments.schema,
+):
+    app.command()(_command)

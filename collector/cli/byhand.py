@@ -1,0 +1,81 @@
+"""One instance, launched by hand through the collector."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import StringConstraints, TypeAdapter, ValidationError
+
+from collector.client import Client
+from collector.errors import InvalidInput
+from collector.planner import Host, check, short_name
+from collector.spec.units import Deadline, InstanceMemory
+from collector.views import HostInfo, Launched
+from tonnage.model import LogReadiness, Mode, Network, Target, Workload
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to launch, as typed."""
+
+    runtime: str
+    image: str
+    memory: str
+    cpus: int
+    network: str
+    variant: str
+    ready: str
+    timeout: str
+
+
+async def launch(client: Client, order: Order, host: str) -> Launched:
+    """Launch what is ordered on ``host``, or on the only one. Raises ``TonnageError``."""
+    timeout = _read(Deadline, "--timeout", order.timeout)
+    chosen = _choose(await client.hosts(), host)
+    target = _target(order, chosen)
+    check(target, Host(chosen.facts.host, chosen.runtimes, chosen.facts))
+    return await client.launch(chosen.facts.host, target, timeout)
+
+
+def _choose(hosts: tuple[HostInfo, ...], name: str) -> HostInfo:
+    matching = [host for host in hosts if host.healthy and name in ("", host.facts.host)]
+    if len(matching) == 1:
+        return matching[0]
+    known = ", ".join(host.facts.host for host in hosts if host.healthy) or "none"
+    if matching:
+        message = f"{len(matching)} hosts are healthy"
+        raise InvalidInput(message, field="--host", remedy=f"Name one of: {known}.")
+    message = "no such healthy host" if name else "no healthy host is registered"
+    raise InvalidInput(message, field="--host", value=name, remedy=f"Healthy hosts: {known}.")
+
+
+def _target(order: Order, host: HostInfo) -> Target:
+    offered = next((r.variants for r in host.runtimes if r.runtime == order.runtime), ())
+    return Target(
+        id="manual",
+        runtime=order.runtime,
+        variant=order.variant or (offered or ("default",))[0],
+        mode=Mode.WARM,
+        network=_read(Network, "--network", order.network),
+        workload=Workload(
+            name=short_name(order.image),
+            image=_read(_Line, "IMAGE", order.image),
+            readiness=LogReadiness(_read(_Line, "--ready", order.ready)),
+        ),
+        memory_bytes=_read(InstanceMemory, "--memory", order.memory),
+        cpus=order.cpus,
+    )
+
+
+_Line = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\r\n\x00]+$")]
+
+
+def _read(kind: Any, field: str, value: str) -> Any:
+    try:
+        return TypeAdapter(kind).validate_python(value)
+    except ValidationError as error:
+        details = error.errors(include_url=False)[0]
+        remedy = str(details.get("ctx", {}).get("remedy", ""))
+        message = details["msg"]
+        raise InvalidInput(message, field=field, value=value, remedy=remedy) from error

@@ -1,0 +1,110 @@
+"""Commands about experiment files: run one, check one, describe them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from collector.cli.options import DEFAULT_COLLECTOR, Collector, Output, OutputOption, Overrides
+
+if TYPE_CHECKING:
+    from collector.spec import Spec
+
+SpecFile = Annotated[Path, typer.Argument(help="The experiment file (YAML); - is standard input.")]
+
+
+def run(
+    spec: SpecFile,
+    overrides: Overrides = None,
+    collector: Collector = DEFAULT_COLLECTOR,
+    output: OutputOption = Output.TABLE,
+    detach: Annotated[
+        bool, typer.Option("--detach", "-d", help="Print the run's id and leave at once.")
+    ] = False,
+) -> None:
+    """Run an experiment, show its progress, and print its result.
+
+    Ctrl-C cancels the run, waits for its hosts to clean up, and keeps what was measured.
+    """
+    from collector.cli import interrupts
+
+    experiment = load(spec, overrides or ())
+    if detach:
+        interrupts.run(_submit(experiment, collector))
+        return
+    raise typer.Exit(interrupts.run(_run(experiment, collector, output)))
+
+
+def validate(
+    spec: SpecFile, overrides: Overrides = None, output: OutputOption = Output.TABLE
+) -> None:
+    """Check an experiment file, and say what it would do."""
+    from collector.cli import screen
+
+    experiment = load(spec, overrides or ())
+    if output is Output.JSON:
+        screen.print_json(experiment.model_dump(mode="json"))
+        return
+    targets = [target.id for target in experiment.combinations()]
+    kinds = [kind for kind in ("startup", "footprint", "density") if getattr(experiment, kind)]
+    screen.console().print(f"{experiment.name}: valid", markup=False)
+    screen.console().print(f"  targets   {', '.join(targets)}", markup=False)
+    screen.console().print(f"  measures  {', '.join(kinds)}", markup=False)
+    if len(targets) > 1:
+        screen.console().print(f"  baseline  {experiment.baseline_id}", markup=False)
+
+
+def schema(
+    result: Annotated[
+        bool, typer.Option("--result", help="The schema of result.json instead.")
+    ] = False,
+) -> None:
+    """Print the JSON Schema of experiment files, for editors."""
+    from collector.cli import screen
+
+    if result:
+        from collector.reports.model import Result
+
+        screen.print_json(Result.model_json_schema())
+    else:
+        from collector.spec import json_schema
+
+        screen.print_json(json_schema())
+
+
+def load(path: Path, overrides: Sequence[str]) -> Spec:
+    """Read and check an experiment file. Raises ``InvalidInput``."""
+    from collector.cli import screen
+    from collector.spec import parse
+
+    source = Path("/dev/stdin") if str(path) == "-" else path
+    return parse(screen.read_text(source, "experiment file"), overrides)
+
+
+async def _submit(experiment: Spec, collector: str) -> None:
+    from collector.client import Client
+
+    async with Client(collector) as client:
+        typer.echo(await client.submit(experiment.model_dump_json()))
+
+
+async def _run(experiment: Spec, collector: str, output: Output) -> int:
+    from uuid import uuid4
+
+    from collector.cli import follow, interrupts, progress, results, screen
+    from collector.client import Client
+
+    with interrupts.listening() as asked:
+        async with Client(collector) as client:
+            with asked.patient():
+                run_id = await client.submit(experiment.model_dump_json(), uuid4().hex)
+            screen.say(f"run {run_id}")
+            last = await follow.follow(client, run_id, progress.display(), asked)
+            result = await client.result(run_id)
+    results.print_result(result, output)
+    for line in follow.closing_lines(last, result):
+        screen.say(line)
+    return follow.outcome(last, result)

@@ -1,0 +1,188 @@
+"""Commands about hosts and, by hand, about single instances."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from collector.cli.options import DEFAULT_COLLECTOR, Collector, Host, Output, OutputOption
+
+if TYPE_CHECKING:
+    from collector.client import Client
+    from collector.views import HostInfo, Launched
+    from tonnage.model import Fingerprint
+
+T = TypeVar("T")
+
+
+def hosts(collector: Collector = DEFAULT_COLLECTOR, output: OutputOption = Output.TABLE) -> None:
+    """List the hosts and what each can run."""
+    from collector.cli import screen
+
+    found = _ask(collector, lambda client: client.hosts())
+    if output is Output.JSON:
+        screen.print_rows(found)
+        return
+    screen.print_table(
+        ("HOST", "STATE", "CPUS", "MEMORY", "KERNEL", "LAST SEEN", "RUNTIMES"),
+        [_host_row(host) for host in found],
+        "no host has registered; start an agent with tonnage-agent --collector",
+    )
+
+
+def launch(
+    runtime: Annotated[str, typer.Argument(help="docker, qemu-microvm or fake.")],
+    image: Annotated[str, typer.Argument(help="The image's reference on the host.")],
+    host: Annotated[str, typer.Option(help="The host; needed when there are several.")] = "",
+    memory: Annotated[str, typer.Option(help="Memory limit, or RAM of a VM.")] = "128MiB",
+    cpus: Annotated[int, typer.Option(min=1, max=1024, help="CPUs.")] = 1,
+    network: Annotated[str, typer.Option(help="none, bridge or user.")] = "none",
+    variant: Annotated[str, typer.Option(help="A profile of the runtime.")] = "",
+    ready: Annotated[
+        str, typer.Option(help="Ready when a console line contains this.")
+    ] = "TONNAGE READY",
+    timeout: Annotated[str, typer.Option(help="Deadline, request to ready.")] = "60s",
+    collector: Collector = DEFAULT_COLLECTOR,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Launch one instance by hand and wait until it is ready."""
+    from collector.cli import byhand, screen
+
+    order = byhand.Order(
+        runtime=runtime,
+        image=image,
+        memory=memory,
+        cpus=cpus,
+        network=network,
+        variant=variant,
+        ready=ready,
+        timeout=timeout,
+    )
+    launched = _ask(collector, lambda client: byhand.launch(client, order, host))
+    if output is Output.JSON:
+        screen.print_json(asdict(launched))
+    else:
+        screen.console().print(launched.instance.instance_id, markup=False)
+        screen.say(_launch_line(launched))
+
+
+def destroy(
+    instance: Annotated[str, typer.Argument(help="The instance's id.")],
+    host: Host = "",
+    collector: Collector = DEFAULT_COLLECTOR,
+) -> None:
+    """Destroy one instance and verify that nothing of it survived."""
+    from collector.cli import screen
+
+    where = _ask(collector, lambda client: client.destroy(instance, host))
+    screen.say(f"destroyed {instance} on {where}")
+
+
+def instances(
+    host: Host = "",
+    collector: Collector = DEFAULT_COLLECTOR,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """List the instances that agents hold now."""
+    from collector.cli import screen
+
+    found = _ask(collector, lambda client: client.instances(host))
+    if output is Output.JSON:
+        screen.print_rows(found.instances)
+    else:
+        screen.print_table(
+            ("INSTANCE", "HOST", "RUNTIME", "STATE", "IMAGE", "REQUESTED", "RUN"),
+            [
+                (
+                    item.instance.instance_id,
+                    item.host,
+                    item.instance.runtime,
+                    item.instance.state,
+                    item.instance.image,
+                    screen.moment(item.instance.requested_at_unix_ns),
+                    item.instance.run_id or "by hand",
+                )
+                for item in found.instances
+            ],
+            "no instances",
+        )
+    _leave_if_unreached(found.unreached)
+
+
+def clean(
+    host: Host = "",
+    collector: Collector = DEFAULT_COLLECTOR,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Remove every instance of Tonnage that no live run holds."""
+    from collector.cli import screen
+    from collector.errors import InstancesLeaked
+
+    cleaning = _ask(collector, lambda client: client.clean(host))
+    if output is Output.JSON:
+        screen.print_rows(cleaning.hosts)
+    else:
+        for cleaned in cleaning.hosts:
+            screen.say(f"{cleaned.host}: removed {len(cleaned.removed)}")
+    leaked = [f"{item.host}/{name}" for item in cleaning.hosts for name in item.leaked]
+    if leaked:
+        raise InstancesLeaked(
+            f"instances survived their removal: {', '.join(leaked)}",
+            remedy="See the agent's log on that host for what holds them.",
+        )
+    _leave_if_unreached(cleaning.unreached)
+
+
+def _ask(collector: str, question: Callable[[Client], Awaitable[T]]) -> T:
+    from collector.cli import interrupts
+
+    return interrupts.run(_asked(collector, question))
+
+
+async def _asked(collector: str, question: Callable[[Client], Awaitable[T]]) -> T:
+    from collector.client import Client
+
+    async with Client(collector) as client:
+        return await question(client)
+
+
+def _leave_if_unreached(unreached: Sequence[str]) -> None:
+    from collector.cli import screen
+    from collector.errors import ExitCode
+
+    if unreached:
+        screen.say(f"error: not reached: {', '.join(unreached)}")
+        raise typer.Exit(ExitCode.PARTIAL)
+
+
+def _host_row(host: HostInfo) -> tuple[object, ...]:
+    from collector.cli import screen
+
+    return (
+        host.facts.host,
+        host.state,
+        host.facts.cpus,
+        f"{host.facts.memory_bytes / 2**30:.1f} GiB",
+        host.facts.kernel,
+        screen.moment(host.last_seen_unix_ns),
+        "\n".join(_runtime_line(runtime) for runtime in host.runtimes),
+    )
+
+
+def _runtime_line(runtime: Fingerprint) -> str:
+    from tonnage.model import Accelerator, RuntimeState
+
+    if runtime.state is not RuntimeState.HEALTHY:
+        return f"{runtime.runtime} {runtime.state}: {runtime.reason}"
+    accelerated = runtime.accelerator is not Accelerator.NONE
+    accelerator = f" ({runtime.accelerator})" if accelerated else ""
+    return f"{runtime.runtime} {runtime.version}{accelerator}"
+
+
+def _launch_line(launched: Launched) -> str:
+    ready_ns = launched.trial.ready_ns
+    after = f" after {ready_ns / 1e9:.3f} s" if ready_ns is not None else ""
+    return f"ready{after}; remove it with tonnage destroy {launched.instance.instance_id}"

@@ -1,0 +1,97 @@
+"""Seeing a run through: progress, Ctrl-C, and what its end means for the exit code."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from collector.cli.interrupts import Interrupts, Left
+from collector.cli.progress import Display
+from collector.errors import ExitCode, TonnageError
+from collector.reports.model import Result
+from collector.views import Progress
+from tonnage.model import ProblemKind, RunState
+
+if TYPE_CHECKING:
+    from collector.client import Client
+
+
+async def follow(client: Client, run_id: str, screen: Display, interrupts: Interrupts) -> Progress:
+    """Show a run until it ends, and return its last progress.
+
+    The first interruption cancels the run on its hosts and waits for their
+    clean-up; the second raises ``Left``.
+    """
+    canceller = asyncio.create_task(_cancel_when_asked(client, run_id, screen, interrupts))
+    last: Progress | None = None
+    try:
+        with interrupts.patient(), screen:
+            async for progress in client.watch(run_id):
+                screen.show(progress)
+                last = progress
+    except asyncio.CancelledError as error:
+        raise Left(
+            f"left while run {run_id} was being cancelled: its hosts go on cleaning up",
+            remedy=f"See how it ends with tonnage show {run_id}.",
+        ) from error
+    finally:
+        canceller.cancel()
+        await asyncio.gather(canceller, return_exceptions=True)
+    if last is None:
+        raise TonnageError(f"the collector told nothing about run {run_id}")
+    return last
+
+
+async def _cancel_when_asked(
+    client: Client, run_id: str, screen: Display, interrupts: Interrupts
+) -> None:
+    await interrupts.asked.wait()
+    screen.note("cancelling, and waiting for the clean-up; Ctrl-C again leaves at once")
+    try:
+        cancelled = await client.cancel(run_id)
+    except TonnageError as error:
+        screen.note(f"the run could not be cancelled: {error}")
+        return
+    if cancelled.unreached:
+        screen.note(f"not reached: {', '.join(cancelled.unreached)}")
+
+
+def outcome(progress: Progress, result: Result) -> ExitCode:
+    """Return the exit code that a run's end calls for."""
+    if any(host.leaked for host in result.hosts):
+        return ExitCode.LEAKED
+    if progress.state is RunState.CANCELLED:
+        return ExitCode.CANCELLED
+    if progress.state is RunState.FAILED and _invalid(progress):
+        return ExitCode.INVALID
+    if progress.state is not RunState.FINISHED or _nothing_ready(result):
+        return ExitCode.PARTIAL
+    return ExitCode.DONE
+
+
+def closing_lines(progress: Progress, result: Result) -> Sequence[str]:
+    """Return what a person must know of a run that did not end well."""
+    lines = []
+    if progress.state is not RunState.FINISHED:
+        lines.append(f"run {progress.run_id} is {progress.state}")
+    if progress.problem is not None:
+        lines.append(f"error: {progress.problem}")
+    if _nothing_ready(result):
+        lines.append("error: not one instance became ready; tonnage export shows why, per trial")
+    lines += [
+        f"error: host {host.host}: instances survived their removal: {', '.join(host.leaked)}; "
+        "remove them with tonnage clean"
+        for host in result.hosts
+        if host.leaked
+    ]
+    return lines
+
+
+def _invalid(progress: Progress) -> bool:
+    return progress.problem is not None and progress.problem.kind is ProblemKind.INVALID_INPUT
+
+
+def _nothing_ready(result: Result) -> bool:
+    totals = [row for row in result.startup if row.phase == "total"]
+    return any(row.requested for row in totals) and not any(row.ready for row in totals)

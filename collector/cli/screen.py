@@ -1,0 +1,91 @@
+"""What is printed where: results on standard output, everything else on standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from collector.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_WIDTH_OFF_TERMINAL = 160
+
+
+def console() -> Console:
+    """Standard output, wide where it is no terminal, so that no table is cut."""
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() else _WIDTH_OFF_TERMINAL
+    return Console(file=sys.stdout, width=width, highlight=False, soft_wrap=False)
+
+
+def say(text: str) -> None:
+    """Tell a person something, on standard error."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def print_json(document: Any) -> None:
+    """Print one JSON document, alone, on standard output."""
+    sys.stdout.write(json.dumps(document, indent=2, default=str, ensure_ascii=False) + "\n")
+
+
+def print_rows(rows: Iterable[Any]) -> None:
+    """Print dataclasses as one JSON list."""
+    print_json([asdict(row) for row in rows])
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> None:
+    """Print a plain table; what ``empty`` says goes to standard error when there is no row."""
+    from rich.table import Table
+
+    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*(str(cell) for cell in row))
+    if table.row_count:
+        console().print(table)
+    else:
+        say(empty)
+
+
+def moment(unix_ns: int | None) -> str:
+    """Return an instant in UTC to the second, or a dash."""
+    if not unix_ns:
+        return "-"
+    return datetime.fromtimestamp(unix_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def read_text(path: Path, what: str) -> str:
+    """Return a file's text; raise ``ConfigError`` that names it if it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise ConfigError(
+            f"cannot read the {what}: {reason}",
+            value=str(path),
+            remedy="Name a file that exists and may be read.",
+        ) from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all; raise ``ConfigError`` if that fails."""
+    draft = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(path)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot write: {error.strerror}",
+            field="--out",
+            value=str(path),
+            remedy="Name a file in a folder that may be written.",
+        ) from error
