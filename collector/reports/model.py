@@ -91,6 +91,7 @@ class StartupRow(Subject):
     p50_ci_seconds: Interval | None = Field(description="95 % bootstrap interval of the median.")
     p95_seconds: float | None
     p99_seconds: float | None
+    p50_reason: str | None = Field(default=None, description="Why p50 is null.")
     p95_reason: str | None = Field(description="Why p95 is null.")
     p99_reason: str | None = Field(description="Why p99 is null.")
     min_seconds: float | None
@@ -125,7 +126,7 @@ class DensityRow(Subject):
     forecast_ci: Interval | None
     forecast_at_instances: int | None
     forecast_error: float | None = Field(
-        description="(forecast - instances) / instances; null unless both are known."
+        description="(forecast - instances) / instances; null unless the ramp got that far."
     )
     steps: list[DensityStep]
 
@@ -141,6 +142,7 @@ class FootprintRow(Subject):
     )
     ci_bytes: Interval | None
     n_points: int
+    reason: str | None = Field(default=None, description="Why a figure is null.")
 
 
 class ComparisonRow(_Document):

@@ -1,0 +1,204 @@
+"""The verdicts in plain English, with their numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from collector.reports import figures
+from collector.reports.model import ComparisonRow, DensityRow, Interval, Result, Subject
+from collector.reports.names import Names, same_subject
+
+PERCENT_BELOW = 1.5  # a factor nearer to 1 reads better as a percentage
+
+_HEADLINES = {
+    "footprint.mem_available": "costs less memory",
+    "footprint.disk_base": "needs less disk once for all",
+    "footprint.disk_marginal": "costs less disk for each further instance",
+}
+_OTHER_ESTIMATORS = {"footprint.pss": "PSS", "footprint.cgroup": "cgroup charge"}
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """One finding. ``verdict`` is a comparison's, or ``limit`` for a ramp's."""
+
+    verdict: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Sides:
+    """Two subjects with the lesser first, and how many times the other is as much."""
+
+    lesser: Subject
+    greater: Subject
+    factor: float
+    interval: Interval | None
+
+
+def sentences(result: Result) -> list[Sentence]:
+    """The findings of a run: start-up, then how many fit, then what each costs."""
+    names = Names(result)
+    return [
+        *(_startup(row, result, names) for row in result.comparisons if _is_startup(row)),
+        *(_limit(row, names) for row in result.density),
+        *(_cost(row, result, names) for row in result.comparisons if row.metric in _HEADLINES),
+    ]
+
+
+def _is_startup(row: ComparisonRow) -> bool:
+    return row.metric == "startup.total"
+
+
+def _startup(row: ComparisonRow, result: Result, names: Names) -> Sentence:
+    where = f"On {row.baseline.host}"
+    if row.concurrency and row.concurrency > 1:
+        where += f" with {row.concurrency} starts in flight"
+    if row.ratio is None or row.verdict == "inconclusive":
+        return Sentence(row.verdict, f"{where}, {_open(row, names, 'starts faster')}")
+    sides = _sides(row)
+    lesser, greater = names.of(sides.lesser), names.of(sides.greater)
+    if row.verdict == "no difference":
+        claim = f"{lesser} and {greater} start equally fast"
+    elif sides.factor < PERCENT_BELOW:
+        claim = (
+            f"{lesser} starts in {figures.percent(1 - 1 / sides.factor)} less time than {greater}"
+        )
+    else:
+        claim = f"{lesser} starts {figures.times(sides.factor)} faster than {greater}"
+    medians = [_median(result, side, row.concurrency) for side in (sides.lesser, sides.greater)]
+    return Sentence(
+        row.verdict,
+        f"{where}, {claim}: median {medians[0]} against {medians[1]} ({_evidence(row, sides)}).",
+    )
+
+
+def _limit(row: DensityRow, names: Names) -> Sentence:
+    who = names.of(row)
+    if row.instances is None:
+        return Sentence("limit", f"On {row.host}, the ramp of {who} has not ended.")
+    most = "at least " if row.stop_reason in ("max_instances", "time_limit", "cancelled") else ""
+    text = (
+        f"{row.host} carries {most}{row.instances} {who} "
+        f"{'instance' if row.instances == 1 else 'instances'}: "
+        f"the ramp ended by {(row.stop_reason or '').replace('_', ' ')}"
+        f"{f' ({row.binding_constraint})' if row.binding_constraint else ''}."
+    )
+    return Sentence("limit", text + _forecast(row))
+
+
+def _forecast(row: DensityRow) -> str:
+    if row.forecast_instances is None:
+        return ""
+    span = ""
+    if row.forecast_ci:
+        span = f" ({row.forecast_ci[0]:.0f}–{row.forecast_ci[1]:.0f})"
+    text = (
+        f" The forecast made at {row.forecast_at_instances} instances "
+        f"was {row.forecast_instances:.0f}{span}"
+    )
+    if row.forecast_error is None:
+        return text + "."
+    side = "high" if row.forecast_error >= 0 else "low"
+    return f"{text}, {figures.percent(abs(row.forecast_error), 1)} too {side}."
+
+
+def _cost(row: ComparisonRow, result: Result, names: Names) -> Sentence:
+    where = f"On {row.baseline.host}"
+    if row.ratio is None or row.verdict == "inconclusive":
+        return Sentence(row.verdict, f"{where}, {_open(row, names, _HEADLINES[row.metric])}")
+    sides = _sides(row)
+    bytes_ = [_bytes(result, side, row.metric) for side in (sides.lesser, sides.greater)]
+    others = _by_other_estimators(row, result) if row.metric == "footprint.mem_available" else ""
+    evidence = f" ({_evidence(row, sides)}{others})" if row.metric != "footprint.disk_base" else ""
+    claim = _cost_claim(row, sides, names)
+    return Sentence(row.verdict, f"{where}, {claim}: {bytes_[0]} against {bytes_[1]}{evidence}.")
+
+
+def _cost_claim(row: ComparisonRow, sides: _Sides, names: Names) -> str:
+    lesser, greater = names.of(sides.lesser), names.of(sides.greater)
+    what = "memory" if row.metric == "footprint.mem_available" else "disk"
+    if row.metric == "footprint.disk_base":
+        pair, verb, tail = (f"{lesser}", f"{greater}"), "needs", " disk once for all instances"
+    else:
+        pair = f"one more {lesser} instance", f"one more {greater}"
+        verb, tail = "takes", f" {what}"
+    if row.verdict == "no difference":
+        return f"{pair[0]} {verb} as much{tail} as {pair[1]}"
+    return f"{pair[0]} {verb} {_less(sides.factor)}{tail} than {pair[1]}"
+
+
+def _less(factor: float) -> str:
+    if factor == float("inf"):
+        return "less"
+    if factor < PERCENT_BELOW:
+        return f"{figures.percent(1 - 1 / factor)} less"
+    return f"{figures.times(factor)} less"
+
+
+def _by_other_estimators(row: ComparisonRow, result: Result) -> str:
+    """The same ratio by the other estimators, so that their disagreement shows."""
+    told = []
+    for other in result.comparisons:
+        name = _OTHER_ESTIMATORS.get(other.metric)
+        if name and other.ratio and _same_pair(row, other):
+            turned = other.ratio if (row.ratio or 0) >= 1 else 1 / other.ratio
+            told.append(f"{figures.times(turned)} by {name}")
+    return f"; {', '.join(told)}" if told else ""
+
+
+def _same_pair(row: ComparisonRow, other: ComparisonRow) -> bool:
+    return same_subject(row.baseline, other.baseline) and same_subject(
+        row.candidate, other.candidate
+    )
+
+
+def _open(row: ComparisonRow, names: Names, claim: str) -> str:
+    baseline, candidate = names.of(row.baseline), names.of(row.candidate)
+    ratio = ""
+    if row.ratio is not None:
+        span = f", 95 % interval {figures.times_span(row.ci)}" if row.ci else ""
+        ratio = f" Seen: {candidate} at {figures.times(row.ratio)} of {baseline}{span}."
+    return f"it is open whether {baseline} or {candidate} {claim}. {row.reason}{ratio}"
+
+
+def _sides(row: ComparisonRow) -> _Sides:
+    ratio = row.ratio or 0.0
+    if ratio >= 1:
+        return _Sides(row.baseline, row.candidate, ratio, row.ci)
+    inverted = None
+    if row.ci and row.ci[0] > 0:
+        inverted = (1 / row.ci[1], 1 / row.ci[0])
+    factor = 1 / ratio if ratio > 0 else float("inf")
+    return _Sides(row.candidate, row.baseline, factor, inverted)
+
+
+def _evidence(row: ComparisonRow, sides: _Sides) -> str:
+    counts = (row.n_baseline, row.n_candidate)
+    if sides.lesser is row.candidate:
+        counts = counts[::-1]
+    interval = ""
+    if sides.interval:
+        interval = f"95 % interval {_span(row, sides)}, "
+    return f"{interval}n = {counts[0]} and {counts[1]}"
+
+
+def _span(row: ComparisonRow, sides: _Sides) -> str:
+    low, high = sides.interval or (1.0, 1.0)
+    if row.verdict == "no difference" or sides.factor >= PERCENT_BELOW or low <= 0:
+        return figures.times_span((low, high))
+    return f"{(1 - 1 / low) * 100:.0f}–{(1 - 1 / high) * 100:.0f} %"
+
+
+def _median(result: Result, subject: Subject, concurrency: int | None) -> str:
+    for row in result.startup:
+        if row.phase == "total" and row.concurrency == concurrency and same_subject(row, subject):
+            return figures.seconds(row.p50_seconds)
+    return figures.NOTHING
+
+
+def _bytes(result: Result, subject: Subject, metric: str) -> str:
+    for row in result.footprint:
+        if metric == f"footprint.{row.estimator}" and same_subject(row, subject):
+            return figures.size(row.bytes_per_instance)
+    return figures.NOTHING

@@ -1,0 +1,110 @@
+"""Footprint rows: what one more instance costs, by each estimator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from collector.model import RunData
+from collector.reports.model import FootprintRow
+from collector.results.subjects import Key, Subjects, stages
+from collector.stats.slope import Slope, slope
+from tonnage.model import FootprintPoint, FootprintStage, Sample
+
+Estimator = Literal[
+    "mem_available", "pss", "cgroup", "vmm_overhead", "engine", "disk_base", "disk_marginal"
+]
+
+
+def _fall_of_mem_available(sample: Sample) -> int | None:
+    available = sample.mem_available_bytes
+    return None if available is None else -available
+
+
+READINGS: dict[Estimator, Callable[[Sample], int | None]] = {
+    "mem_available": _fall_of_mem_available,
+    "pss": lambda sample: sample.pss_bytes,
+    "cgroup": lambda sample: sample.cgroup_bytes,
+    "vmm_overhead": lambda sample: sample.vmm_overhead_bytes,
+    "engine": lambda sample: sample.engine_bytes,
+    "disk_base": lambda sample: sample.disk_base_bytes,
+    "disk_marginal": lambda sample: sample.disk_marginal_bytes,
+}
+EVERY_RUNTIME_HAS: frozenset[Estimator] = frozenset({"mem_available", "pss", "cgroup"})
+
+COUNTS_WITHOUT_EMPTY_HOST = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """One estimator of one subject."""
+
+    key: Key
+    estimator: Estimator
+    cost: Slope
+
+
+def footprints(data: RunData, subjects: Subjects) -> list[Footprint]:
+    """Every estimator of every footprint stage, in the plan's order.
+
+    An estimator that only some runtimes have is left out where nothing was read.
+    """
+    points: dict[tuple[str, str], list[FootprintPoint]] = {}
+    for row in data.facts:
+        if isinstance(row.fact, FootprintPoint):
+            points.setdefault((row.host, row.fact.stage_id), []).append(row.fact)
+    return [
+        footprint
+        for host, stage_id, experiment in stages(data, FootprintStage)
+        for footprint in _of_series(
+            subjects.key(host, experiment.target_id), points.get((host, stage_id), [])
+        )
+    ]
+
+
+def _of_series(key: Key, points: Sequence[FootprintPoint]) -> Iterable[Footprint]:
+    for estimator, read in READINGS.items():
+        readings = [(point, value) for point in points if (value := read(point.sample)) is not None]
+        if readings or estimator in EVERY_RUNTIME_HAS:
+            fit = _once if estimator == "disk_base" else _per_instance
+            yield Footprint(key, estimator, fit(readings))
+
+
+def _per_instance(readings: Sequence[tuple[FootprintPoint, int]]) -> Slope:
+    """The slope over the instances alive.
+
+    What the first instance brings once (shared libraries, an engine's first
+    allocations) is not the cost of a further one, so the empty host is left
+    out as soon as the line has three other counts.
+    """
+    counts = {point.sample.alive for point, _ in readings} - {0}
+    if len(counts) >= COUNTS_WITHOUT_EMPTY_HOST:
+        readings = [(point, value) for point, value in readings if point.sample.alive]
+    return slope(
+        [point.sample.alive for point, _ in readings],
+        [value for _, value in readings],
+        [point.repeat for point, _ in readings],
+    )
+
+
+def _once(readings: Sequence[tuple[FootprintPoint, int]]) -> Slope:
+    """A count of blocks that is there once: exact where all readings agree."""
+    values = sorted(value for _, value in readings)
+    value = float(values[len(values) // 2])
+    if values[0] == values[-1]:
+        return Slope(value, 0.0, len(values), (value, value), len(values))
+    return Slope(value, None, 0, None, len(values), "the readings differ")
+
+
+def footprint_row(footprint: Footprint, subjects: Subjects) -> FootprintRow:
+    """The row of one estimator."""
+    cost = footprint.cost
+    return FootprintRow(
+        **dict(subjects.subject(footprint.key)),
+        estimator=footprint.estimator,
+        bytes_per_instance=cost.value,
+        ci_bytes=cost.interval,
+        n_points=cost.n_points,
+        reason=cost.reason,
+    )
