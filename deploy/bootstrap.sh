@@ -18,7 +18,11 @@ export LC_ALL=C DEBIAN_FRONTEND=noninteractive
 
 say() { printf 'bootstrap: %s\n' "$*" >&2; }
 
-have() { PATH="$PATH:/usr/sbin:/sbin" command -v "$1" >/dev/null; }
+# Daemons lie in sbin, which is not on every user's path.
+have() {
+	local path
+	path=$(PATH="$PATH:/usr/sbin:/sbin" command -v "$1") && [[ -x $path ]]
+}
 
 is_root() { [[ $(id -u) == 0 ]]; }
 
@@ -41,7 +45,7 @@ apt() { logged apt-get -o DPkg::Lock::Timeout=300 -o APT::Sandbox::User=root -qq
 # A bare machine knows no packages until it is told to look.
 refresh_lists() {
 	apt-cache show busybox-static >/dev/null 2>&1 && return
-	is_root || return 1
+	have apt-get && is_root || return 1
 	say 'fetching the list of packages'
 	apt update
 }

@@ -7,6 +7,7 @@ ends it by its pid. Either way the workload images are loaded. Without an engine
 the command runs all the same, and is told so by an unset ``DOCKER_HOST``.
 
 Commands that run at the same time share the private engine; the last one ends it.
+``TONNAGE_PRIVATE_ENGINE=FOLDER`` asks for a private one in that folder, whichever answers.
 """
 
 from __future__ import annotations
@@ -35,12 +36,7 @@ def say(text: str) -> None:
 
 
 def running_engine() -> str | None:
-    """The address of an engine that answers already.
-
-    ``TONNAGE_PRIVATE_ENGINE=1`` looks past engines of others, for tests of this module.
-    """
-    if os.environ.get("TONNAGE_PRIVATE_ENGINE") == "1":
-        return None
+    """The address of an engine that answers already."""
     named = os.environ.get("DOCKER_HOST")
     candidates = [named, f"unix://{SYSTEM_SOCKET}" if SYSTEM_SOCKET.exists() else None]
     return next((address for address in candidates if address and load.answers(address)), None)
@@ -100,11 +96,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not command:
         say("usage: python -m deploy.engine COMMAND [ARGUMENT…]")
         return USAGE_ERROR
-    address = running_engine()
+    own_folder = os.environ.get("TONNAGE_PRIVATE_ENGINE")
+    address = None if own_folder else running_engine()
     if address is not None:
         load_images(address)
         return child.replace(command, {"DOCKER_HOST": address})
-    engine = PrivateEngine(CHECKOUT / "build" / "engine")
+    engine = PrivateEngine(Path(own_folder or CHECKOUT / "build" / "engine").resolve())
     reason = engine.unavailable()
     try:
         if reason is None:
