@@ -35,6 +35,7 @@ class FakeInstance:
         self._file = file
         self._forget = forget
         self._over = asyncio.Event()
+        self._filed = file.exists() if behaviour.durable else False
         self._leaks = behaviour.kind == "leak"
         draw = random.Random(f"{instance_id}|{behaviour.seed}")  # noqa: S311 (not a secret)
         self._ready_after_seconds = (
@@ -50,7 +51,8 @@ class FakeInstance:
 
     @property
     def is_alive(self) -> bool:
-        return not self._over.is_set()
+        """Whether it lives; a durable one lives as long as its file."""
+        return not self._over.is_set() and (not self._filed or self._file.exists())
 
     async def boot(self) -> None:
         """From the request to its existence, with the marks of it."""
@@ -63,12 +65,15 @@ class FakeInstance:
         if self._behaviour.create_seconds:
             await asyncio.sleep(self._behaviour.create_seconds)
         if self._behaviour.durable:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            self._file.write_text(
-                json.dumps({"agent_id": self.scope.agent_id, "run_id": self.scope.run_id})
-            )
+            self._write_file()
         self._timeline.mark(Mark.CREATED)
         self._began = time.monotonic()
+
+    def _write_file(self) -> None:
+        owner = {"agent_id": self.scope.agent_id, "run_id": self.scope.run_id}
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        self._file.write_text(json.dumps(owner))
+        self._filed = True
 
     async def ready(self) -> None:
         if self._behaviour.kind == "hang":
@@ -99,7 +104,7 @@ class FakeInstance:
         return f"fake instance {self._id} ({self._behaviour.kind}), {state}: it has no console"
 
     def processes(self) -> ProcessView:
-        paths = (self._file,) if self._behaviour.durable and self.is_alive else ()
+        paths = (self._file,) if self._filed and self.is_alive else ()
         return ProcessView(pids=(), paths=paths)
 
     def cpu_ns(self) -> int | None:

@@ -1,0 +1,36 @@
+"""Opens each runtime for the conformance suite, and checks that nothing is left."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from agent.runtimes.base import Scope
+from agent.runtimes.registry import open_runtimes
+from tests.contracts.runtimes import KINDS, Stand, settings_for
+
+_PARAMETERS = [
+    pytest.param("fake"),
+    pytest.param("docker", marks=pytest.mark.docker),
+    pytest.param("qemu-microvm", marks=pytest.mark.qemu),
+]
+
+
+@pytest.fixture(params=_PARAMETERS)
+async def stand(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Stand]:
+    """A runtime of this kind, of an agent that lives for this test alone."""
+    kind = KINDS[request.param]
+    given = {name: request.getfixturevalue(name) for name in kind.needs}
+    name = f"c{uuid.uuid4().hex[:10]}"
+    settings = settings_for(kind, given, name, tmp_path)
+    (runtime,) = open_runtimes([kind.name], settings)
+    stand = Stand(kind, runtime, settings, run_id=name)
+    try:
+        yield stand
+    finally:
+        for agent in (name, stand.other_agent):
+            await stand.another(agent).reap(Scope(agent))
+        await stand.close()
