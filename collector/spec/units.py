@@ -48,12 +48,13 @@ class Quantity:
     def write(self, value: float) -> str:
         """Return a short text that reads back as exactly ``value``."""
         exact = Fraction(value) if self.whole else Fraction(f"{value:.{_DECIMALS}f}")
-        for unit, factor in sorted(self.units.items(), key=lambda item: -item[1]):
-            text = f"{float(exact / factor):.12g}"
-            if exact >= factor and "e" not in text and Fraction(text) * factor == exact:
+        by_size = sorted(self.units.items(), key=lambda item: -item[1])
+        for unit, factor in by_size:
+            text = _plain(exact / factor)
+            if exact >= factor and Fraction(text) * factor == exact:
                 return text + unit
-        unit, factor = min(self.units.items(), key=lambda item: item[1])
-        return f"{float(exact / factor):.6f}".rstrip("0").rstrip(".") + unit
+        unit, factor = by_size[-1]
+        return _plain(exact / factor) + unit
 
     def _parse(self, value: Any) -> Any:
         match = _QUANTITY.fullmatch(value) if isinstance(value, str) else None
@@ -92,6 +93,10 @@ class Quantity:
             "pattern": rf"^\s*\d+(\.\d+)?\s*({units})\s*$",
             "description": f"A {self.noun}, {self.minimum} to {self.maximum}.",
         }
+
+
+def _plain(amount: Fraction) -> str:
+    return f"{float(amount):.{_DECIMALS}f}".rstrip("0").rstrip(".")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,229 @@
+"""Plans: what each host is told to do, and what is refused beforehand."""
+
+from dataclasses import replace
+
+import pytest
+
+from collector.errors import InvalidInput, NoSuchHost
+from collector.planner import Host, plan, short_name
+from collector.spec import parse
+from tonnage.model import (
+    Accelerator,
+    DensityStage,
+    Fingerprint,
+    FootprintStage,
+    HostFacts,
+    HttpReadiness,
+    Mode,
+    Network,
+    Plan,
+    RuntimeState,
+    StartupStage,
+    TargetTrials,
+)
+
+TEXT = """\
+name: small
+workload: {image: "registry.local/tonnage/idle:1", readiness: {log: READY}}
+targets:
+  - runtime: docker
+  - runtime: qemu-microvm
+    memory: 256MiB
+startup: {trials: 40, warmup: 3, concurrency: [1, 4], per_target: {qemu-microvm: {trials: 20}}}
+density:
+  max_instances: 100
+  step: 10
+  slo: {ready_p95: 2s, cpu_pressure: 25%, available_memory: 1GiB}
+  per_target: {qemu-microvm: {step: 1, memory_budget: 1GiB}}
+footprint: {counts: [1, 2, 4]}
+"""
+
+FACTS = HostFacts(
+    host="h1",
+    agent_id="agent",
+    agent_version="0.1.0",
+    boot_id="boot",
+    kernel="6.1",
+    os="Debian 12",
+    architecture="x86_64",
+    cpu_model="cpu",
+    cpus=2,
+    memory_bytes=8 * 2**30,
+    swap_bytes=0,
+    cgroup="v2",
+    virtualization="",
+    ksm="off",
+    transparent_huge_pages="never",
+    governor="unknown",
+    psi=True,
+)
+DOCKER = Fingerprint(
+    runtime="docker",
+    state=RuntimeState.HEALTHY,
+    reason="the engine answers",
+    variants=("runc",),
+    networks=(Network.NONE, Network.BRIDGE),
+    modes=(Mode.WARM, Mode.COLD),
+    readiness=("log", "tcp", "http"),
+)
+MICROVM = Fingerprint(
+    runtime="qemu-microvm",
+    state=RuntimeState.HEALTHY,
+    reason="it boots",
+    accelerator=Accelerator.TCG,
+    variants=("direct",),
+    networks=(Network.NONE,),
+    modes=(Mode.WARM,),
+    readiness=("log",),
+)
+
+
+def host(name: str = "h1", *runtimes: Fingerprint) -> Host:
+    return Host(name, runtimes or (DOCKER, MICROVM), replace(FACTS, host=name))
+
+
+def planned(*overrides: str, hosts: list[Host] | None = None) -> dict[str, Plan]:
+    return plan(parse(TEXT, overrides), "run-1", 7, hosts if hosts is not None else [host()])
+
+
+def refusal(*overrides: str, hosts: list[Host] | None = None) -> InvalidInput:
+    with pytest.raises(InvalidInput) as caught:
+        planned(*overrides, hosts=hosts)
+    return caught.value
+
+
+def test_one_startup_stage_holds_all_targets_and_the_others_one_each() -> None:
+    stages = planned()["h1"].stages
+    assert [stage.id for stage in stages] == [
+        "startup",
+        "footprint/docker",
+        "footprint/qemu-microvm",
+        "density/docker",
+        "density/qemu-microvm",
+    ]
+
+
+def test_startup_trials_follow_each_target() -> None:
+    stage = planned()["h1"].stages[0].experiment
+    assert isinstance(stage, StartupStage)
+    assert stage.targets == (TargetTrials("docker", 40), TargetTrials("qemu-microvm", 20))
+    assert (stage.warmup, stage.concurrency, stage.ready_timeout_seconds) == (3, (1, 4), 60.0)
+
+
+def test_density_takes_its_tweaks_and_its_slo_in_percent() -> None:
+    docker, microvm = (stage.experiment for stage in planned()["h1"].stages[3:])
+    assert isinstance(docker, DensityStage)
+    assert isinstance(microvm, DensityStage)
+    assert (docker.step, docker.memory_budget_bytes) == (10, None)
+    assert (microvm.step, microvm.memory_budget_bytes) == (1, 2**30)
+    assert docker.slo.ready_p95_seconds == 2.0
+    assert docker.slo.cpu_some_avg10 == 25.0
+    assert docker.slo.memory_some_avg10 is None
+    assert docker.slo.mem_available_bytes == 2**30
+
+
+def test_footprint_has_its_counts() -> None:
+    stage = planned()["h1"].stages[1].experiment
+    assert isinstance(stage, FootprintStage)
+    assert (stage.target_id, stage.counts, stage.repeats) == ("docker", (1, 2, 4), 1)
+
+
+def test_a_target_takes_the_first_variant_of_its_runtime() -> None:
+    docker, microvm = planned()["h1"].targets
+    assert (docker.variant, microvm.variant) == ("runc", "direct")
+    assert (docker.memory_bytes, microvm.memory_bytes) == (128 * 2**20, 256 * 2**20)
+    assert docker.workload == microvm.workload
+    assert docker.workload.name == "idle"
+
+
+@pytest.mark.parametrize(
+    ("image", "name"),
+    [
+        ("tonnage/idle:1", "idle"),
+        ("localhost:5000/a/web:2", "web"),
+        ("busybox", "busybox"),
+        ("a/b@sha256:00", "b"),
+    ],
+)
+def test_a_workload_is_called_after_its_image(image: str, name: str) -> None:
+    assert short_name(image) == name
+
+
+def test_every_host_takes_part_unless_some_are_named() -> None:
+    hosts = [host("h1"), host("h2"), host("h3")]
+    assert list(planned(hosts=hosts)) == ["h1", "h2", "h3"]
+    assert list(planned("hosts=[h3, h1]", hosts=hosts)) == ["h3", "h1"]
+
+
+def test_run_id_and_seed_go_to_every_host() -> None:
+    assert {(p.run_id, p.seed) for p in planned(hosts=[host("h1"), host("h2")]).values()} == {
+        ("run-1", 7)
+    }
+
+
+def test_a_host_that_is_not_there_is_refused() -> None:
+    problem = refusal("hosts=[h9]").problem
+    assert (problem.field, problem.value) == ("hosts[0]", "h9")
+    assert "h1" in problem.remedy
+
+
+def test_no_host_at_all_is_refused_with_a_way_out() -> None:
+    error = refusal(hosts=[])
+    assert isinstance(error, NoSuchHost)
+    assert "tonnage-agent" in error.problem.remedy
+
+
+def test_an_unknown_runtime_is_refused_with_a_guess() -> None:
+    problem = refusal("targets.0.runtime=dokcer", "compare={}").problem
+    assert (problem.field, problem.value) == ("targets[0].runtime", "dokcer")
+    assert problem.remedy == "Did you mean docker? Usable there: docker, qemu-microvm."
+
+
+@pytest.mark.parametrize("state", [RuntimeState.UNDETECTED, RuntimeState.UNHEALTHY])
+def test_a_runtime_that_cannot_launch_is_refused_with_its_reason(state: RuntimeState) -> None:
+    broken = replace(MICROVM, state=state, reason="no guest kernel was found.")
+    problem = refusal(hosts=[host("h1", DOCKER, broken)]).problem
+    assert (problem.field, problem.value) == ("targets[1].runtime", "qemu-microvm")
+    assert problem.message == f"is {state} on host h1: no guest kernel was found"
+
+
+@pytest.mark.parametrize(
+    ("override", "field", "value", "offered"),
+    [
+        ("targets.0.variant=kata", "targets[0].variant", "kata", "runc"),
+        ("targets.1.network=bridge", "targets[1].network", "bridge", "none"),
+        ("targets.1.mode=cold", "targets[1].mode", "cold", "warm"),
+    ],
+)
+def test_what_a_runtime_does_not_offer_is_refused(
+    override: str, field: str, value: str, offered: str
+) -> None:
+    problem = refusal(override).problem
+    assert (problem.field, problem.value) == (field, value)
+    assert problem.remedy.startswith(f"Offered: {offered}")
+
+
+def test_more_memory_than_the_host_has_is_refused() -> None:
+    problem = refusal("targets.1.memory=16GiB").problem
+    assert (problem.field, problem.value) == ("targets[1].memory", "16GiB")
+    assert "8.0 GiB" in problem.message
+
+
+@pytest.mark.parametrize("readiness", ["{http: {port: 80}}", "{tcp: {port: 80}}"])
+def test_a_vm_cannot_be_asked_over_the_network(readiness: str) -> None:
+    problem = refusal("targets.0.network=bridge", f"workload.readiness={readiness}").problem
+    assert "readiness: {log:" in problem.remedy
+    assert "qemu-microvm" in problem.message
+
+
+def test_a_health_check_over_the_network_is_refused_likewise() -> None:
+    overrides = ("targets.0.network=bridge", "workload.health={http: {port: 80}}")
+    assert "health: {console:" in refusal(*overrides).problem.remedy
+
+
+def test_a_container_without_a_network_cannot_be_asked_over_it() -> None:
+    alone = ("targets=[{runtime: docker}]", "startup={trials: 1}", "density=null")
+    http = "workload.readiness={http: {port: 80}}"
+    assert "network: bridge" in refusal(*alone, http).problem.remedy
+    target = planned(*alone, http, "targets.0.network=bridge")["h1"].targets[0]
+    assert target.workload.readiness == HttpReadiness(80, "/")
