@@ -118,7 +118,7 @@ def test_it_outlives_a_console_without_input_and_burns_nothing(
         before = _cpu_ticks(container)
         assert container.exec_run(["sleep", "1"]).exit_code == 0
         assert _cpu_ticks(container) - before <= 1
-        assert "sleep" not in _commands(container)
+        assert b"sleep" not in container.exec_run(["ps"]).output
     finally:
         container.remove(force=True)
 
@@ -159,7 +159,3 @@ def _cpu_ticks(container: Container) -> int:
     pid = container.attrs["State"]["Pid"]
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return int(fields[11]) + int(fields[12])
-
-
-def _commands(container: Container) -> str:
-    return str(container.top()["Processes"])
