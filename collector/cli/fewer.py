@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from collector.errors import InvalidInput
-from collector.spec import Compare, Spec
+from collector.spec import Spec
 from tonnage.model import Fingerprint, RuntimeState
 
 
@@ -46,5 +46,5 @@ def _trimmed(spec: Spec) -> Spec:
             changes[key] = experiment.model_copy(update={"per_target": tweaks})
     baseline = spec.compare.baseline
     if baseline is not None and not any(target.called(baseline) for target in targets):
-        changes["compare"] = Compare(minimum_effect=spec.compare.minimum_effect)
+        changes["compare"] = spec.compare.model_copy(update={"baseline": None})
     return spec.model_copy(update=changes)

@@ -1,0 +1,103 @@
+"""A collector with scripted answers, served over real gRPC on loopback."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+from grpc import aio
+
+from collector.client import PROBLEM_KEY
+from tonnage import wire
+from tonnage.model import Problem, RunState
+from tonnage.v1 import collector_pb2 as pb
+from tonnage.v1 import collector_pb2_grpc, model_pb2
+
+
+def state(value: RunState) -> Any:
+    return model_pb2.RunState.Value(f"RUN_STATE_{value.name}")
+
+
+class Scripted(collector_pb2_grpc.CollectorServiceServicer):
+    """Answers what its fields say, and notes what it was asked."""
+
+    def __init__(self) -> None:
+        self.problem: Problem | None = None
+        self.code = grpc.StatusCode.INVALID_ARGUMENT
+        self.progress: list[pb.WatchRunResponse] = []
+        self.break_watch_after: int | None = None
+        self.result_json = "{}"
+        self.trials: list[pb.TrialRecord] = []
+        self.cancelled: list[str] = []
+        self.submitted: list[pb.SubmitRunRequest] = []
+        self.hosts: list[pb.HostInfo] = []
+
+    async def ListHosts(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+        await self._refuse(context)
+        return pb.ListHostsResponse(hosts=self.hosts)
+
+    async def ListRuns(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+        await self._refuse(context)
+        return pb.ListRunsResponse(
+            runs=[pb.RunInfo(run_id="r1", name="n", state=state(RunState.RUNNING), hosts=["h"])]
+        )
+
+    async def SubmitRun(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+        await self._refuse(context)
+        self.submitted.append(request)
+        return pb.SubmitRunResponse(run_id="r1")
+
+    async def CancelRun(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+        self.cancelled.append(request.run_id)
+        return pb.CollectorServiceCancelRunResponse(reached=["h"])
+
+    async def GetRun(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+        await self._refuse(context)
+        return pb.GetRunResponse(result_json=self.result_json)
+
+    async def WatchRun(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+        for number, progress in enumerate(self.progress):
+            if number == self.break_watch_after:
+                self.break_watch_after = None
+                await context.abort(grpc.StatusCode.UNAVAILABLE, "restarting")
+            yield progress
+
+    async def ExportTrials(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+        for record in self.trials:
+            yield pb.ExportTrialsResponse(trials=[record])
+
+    async def Register(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "not scripted")
+
+    async def LaunchInstance(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "not scripted")
+
+    async def ListInstances(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "not scripted")
+
+    async def DestroyInstance(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "not scripted")
+
+    async def CleanHosts(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "not scripted")
+
+    async def _refuse(self, context: Any) -> None:
+        if self.problem is not None:
+            carried = wire.to_message(self.problem).SerializeToString()
+            context.set_trailing_metadata(((PROBLEM_KEY, carried),))
+            await context.abort(self.code, str(self.problem))
+
+
+@asynccontextmanager
+async def served(collector: Scripted) -> AsyncIterator[str]:
+    """Serve it; gives its address."""
+    server = aio.server()
+    collector_pb2_grpc.add_CollectorServiceServicer_to_server(collector, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        await server.stop(0)

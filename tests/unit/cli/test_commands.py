@@ -1,0 +1,140 @@
+"""The command line itself: its commands, its help, its streams, its exit codes."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+COMMANDS = (
+    *("demo", "serve", "run", "validate", "runs", "show", "watch", "cancel"),
+    *("report", "export", "hosts", "launch", "destroy", "instances", "clean", "schema"),
+)
+
+
+def tonnage(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "collector.cli", *arguments],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+
+
+def test_help_names_every_command() -> None:
+    shown = tonnage("--help")
+    assert shown.returncode == 0
+    for command in COMMANDS:
+        assert f"\n  {command} " in shown.stdout
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_its_help(command: str) -> None:
+    shown = tonnage(command, "--help")
+    assert shown.returncode == 0
+    assert shown.stdout.startswith(f"Usage: tonnage {command}")
+
+
+def test_help_imports_nothing_heavy() -> None:
+    """It is quick for this reason: clocks lie on a busy machine, imports do not."""
+    probe = (
+        "import sys; from collector.cli.app import app; "
+        "print([m for m in ('grpc', 'rich', 'pydantic', 'numpy', 'yaml', 'asyncio') "
+        "if m in sys.modules])"
+    )
+    shown = subprocess.run(
+        [sys.executable, "-c", probe], cwd=ROOT, capture_output=True, text=True, timeout=30
+    )
+    assert shown.stdout == "[]\n"
+
+
+def test_help_is_quick() -> None:
+    def seconds() -> float:
+        begin = time.monotonic()
+        tonnage("--help")
+        return time.monotonic() - begin
+
+    assert min(seconds() for _ in range(5)) < 0.4
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nonsense"],
+        ["run"],
+        ["runs", "--limit", "many"],
+        ["show", "x", "--output", "xml"],
+        ["validate", "experiments/absent.yaml"],
+    ],
+)
+def test_wrong_usage_is_one_clear_message_and_exit_2(arguments: list[str]) -> None:
+    shown = tonnage(*arguments)
+    assert shown.returncode == 2
+    assert shown.stdout == ""
+    assert "rror" in shown.stderr
+    assert "Traceback" not in shown.stderr
+
+
+def test_a_wrong_experiment_is_told_on_standard_error(tmp_path: Path) -> None:
+    path = tmp_path / "wrong.yaml"
+    path.write_text("name: x\nworkloda: {}\n")
+    shown = tonnage("validate", str(path), "--output", "json")
+    assert shown.returncode == 2
+    assert shown.stdout == ""
+    assert "Did you mean workload?" in shown.stderr
+
+
+def test_json_stands_alone_on_standard_output() -> None:
+    shown = tonnage("validate", "experiments/quick-compare.yaml", "--output", "json")
+    assert json.loads(shown.stdout)["name"] == "quick-compare"
+    assert shown.stderr == ""
+
+
+def test_flags_have_twins_in_the_environment() -> None:
+    shown = tonnage("validate", "experiments/quick-compare.yaml", TONNAGE_OUTPUT="json")
+    assert json.loads(shown.stdout)["name"] == "quick-compare"
+    down = tonnage("runs", TONNAGE_COLLECTOR="127.0.0.1:1")
+    assert "'127.0.0.1:1'" in down.stderr
+
+
+def test_overrides_reach_the_experiment() -> None:
+    path = "experiments/quick-compare.yaml"
+    shown = tonnage("validate", path, "--set", "startup.trials=7", "--output", "json")
+    assert json.loads(shown.stdout)["startup"]["trials"] == 7
+
+
+@pytest.mark.parametrize("arguments", [["schema"], ["schema", "--result"]])
+def test_schemas_are_json(arguments: list[str]) -> None:
+    assert json.loads(tonnage(*arguments).stdout)["properties"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["runs"],
+        ["hosts"],
+        ["show", "x"],
+        ["watch", "x"],
+        ["cancel", "x"],
+        ["export", "x"],
+        ["instances"],
+        ["clean"],
+        ["destroy", "x"],
+        ["launch", "docker", "tonnage/idle:1"],
+        ["run", "experiments/quick-compare.yaml"],
+    ],
+)
+def test_a_collector_that_is_down_is_told_with_address_and_way_out(arguments: list[str]) -> None:
+    shown = tonnage(*arguments, "--collector", "127.0.0.1:1")
+    assert shown.returncode == 1
+    assert shown.stdout == ""
+    assert shown.stderr == (
+        "error: --collector: the collector does not answer (got '127.0.0.1:1')\n"
+        "  Start one with tonnage serve, or name another address.\n"
+    )

@@ -1,0 +1,50 @@
+"""Progress in plain lines."""
+
+from dataclasses import replace
+
+import pytest
+
+from collector.cli.progress import Lines, describe
+from collector.views import HostProgress, Progress
+from tonnage.model import RunState
+
+HOST = HostProgress(
+    host="h1",
+    state=RunState.RUNNING,
+    stage_id="startup",
+    stages_done=0,
+    stages_total=3,
+    trials_done=4,
+    trials_expected=76,
+    ready=4,
+    failed=0,
+    instances=0,
+    message="",
+)
+
+
+def shown(*hosts: HostProgress) -> None:
+    lines = Lines()
+    for host in hosts:
+        lines.show(Progress("r1", host.state, (host,)))
+
+
+def test_a_line_tells_stage_and_trials() -> None:
+    assert describe(HOST) == "h1 [1/3] startup, 4/76 trials"
+    ramp = replace(HOST, stage_id="density/docker", stages_done=2, trials_expected=0, instances=16)
+    assert describe(ramp) == "h1 [3/3] density/docker, 4 trials, 16 instances"
+    assert describe(replace(HOST, failed=2)).endswith("2 failed")
+
+
+def test_a_stage_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    shown(HOST, replace(HOST, trials_done=5), replace(HOST, stages_done=1, stage_id="density"))
+    assert capsys.readouterr().err.count("\n") == 2
+
+
+def test_a_message_is_told_once_and_the_end_too(capsys: pytest.CaptureFixture[str]) -> None:
+    said = replace(HOST, message="host is noisy")
+    shown(said, said, replace(said, state=RunState.FINISHED))
+    captured = capsys.readouterr()
+    assert captured.err.count("host is noisy") == 1
+    assert captured.err.endswith("h1: finished\n")
+    assert captured.out == ""
