@@ -82,19 +82,3 @@ def _kernel_v2(stat: dict[str, int]) -> int | None:
         stat[name] for name in ("kernel_stack", "pagetables", "percpu", "slab") if name in stat
     ]
     return sum(parts) if parts else None
-
-
-def version(mount: Path) -> str:
-    """``v1``, ``v2``, ``hybrid``, or ``none``: what is mounted at ``/sys/fs/cgroup``.
-
-    Hybrid: v1 controllers with a v2 tree beside them in ``unified``.
-    """
-    if (mount / "cgroup.controllers").exists():
-        return "v2"
-    try:
-        names = {entry.name for entry in mount.iterdir()}
-    except OSError:
-        return "none"
-    if "memory" not in names and "cpuacct" not in names:
-        return "none"
-    return "hybrid" if (mount / "unified" / "cgroup.controllers").exists() else "v1"

@@ -26,9 +26,10 @@ class HostCpu:
         if isinstance(content, NoData):
             return content
         first = content.partition("\n")[0].split()
-        ticks = [int(field) for field in first[1:9] if field.isdecimal()]
-        if first[:1] != ["cpu"] or len(ticks) < 4:
+        fields = first[1:9]
+        if first[:1] != ["cpu"] or len(fields) < 4 or not all(map(str.isdecimal, fields)):
             return NoData(f"{self._path} does not begin with the CPUs' total")
+        ticks = [int(field) for field in fields]
         user, nice, system, idle, iowait, irq, softirq, steal = ticks + [0] * (8 - len(ticks))
         return Reading(
             {

@@ -14,14 +14,17 @@ collector) without, as the agent's children are the VMMs themselves.
 young instance, and about 1 µs for each process of the settled ones, these
 once in ``SETTLED_SECONDS`` only. Joining an instance reads nothing.
 
-**Resolution.** The host's figures come in clock ticks (10 ms on each CPU), and
-so do those of children waited for; a process's own are exact. A share is good
-to about ``2 * tick / window``: 10 % for a window of 200 ms. Windows under
-``SHORTEST_NS`` have no share. A small negative difference is that same
+**Resolution.** A process's own time is exact; that of children waited for comes
+in clock ticks (10 ms). The host's time is exact where cgroup v1 accounts for it
+(cpuacct of the root group), else in ticks on each CPU. So a share is good to
+about two ticks a window in the first case (10 % of 100 ms on two CPUs), two
+ticks on each CPU in the second; windows shorter than ``SHORTEST_TICKS`` ticks,
+or twice that, have no share. A small negative difference is that same
 uncertainty and reads as 0; one beyond it means the accounts contradict each
 other, and there is no share. What an instance's last processes use between
-their last reading and their end, and what kernel threads do on its behalf,
-counts as foreign: the share errs on the high side.
+their last reading and their end, and what kernel threads do on its behalf
+(2 ms of a container's 80, seen), counts as foreign: the share errs on the high
+side.
 """
 
 from __future__ import annotations
@@ -29,13 +32,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from agent import process
 from agent.probes.base import NoData, Roots
 from agent.probes.cpu import HostCpu
+from agent.probes.read import number
 from agent.process import TICK_NS
 
-SHORTEST_NS = 100_000_000
+SHORTEST_TICKS = 5
 YOUNG_SECONDS = 5.0
 FIND_SECONDS = 0.1
 SETTLED_SECONDS = 1.0
@@ -86,6 +91,7 @@ class HostLoad:
         self._proc = roots.proc
         self._cpu = HostCpu(roots)
         self._cpus = _count_cpus(roots)
+        self._cpuacct = _exact_account(roots, self._cpu)
         self._now = now
         self._own_ns = 0
         self._members: dict[str, _Member] = {}
@@ -117,17 +123,19 @@ class HostLoad:
         if isinstance(host, NoData):
             return None
         self._update()
-        busy, steal = (int(host.values[name]) for name in ("cpu_busy_ns", "cpu_steal_ns"))
+        exact = number(self._cpuacct) if self._cpuacct else None
+        busy = int(host.values["cpu_busy_ns"]) if exact is None else exact
+        steal = int(host.values["cpu_steal_ns"])
         return Accounts(int(self._now() * 1e9), busy, steal, self._own_ns)
 
     def shares(self, before: Accounts | None, after: Accounts | None) -> Shares:
         """What of the window between two snapshots was foreign, and what was stolen."""
-        if before is None or after is None or after.at_ns - before.at_ns < SHORTEST_NS:
+        shortest_ns = SHORTEST_TICKS * TICK_NS * (1 if self._cpuacct else 2)
+        if before is None or after is None or after.at_ns - before.at_ns < shortest_ns:
             return Shares(None, None)
         window_ns = (after.at_ns - before.at_ns) * self._cpus
-        uncertain_ns = 2 * TICK_NS * self._cpus
-        own_ns = after.own_ns - before.own_ns
-        foreign_ns = after.busy_ns - before.busy_ns - own_ns
+        uncertain_ns = 2 * TICK_NS * (1 if self._cpuacct else self._cpus)
+        foreign_ns = after.busy_ns - before.busy_ns - (after.own_ns - before.own_ns)
         return Shares(
             _share(foreign_ns, window_ns, uncertain_ns),
             _share(after.steal_ns - before.steal_ns, window_ns, uncertain_ns),
@@ -155,8 +163,8 @@ class HostLoad:
         for pid, before in member.own_ns.items():
             member.own_ns[pid] = self._grow(before, self._own(pid))
             if children:
-                before = member.reaped_ns.get(pid, 0)
-                member.reaped_ns[pid] = self._grow(before, self._reaped(pid))
+                seen = member.reaped_ns.get(pid, 0)
+                member.reaped_ns[pid] = self._grow(seen, self._reaped(pid))
 
     def _grow(self, before_ns: int, now_ns: int) -> int:
         """Add to our account; a process that is gone adds nothing."""
@@ -184,3 +192,17 @@ def _count_cpus(roots: Roots) -> int:
     except OSError:
         return 1
     return max(1, sum(line.startswith("cpu") and line[3:4].isdecimal() for line in lines))
+
+
+def _exact_account(roots: Roots, cpu: HostCpu) -> Path | None:
+    """The root group's cpuacct file, if it does account for the whole host.
+
+    In a cgroup namespace the root seen is not the host's: then its total since
+    boot is far from that of /proc/stat.
+    """
+    path = roots.sys / "fs/cgroup/cpuacct/cpuacct.usage"
+    usage, host = number(path), cpu.read()
+    if usage is None or isinstance(host, NoData):
+        return None
+    busy = host.values["cpu_busy_ns"]
+    return path if 0.5 < (usage + 1e9) / (busy + 1e9) < 2 else None

@@ -1,11 +1,9 @@
-"""The host's memory, and what merges or enlarges its pages."""
+"""The host's memory."""
 
 from __future__ import annotations
 
-import os
-
 from agent.probes.base import NoData, Reading, Roots
-from agent.probes.read import number, table, text
+from agent.probes.read import table, text
 
 _FIELDS = {
     "MemAvailable": "mem_available_bytes",
@@ -38,33 +36,3 @@ class HostMemory:
         if "MemAvailable" not in found:
             return NoData(f"{self._path} has no MemAvailable: the kernel is older than 3.14")
         return Reading({ours: found[theirs] for theirs, ours in _FIELDS.items() if theirs in found})
-
-
-class SharedPages:
-    """Kernel samepage merging: while it merges, PSS falls and comes back by itself."""
-
-    name = "ksm"
-
-    def __init__(self, roots: Roots) -> None:
-        self._folder = roots.sys / "kernel/mm/ksm"
-
-    def read(self) -> Reading | NoData:
-        """Read now: ``ksm_run`` is 1 while it merges, ``ksm_saved_bytes`` what it saves."""
-        run, sharing = (number(self._folder / name) for name in ("run", "pages_sharing"))
-        if run is None or sharing is None:
-            return NoData(f"{self._folder}: the kernel has no samepage merging")
-        return Reading({"ksm_run": run, "ksm_saved_bytes": sharing * os.sysconf("SC_PAGE_SIZE")})
-
-
-def ksm_state(roots: Roots) -> str:
-    """``on``, ``off`` or ``unknown``."""
-    run = number(roots.sys / "kernel/mm/ksm/run")
-    return "unknown" if run is None else "on" if run == 1 else "off"
-
-
-def huge_pages_state(roots: Roots) -> str:
-    """Transparent huge pages: ``always``, ``madvise``, ``never`` or ``unknown``."""
-    content = text(roots.sys / "kernel/mm/transparent_hugepage/enabled")
-    if isinstance(content, NoData) or "[" not in content:
-        return "unknown"
-    return content.partition("[")[2].partition("]")[0]

@@ -32,9 +32,11 @@ class Pressure:
         if isinstance(content, NoData):
             return None
         for line in content.splitlines():
-            kind, *pairs = line.split()
-            if kind == "some":
-                return _finite(dict(pair.partition("=")[::2] for pair in pairs).get("avg10", ""))
+            pairs = line.split()
+            if pairs[:1] == ["some"]:
+                return _finite(
+                    dict(pair.partition("=")[::2] for pair in pairs[1:]).get("avg10", "")
+                )
         return None
 
 

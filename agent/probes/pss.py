@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,19 +93,20 @@ class Mapping:
     pss_bytes: int
 
 
+_HEAD = re.compile(r"([0-9a-f]+)-([0-9a-f]+) \S+ \S+ \S+ \S+ *(.*)")
+_PSS = re.compile(r"Pss: +(\d+) kB")
+
+
 def _mappings(smaps: str) -> Iterator[Mapping]:
-    start = end = pss = 0
-    backing = ""
+    """The mappings in order of address, each with its own PSS."""
+    head: re.Match[str] | None = None
     for line in smaps.splitlines():
-        head, _, rest = line.partition(" ")
-        if head == "Pss:":
-            pss = int(rest.split()[0]) * 1024
-        elif head == "VmFlags:":  # the last line of each mapping
-            yield Mapping(start, end, backing, pss)
-        elif "-" in head and not head.endswith(":"):
-            low, _, high = head.partition("-")
-            start, end, pss = int(low, 16), int(high, 16), 0
-            backing = "".join(line.split(maxsplit=5)[5:])
+        if found := _HEAD.fullmatch(line):
+            head = found
+        elif head and (found := _PSS.match(line)):
+            start, end = int(head[1], 16), int(head[2], 16)
+            yield Mapping(start, end, head[3], int(found[1]) * 1024)
+            head = None
 
 
 def _guest_ram(mappings: Sequence[Mapping], ram_bytes: int) -> list[Mapping]:
@@ -136,4 +138,4 @@ def _runs(mappings: Sequence[Mapping], ram_bytes: int) -> Iterator[list[Mapping]
 def _resident(folder: Path) -> int:
     content = text(folder / "statm")
     fields = [] if isinstance(content, NoData) else content.split()
-    return int(fields[1]) if len(fields) > 1 else 0
+    return int(fields[1]) if fields[1:] and fields[1].isdecimal() else 0
