@@ -16,7 +16,7 @@ from enum import StrEnum
 from functools import cache
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 
 from tonnage import model
 from tonnage.v1 import model_pb2
@@ -46,6 +46,35 @@ def from_message(message: Message, cls: type[T]) -> T:
     """
     name = message.DESCRIPTOR.name
     return cls(**{key: read(message, name) for key, read in _readers(cls)})
+
+
+def to_bytes(value: Any) -> bytes:
+    """Return a ``tonnage.model`` dataclass as the bytes of its message."""
+    return bytes(to_message(value).SerializeToString())
+
+
+def from_bytes(data: bytes, cls: type[T]) -> T:
+    """Return the ``cls`` of ``tonnage.model`` whose message ``data`` holds.
+
+    Raises ``WireError`` when it holds none.
+    """
+    try:
+        message = getattr(model_pb2, cls.__name__).FromString(data)
+    except DecodeError as error:
+        raise WireError(f"{cls.__name__}: not a message of this kind") from error
+    return from_message(message, cls)
+
+
+M = TypeVar("M", bound=Message)
+
+
+def filled(message: M, value: Any) -> M:
+    """Return ``message`` with the fields of the dataclass ``value``, whatever its name.
+
+    For messages that mirror a dataclass of the agent's or the collector's own.
+    """
+    _fill(message, value)
+    return message
 
 
 def _fill(message: Message, value: Any) -> None:

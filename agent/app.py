@@ -1,0 +1,247 @@
+"""The agent's composition root: the only place that wires its parts."""
+
+from __future__ import annotations
+
+import os
+
+# Before grpc is imported: its fork handlers cost 20 ms for each VM we spawn.
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
+
+import asyncio
+import fcntl
+import gc
+import json
+import logging
+import signal
+import sys
+import uuid
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from agent.config import AgentConfig, address, load
+from agent.equipment import Equipment
+from agent.errors import ConfigError, SpoolError
+from agent.facts import Identity, agent_version, read_facts
+from agent.holdings import Holdings
+from agent.inventory import Inventory
+from agent.journal import Journal
+from agent.manual import Manual
+from agent.metrics import Live, Metrics, serve_metrics
+from agent.observer import Observer
+from agent.probes.base import Roots
+from agent.recovery import recover
+from agent.registration import Addresses, keep_registered
+from agent.runs import Runs
+from agent.runtimes.registry import RuntimeSettings, open_runtimes
+from agent.server import AgentServicer, Server
+from agent.spool import Spool
+from agent.trials import Trials
+from tonnage.model import RuntimeState
+
+_log = structlog.get_logger("agent")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the agent until it is told to stop. Exits 0 after a drain, 2 when it cannot start."""
+    try:
+        config = load(sys.argv[1:] if arguments is None else arguments, os.environ)
+        _log_to_stderr(config.log_level)
+        with ThreadPoolExecutor(2, "disk") as disk:
+            asyncio.run(serve(config, disk))
+    except (ConfigError, SpoolError) as error:
+        sys.stderr.write(f"tonnage-agent: {error}\n")
+        sys.exit(2)
+
+
+async def serve(config: AgentConfig, disk: ThreadPoolExecutor) -> None:
+    """Start, say where, serve until SIGTERM or SIGINT, drain.
+
+    On a graceful stop the active run is cancelled and every instance of this
+    agent is removed, those launched by hand included: an agent that is not
+    there can keep no promise about them.
+    """
+    stopped = _stop_on_signals()
+    async with AsyncExitStack() as stack:
+        equipment = await _open(config, disk, stack)
+        await recover(equipment, disk)
+        runs, manual = Runs(equipment), Manual(equipment)
+        _watch(equipment, runs)
+        server = Server(AgentServicer(equipment, runs, manual))
+        metrics_server, _ = serve_metrics(equipment.metrics.registry, address(config.metrics))
+        stack.callback(metrics_server.server_close)
+        stack.callback(metrics_server.shutdown)
+        at = Addresses(
+            await server.start(address(config.listen)),
+            address(f"{address(config.metrics).host}:{metrics_server.server_port}"),
+        )
+        _announce(at)
+        gc.collect()
+        gc.freeze()  # what lives now lives on: no collection walks it during a trial
+        await _until(stopped, config, at, equipment)
+        await _drain(config, server, runs, manual)
+
+
+def _stop_on_signals() -> asyncio.Event:
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    return stopped
+
+
+async def _until(
+    stopped: asyncio.Event, config: AgentConfig, at: Addresses, equipment: Equipment
+) -> None:
+    """Stay registered until told to stop."""
+    async with asyncio.TaskGroup() as tasks:
+        look = equipment.inventory.current()
+        work: list[asyncio.Task[Any]] = [tasks.create_task(look)]
+        if config.collector:
+            register = keep_registered(config.collector, at, equipment)
+            work.append(tasks.create_task(register))
+        await stopped.wait()
+        for task in work:
+            task.cancel()
+
+
+async def _drain(config: AgentConfig, server: Server, runs: Runs, manual: Manual) -> None:
+    _log.info("stopping: the run is cancelled and every instance removed")
+    await server.leave()
+    await runs.drain()
+    cleaning = await manual.drain()
+    if cleaning.removed or cleaning.leaked:
+        _log.info("cleaned", removed=cleaning.removed, leaked=cleaning.leaked)
+    await server.stop(config.drain_seconds)
+
+
+def _announce(at: Addresses) -> None:
+    line = {"listening": str(at.listen), "metrics": str(at.metrics)}
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.flush()
+
+
+async def _open(config: AgentConfig, disk: ThreadPoolExecutor, stack: AsyncExitStack) -> Equipment:
+    agent_id = _own_data_dir(config.data_dir, stack)
+    runtimes = {r.name: r for r in open_runtimes(config.runtimes, _settings(config, agent_id))}
+    for runtime in runtimes.values():
+        stack.push_async_callback(runtime.close)
+    metrics = Metrics(agent_version(), runtimes)
+    disks = [config.data_dir, *(Path(path) for path in config.guard_disk_paths)]
+    observer = Observer(Roots(), disks, metrics.probe)
+    spool = Spool(
+        config.data_dir / "spool", config.spool_cap_bytes, config.spool_keep_seconds, disk
+    )
+    journal = Journal(config.data_dir / "journal.log", disk)
+    stack.push_async_callback(journal.close)
+    stack.push_async_callback(_close_spool, spool)
+    holdings = Holdings()
+    identity = Identity(config.name, agent_id, dict(config.labels))
+    return Equipment(
+        agent_id=agent_id,
+        runtimes=runtimes,
+        inventory=Inventory(runtimes),
+        facts=lambda: read_facts(identity),
+        spool=spool,
+        journal=journal,
+        holdings=holdings,
+        trials=Trials(agent_id, runtimes, journal, holdings, observer),
+        observer=observer,
+        limits=config.limits,
+        metrics=metrics,
+        spool_patience_seconds=config.spool_patience_seconds,
+        orphan_grace_seconds=config.orphan_grace_seconds,
+    )
+
+
+async def _close_spool(spool: Spool) -> None:
+    lost = await spool.close()
+    if lost:
+        _log.error("events could not be stored and are lost", events=lost)
+
+
+def _settings(config: AgentConfig, agent_id: str) -> RuntimeSettings:
+    return RuntimeSettings(
+        agent_id=agent_id,
+        state_dir=config.data_dir / "runtimes",
+        docker_host=config.docker_host,
+        guest_dir=config.guest_dir,
+        images_dir=config.images_dir,
+    )
+
+
+def _own_data_dir(folder: Path, stack: AsyncExitStack) -> str:
+    """Take the data folder for this process alone; returns the agent's id in it.
+
+    Raises ``ConfigError`` when it cannot be used or another agent uses it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (folder / "runtimes").mkdir(exist_ok=True)
+        lock = (folder / "lock").open("w")
+        stack.callback(lock.close)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return _agent_id(folder / "agent-id")
+    except BlockingIOError as error:
+        raise _unusable(folder, "another agent uses it") from error
+    except OSError as error:
+        raise _unusable(folder, f"it cannot be used: {error.strerror}") from error
+
+
+def _unusable(folder: Path, why: str) -> ConfigError:
+    remedy = "Choose another folder with --data-dir."
+    return ConfigError(why, field="data_dir", value=str(folder), remedy=remedy)
+
+
+def _agent_id(path: Path) -> str:
+    if path.exists():
+        return path.read_text().strip()
+    fresh = path.with_suffix(".new")
+    fresh.write_text(f"{uuid.uuid4().hex[:16]}\n")
+    fresh.replace(path)
+    return path.read_text().strip()
+
+
+def _watch(equipment: Equipment, runs: Runs) -> None:
+    equipment.metrics.watch(
+        Live(
+            instances=lambda: [(h.entry.runtime, h.state) for h in equipment.holdings],
+            pressure=equipment.observer.pressure,
+            healthy=lambda: {
+                name: found.state is RuntimeState.HEALTHY
+                for name, found in equipment.inventory.found.items()
+            },
+            spool_bytes=lambda: equipment.spool.size_bytes,
+            spool_pending=lambda: equipment.spool.pending,
+            run_active=lambda: bool(runs.active_run_id),
+        )
+    )
+
+
+def _log_to_stderr(level: str) -> None:
+    """Lines for people on a terminal, JSON elsewhere."""
+    tty = sys.stderr.isatty()
+    render: structlog.types.Processor = (
+        structlog.dev.ConsoleRenderer() if tty else structlog.processors.JSONRenderer()
+    )
+    errors = [] if tty else [structlog.processors.format_exc_info]
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *errors,
+            render,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(
+            logging.getLevelNamesMapping()[level.upper()]
+        ),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+    )
+
+
+if __name__ == "__main__":
+    main()

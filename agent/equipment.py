@@ -1,0 +1,36 @@
+"""What a run works with, wired once by ``agent.app``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from agent.guards import Limits
+from agent.holdings import Holdings
+from agent.inventory import Inventory
+from agent.journal import Journal
+from agent.metrics import Metrics
+from agent.observer import Observer
+from agent.runtimes.base import Runtime
+from agent.spool import Spool
+from agent.trials import Trials
+from tonnage.model import HostFacts
+
+
+@dataclass(frozen=True, slots=True)
+class Equipment:
+    """The parts of one agent. ``facts`` reads the host's facts; blocking."""
+
+    agent_id: str
+    runtimes: Mapping[str, Runtime]
+    inventory: Inventory
+    facts: Callable[[], HostFacts]
+    spool: Spool
+    journal: Journal
+    holdings: Holdings
+    trials: Trials
+    observer: Observer
+    limits: Limits
+    metrics: Metrics
+    spool_patience_seconds: float = 60.0
+    orphan_grace_seconds: float = 600.0

@@ -1,0 +1,68 @@
+"""The runtimes' fingerprints, kept so that asking is cheap."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from agent.runtimes.base import Runtime
+from tonnage.model import Fingerprint, RuntimeState
+
+FINGERPRINT_SECONDS = 60.0
+
+
+class Inventory:
+    """What each runtime was found to be, at the last look."""
+
+    def __init__(self, runtimes: Mapping[str, Runtime]) -> None:
+        self._runtimes = runtimes
+        self._found: dict[str, Fingerprint] = {}
+        self._looking = asyncio.Lock()
+
+    @property
+    def found(self) -> Mapping[str, Fingerprint]:
+        """The last look, by runtime; empty before the first."""
+        return self._found
+
+    async def current(self) -> Mapping[str, Fingerprint]:
+        """The last look; looks if there was none."""
+        async with self._looking:
+            if not self._found:
+                await self._look(self._runtimes)
+            return self._found
+
+    async def refresh(self) -> Mapping[str, Fingerprint]:
+        """Look at every runtime anew."""
+        async with self._looking:
+            await self._look(self._runtimes)
+            return self._found
+
+    async def recheck(self) -> Mapping[str, Fingerprint]:
+        """Look anew at those that were not healthy: an engine may have come back."""
+        async with self._looking:
+            sick = {
+                name: runtime for name, runtime in self._runtimes.items() if not self._healthy(name)
+            }
+            await self._look(sick)
+            return self._found
+
+    def _healthy(self, name: str) -> bool:
+        found = self._found.get(name)
+        return found is not None and found.state is RuntimeState.HEALTHY
+
+    async def _look(self, runtimes: Mapping[str, Runtime]) -> None:
+        found = await asyncio.gather(*(_fingerprint(runtime) for runtime in runtimes.values()))
+        fresh = dict(zip(runtimes, found, strict=True))
+        self._found = {name: fresh.get(name) or self._found[name] for name in self._runtimes}
+
+
+async def _fingerprint(runtime: Runtime) -> Fingerprint:
+    try:
+        async with asyncio.timeout(FINGERPRINT_SECONDS):
+            return await runtime.fingerprint()
+    except TimeoutError:
+        return Fingerprint(
+            runtime.name,
+            RuntimeState.UNHEALTHY,
+            f"it did not answer within {FINGERPRINT_SECONDS:g} s",
+        )

@@ -1,0 +1,126 @@
+"""What trials, guards and measurements ask about the host: the probes, put together."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.guards import HostState
+from agent.probes.base import NoData, Roots
+from agent.probes.load import Accounts, HostLoad
+from agent.probes.memory import HostMemory
+from agent.probes.pressure import RESOURCES, Pressure
+from agent.probes.sampling import OnProbe, Sampler
+from agent.process import ProcessView
+from tonnage.model import Sample
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The host's CPU accounts and pressure (percent) at one instant."""
+
+    accounts: Accounts | None
+    cpu_some_avg10: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """Instances to weigh, as counted by their health checks just before."""
+
+    views: Sequence[ProcessView]
+    base_paths: Sequence[Path]
+    engine_pids: Sequence[int]
+    alive: int
+    answering: int
+
+
+class Observer:
+    """Reads the host. All but ``sample`` is for the event loop: well under a millisecond."""
+
+    def __init__(
+        self, roots: Roots, disks: Iterable[Path], on_probe: OnProbe | None = None
+    ) -> None:
+        """``disks``: folders whose file systems the disk guard watches."""
+        self._disks = tuple(disks)
+        self._memory = HostMemory(roots)
+        self._pressure = Pressure(roots)
+        self._load = HostLoad(roots, programs=[os.getpid()])
+        self._sampler = Sampler(roots, on_probe)
+        self._collector_pid: int | None = None
+
+    def collector_is(self, pid: int | None) -> None:
+        """The collector's process, when it runs on this host: its CPU is not foreign."""
+        self._collector_pid = pid
+
+    def engines(self, pids: Iterable[int]) -> None:
+        """The engines' daemons that serve from now on."""
+        ours = [self._collector_pid] if self._collector_pid is not None else []
+        self._load.engines([*pids, *ours])
+
+    def joined(self, instance_id: str, find: Callable[[], Sequence[int]]) -> None:
+        """An instance is about to be launched; ``find`` tells its processes."""
+        self._load.joined(instance_id, find)
+
+    def leaving(self, instance_id: str) -> None:
+        """An instance is about to be destroyed."""
+        self._load.leaving(instance_id)
+
+    def left(self, instance_id: str) -> None:
+        """An instance is gone."""
+        self._load.left(instance_id)
+
+    def moment(self) -> Moment:
+        """The host's CPU accounts and pressure now."""
+        return Moment(self._load.snapshot(), self.pressure().get("cpu"))
+
+    def shares(self, before: Moment, after: Moment) -> tuple[float | None, float | None]:
+        """Foreign CPU and steal between two moments, as shares of the host's CPU time,
+        0 to 1; ``None`` where it cannot be told."""
+        shares = self._load.shares(before.accounts, after.accounts)
+        return shares.foreign, shares.steal
+
+    def pressure(self) -> dict[str, float]:
+        """PSI "some" over 10 s in percent, by resource; what the kernel offers. Any thread."""
+        found = self._pressure.read()
+        if isinstance(found, NoData):
+            return {}
+        names = {name: f"{name}_some_avg10" for name in RESOURCES}
+        return {name: found.values[key] for name, key in names.items() if key in found.values}
+
+    def state(self, instances: int, elapsed_seconds: float) -> HostState:
+        """What the guards look at, now."""
+        memory = self._memory.read()
+        pressure = self.pressure()
+        return HostState(
+            mem_available_bytes=None
+            if isinstance(memory, NoData)
+            else int(memory.values["mem_available_bytes"]),
+            disk_free_bytes=self._disk_free_bytes(),
+            instances=instances,
+            elapsed_seconds=elapsed_seconds,
+            cpu_some_avg10=pressure.get("cpu"),
+            memory_some_avg10=pressure.get("memory"),
+            io_some_avg10=pressure.get("io"),
+        )
+
+    def _disk_free_bytes(self) -> int | None:
+        free = []
+        for disk in self._disks:
+            try:
+                found = os.statvfs(disk)
+            except OSError:
+                return None
+            free.append(found.f_bavail * found.f_frsize)
+        return min(free, default=None)
+
+    def sample(self, census: Census) -> Sample:
+        """Weigh host and instances now. Blocking: call it in a thread."""
+        return self._sampler.sample(
+            census.views,
+            alive=census.alive,
+            answering=census.answering,
+            base_paths=census.base_paths,
+            engine_pids=census.engine_pids,
+        )

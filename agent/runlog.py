@@ -1,0 +1,184 @@
+"""The events of one run on disk, and what readers may see of them.
+
+A run's folder holds ``events.log`` (see ``agent.records``) and ``acked``. An
+event is visible to readers only once it is on disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+from pathlib import Path
+
+import structlog
+
+from agent.commit import GroupCommit
+from agent.errors import InvalidInput, SpoolError
+from agent.records import RecordFile
+from tonnage.model import Event, Notice, Payload, RunFinished, Trial, TrialEnd
+from tonnage.wire import WireError, from_bytes, to_bytes
+
+_log = structlog.get_logger("agent.spool")
+
+
+class RunLog:
+    """The events of one run. Made by ``Spool``; used on the event loop."""
+
+    def __init__(self, run_id: str, folder: Path, executor: Executor) -> None:
+        """Open the run's files; blocking. Raises ``SpoolCorrupt`` or ``SpoolError``."""
+        self.run_id = run_id
+        self.folder = folder
+        self._file = RecordFile(folder / "events.log")
+        self._commit = GroupCommit(self._file, _encode, executor)
+        self._executor = executor
+        self._when_durable: list[tuple[int, Callable[[], None]]] = []
+        self.acked = _read_acked(folder / "acked")
+        self.finished = self._ends_with_run_finished()
+        self.settled_at = time.monotonic()
+
+    def _ends_with_run_finished(self) -> bool:
+        last = self._file.read(self._file.last - 1, 1, 1) if self._file.last else []
+        return bool(last) and isinstance(from_bytes(last[0], Event).payload, RunFinished)
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes on disk."""
+        return self._file.size
+
+    @property
+    def last(self) -> int:
+        """Sequence of the last event recorded, durable or not."""
+        return self._commit.last
+
+    @property
+    def durable(self) -> int:
+        """Sequence of the last event on disk."""
+        return self._commit.durable
+
+    @property
+    def pending(self) -> int:
+        """Events recorded that are not on disk yet."""
+        return self._commit.pending
+
+    @property
+    def trouble(self) -> SpoolError | None:
+        """Why events cannot be stored at the moment, if so."""
+        return self._commit.trouble
+
+    @property
+    def settled(self) -> bool:
+        """Whether the run has ended and the collector has stored all of it."""
+        return self.finished and self.pending == 0 and self.acked >= self.durable
+
+    def record(self, payload: Payload, durable: Callable[[], None] | None = None) -> int:
+        """Take one fact and return its sequence; never blocks and never fails.
+
+        ``durable`` is called once it is on disk.
+        """
+        self.finished = self.finished or isinstance(payload, RunFinished)
+        sequence = self._commit.append((time.time_ns(), payload))
+        if durable is not None:
+            self._when_durable.append((sequence, durable))
+            if len(self._when_durable) == 1:
+                self._watch = asyncio.get_running_loop().create_task(self._call_back())
+        return sequence
+
+    async def _call_back(self) -> None:
+        while self._when_durable:
+            sequence, call = self._when_durable[0]
+            await self._commit.wait(sequence)
+            call()
+            self._when_durable.pop(0)
+
+    async def flushed(self) -> None:
+        """Wait until everything recorded so far is on disk."""
+        await self._commit.wait(self._commit.last)
+
+    async def read(self, after: int, max_events: int, max_bytes: int) -> list[bytes]:
+        """Serialised events that follow ``after``, once there are any; empty at the
+        run's end. Raises ``SpoolCorrupt``."""
+        while self.durable <= after:
+            if self.finished and self.pending == 0:
+                return []
+            await self._commit.moved()
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(
+            self._executor, self._file.read, after, max_events, max_bytes
+        )
+
+    async def moved(self) -> None:
+        """Wait until more is on disk, or trouble began or ended."""
+        await self._commit.moved()
+
+    def retry(self) -> None:
+        """Try to store what is pending now: room may have been made."""
+        self._commit.retry()
+
+    async def ack(self, sequence: int) -> None:
+        """Note that events up to ``sequence`` are stored elsewhere; kept over restarts.
+
+        Raises ``InvalidInput`` for a sequence that was never sent.
+        """
+        if sequence > self.durable:
+            raise InvalidInput(
+                "acknowledges an event that does not exist",
+                field="sequence",
+                value=str(sequence),
+                remedy=f"The last event is {self.durable}.",
+            )
+        if sequence <= self.acked:
+            return
+        self.acked = sequence
+        self.settled_at = time.monotonic()
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(
+            self._executor, _write_acked, self.folder / "acked", lambda: self.acked
+        )
+
+    def events(self) -> list[Event]:
+        """Every event on disk, decoded; blocking, for recovery."""
+        count = self._file.last
+        return [from_bytes(data, Event) for data in self._file.read(0, count, 1 << 62)]
+
+    async def close(self) -> int:
+        """Flush and let go; return how many events could not be stored."""
+        lost = await self._commit.close()
+        if self._when_durable and not lost:
+            await self._watch
+        elif self._when_durable:
+            self._watch.cancel()
+        return lost
+
+
+def _encode(sequence: int, item: tuple[int, Payload]) -> bytes:
+    at, payload = item
+    try:
+        return to_bytes(Event(sequence, at, payload))
+    except WireError as error:  # a defect of ours must not stop what follows
+        _log.error("a fact could not be stored", reason=str(error))
+        return to_bytes(Event(sequence, at, _substitute(payload, error)))
+
+
+def _substitute(payload: Payload, error: WireError) -> Notice:
+    what = type(payload).__name__
+    if isinstance(payload, Trial | TrialEnd):
+        what += f" {payload.trial_id}"
+    return Notice(f"defect of the agent: {what} could not be stored: {error}")
+
+
+def _read_acked(path: Path) -> int:
+    try:
+        return int(path.read_text())
+    except (FileNotFoundError, ValueError):
+        return 0  # sent again: the collector passes over what it has
+
+
+def _write_acked(path: Path, acked: Callable[[], int]) -> None:
+    fresh = path.with_name(f"{path.name}.new")
+    try:
+        fresh.write_text(str(acked()))
+        fresh.replace(path)
+    except OSError as error:  # only costs sending again after a restart
+        _log.warning("cannot keep an acknowledgement", reason=str(error))

@@ -1,0 +1,246 @@
+"""AgentService: the words of the wire on one side, the agent's parts on the other."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import wraps
+from typing import Any, TypeVar
+
+import grpc
+import structlog
+from google.protobuf.message import Message
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from agent.config import Address
+from agent.equipment import Equipment
+from agent.errors import (
+    ConfigError,
+    GuardTripped,
+    InvalidInput,
+    LaunchFailed,
+    NoSuchInstance,
+    NoSuchRun,
+    RunActive,
+    RuntimeUnavailable,
+    SpoolCorrupt,
+    SpoolFull,
+    TonnageError,
+)
+from agent.manual import Manual
+from agent.runs import Runs
+from tonnage.model import Plan, Target
+from tonnage.v1 import agent_pb2, agent_pb2_grpc, model_pb2
+from tonnage.wire import WireError, from_message, to_bytes, to_message
+
+BATCH_EVENTS = 500
+BATCH_BYTES = 1 << 20
+PROBLEM_KEY = "tonnage-problem-bin"
+# Status texts travel as HTTP/2 headers, of which gRPC takes 8 KiB in all.
+_MAX_DETAILS = 2000
+
+# The most special first.
+_STATUS: tuple[tuple[type[Exception], grpc.StatusCode], ...] = (
+    (NoSuchInstance, grpc.StatusCode.NOT_FOUND),
+    (NoSuchRun, grpc.StatusCode.NOT_FOUND),
+    (InvalidInput, grpc.StatusCode.INVALID_ARGUMENT),
+    (WireError, grpc.StatusCode.INVALID_ARGUMENT),
+    (RunActive, grpc.StatusCode.FAILED_PRECONDITION),
+    (RuntimeUnavailable, grpc.StatusCode.FAILED_PRECONDITION),
+    (LaunchFailed, grpc.StatusCode.FAILED_PRECONDITION),
+    (GuardTripped, grpc.StatusCode.FAILED_PRECONDITION),
+    (SpoolFull, grpc.StatusCode.RESOURCE_EXHAUSTED),
+    (SpoolCorrupt, grpc.StatusCode.DATA_LOSS),
+    (TonnageError, grpc.StatusCode.INTERNAL),
+)
+
+_log = structlog.get_logger("agent.server")
+
+Context = grpc.aio.ServicerContext[Any, Any]
+Request = TypeVar("Request", bound=Message)
+Response = TypeVar("Response", bound=Message)
+Answer = Callable[[Any, Request], Awaitable[Response]]
+Method = Callable[[Any, Request, Context], Awaitable[Response]]
+
+
+async def _abort(context: Context, error: Exception) -> None:
+    """End the call with the error's status, its text, and its problem as metadata."""
+    for kind, status in _STATUS:
+        if isinstance(error, kind):
+            metadata = []
+            if isinstance(error, TonnageError):
+                metadata.append((PROBLEM_KEY, to_bytes(error.problem)[:_MAX_DETAILS]))
+            await context.abort(status, _details(error), tuple(metadata))
+    _log.error("a call failed in an unforeseen way", exc_info=error)
+    text = f"defect of the agent: {type(error).__name__}; its log has the details"
+    await context.abort(grpc.StatusCode.INTERNAL, text)
+
+
+def _details(error: Exception) -> str:
+    evidence = error.evidence if isinstance(error, LaunchFailed) else ""
+    return f"{error}\n{evidence[-_MAX_DETAILS // 2 :]}".strip()[:_MAX_DETAILS]
+
+
+def _answers(method: Answer[Request, Response]) -> Method[Request, Response]:
+    """Make a unary method of what answers a request: its errors become statuses."""
+
+    @wraps(method)
+    async def answer(self: Any, request: Request, context: Context) -> Response:
+        try:
+            return await method(self, request)
+        except Exception as error:
+            await _abort(context, error)
+            raise
+
+    return answer
+
+
+class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
+    """Translates; decides nothing."""
+
+    def __init__(self, equipment: Equipment, runs: Runs, manual: Manual) -> None:
+        self._equipment = equipment
+        self._runs = runs
+        self._manual = manual
+
+    @_answers
+    async def Describe(  # noqa: N802 (the wire's name, as of all below)
+        self, request: agent_pb2.DescribeRequest
+    ) -> agent_pb2.DescribeResponse:
+        """The host's facts and its runtimes' fingerprints."""
+        inventory = self._equipment.inventory
+        found = await (inventory.refresh() if request.refresh else inventory.current())
+        return agent_pb2.DescribeResponse(
+            facts=to_message(self._equipment.facts()),
+            runtimes=[to_message(fingerprint) for fingerprint in found.values()],
+            active_run_id=self._runs.active_run_id,
+        )
+
+    @_answers
+    async def Launch(  # noqa: N802
+        self, request: agent_pb2.LaunchRequest
+    ) -> agent_pb2.LaunchResponse:
+        """Launch one instance by hand."""
+        target = from_message(request.target, Target)
+        info, trial = await self._manual.launch(target, request.ready_timeout_seconds)
+        return agent_pb2.LaunchResponse(instance=to_message(info), trial=to_message(trial))
+
+    @_answers
+    async def ListInstances(  # noqa: N802
+        self, _: agent_pb2.ListInstancesRequest
+    ) -> agent_pb2.ListInstancesResponse:
+        """The instances this agent holds."""
+        instances = [to_message(info) for info in self._manual.instances()]
+        return agent_pb2.ListInstancesResponse(instances=instances)
+
+    @_answers
+    async def DestroyInstance(  # noqa: N802
+        self, request: agent_pb2.DestroyInstanceRequest
+    ) -> agent_pb2.DestroyInstanceResponse:
+        """Destroy one instance."""
+        await self._manual.destroy(request.instance_id)
+        return agent_pb2.DestroyInstanceResponse()
+
+    @_answers
+    async def Clean(  # noqa: N802
+        self, _: agent_pb2.CleanRequest
+    ) -> agent_pb2.CleanResponse:
+        """Remove what no live run holds."""
+        cleaning = await self._manual.clean(self._runs.active_run_id)
+        return agent_pb2.CleanResponse(removed=cleaning.removed, leaked=cleaning.leaked)
+
+    @_answers
+    async def StartRun(  # noqa: N802
+        self, request: agent_pb2.StartRunRequest
+    ) -> agent_pb2.StartRunResponse:
+        """Start a plan."""
+        known = await self._runs.start(from_message(request.plan, Plan))
+        return agent_pb2.StartRunResponse(already_known=known)
+
+    async def StreamEvents(  # noqa: N802
+        self, request: agent_pb2.StreamEventsRequest, context: Context
+    ) -> AsyncIterator[agent_pb2.StreamEventsResponse]:
+        """A run's events, until its last."""
+        try:
+            async for batch in self._batches(request.run_id, request.after_sequence):
+                yield batch
+        except Exception as error:  # noqa: BLE001 (the border, as in _answers)
+            await _abort(context, error)
+
+    async def _batches(
+        self, run_id: str, after: int
+    ) -> AsyncIterator[agent_pb2.StreamEventsResponse]:
+        log = self._runs.log(run_id)
+        if after > log.last:
+            raise InvalidInput(
+                "lies beyond the run's last event",
+                field="after_sequence",
+                value=str(after),
+                remedy=f"The last event is {log.last}.",
+            )
+        while events := await log.read(after, BATCH_EVENTS, BATCH_BYTES):
+            yield agent_pb2.StreamEventsResponse(
+                events=[model_pb2.Event.FromString(event) for event in events]
+            )
+            after += len(events)
+
+    @_answers
+    async def AckEvents(  # noqa: N802
+        self, request: agent_pb2.AckEventsRequest
+    ) -> agent_pb2.AckEventsResponse:
+        """Note what the collector has stored."""
+        await self._runs.log(request.run_id).ack(request.sequence)
+        await self._equipment.spool.sweep()
+        return agent_pb2.AckEventsResponse()
+
+    @_answers
+    async def CancelRun(  # noqa: N802
+        self, request: agent_pb2.CancelRunRequest
+    ) -> agent_pb2.CancelRunResponse:
+        """Stop a run."""
+        return agent_pb2.CancelRunResponse(was_active=self._runs.cancel(request.run_id))
+
+
+_OPTIONS = (
+    ("grpc.so_reuseport", 0),  # else a second agent takes half of the calls in silence
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.max_receive_message_length", 16 << 20),
+)
+_SERVICE = agent_pb2.DESCRIPTOR.services_by_name["AgentService"].full_name
+
+
+class Server:
+    """The gRPC server with health and reflection."""
+
+    def __init__(self, servicer: AgentServicer) -> None:
+        self._server = grpc.aio.server(options=_OPTIONS)
+        self._health = health.aio.HealthServicer()
+        agent_pb2_grpc.add_AgentServiceServicer_to_server(servicer, self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        names = (_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, self._server)
+
+    async def start(self, at: Address) -> Address:
+        """Listen; returns the address with its real port. Raises ``ConfigError``."""
+        try:
+            port = self._server.add_insecure_port(str(at))
+        except RuntimeError as error:
+            raise ConfigError(
+                "cannot be listened on; is another program using the port?",
+                field="listen",
+                value=str(at),
+                remedy="Choose another port with --listen, or 0 for any.",
+            ) from error
+        await self._server.start()
+        for name in ("", _SERVICE):
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        return Address(at.host, port)
+
+    async def leave(self) -> None:
+        """Tell health watchers that no new work is taken."""
+        await self._health.enter_graceful_shutdown()
+
+    async def stop(self, grace_seconds: float) -> None:
+        """End; streams may go on until they are done, or for the grace."""
+        await self._server.stop(grace_seconds)

@@ -1,0 +1,272 @@
+"""One trial: from before its launch to its outcome, and the removal of its instance.
+
+The timed window lies between the making of the ``Timeline`` and the ready mark.
+Nothing else happens in it: journal, guards and bookkeeping come before, CPU
+time, load and storing after.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import structlog
+
+from agent.clock import Mark, Timeline
+from agent.errors import InstanceLeaked, LaunchFailed, TonnageError
+from agent.holdings import Holding, Holdings
+from agent.journal import Entry, Journal
+from agent.observer import Moment, Observer
+from agent.runtimes.base import Instance, LaunchSpec, Prepared, Runtime, Scope
+from tonnage.model import Accelerator, Outcome, Population, Target, Trial, TrialEnd
+
+# An engine that does not remove an instance in this time will not do so later.
+DESTROY_SECONDS = 60.0
+_DESTROYS_IN_FLIGHT = 4
+_MAX_EVIDENCE = 16_000
+_MAX_ERROR = 1_000
+
+_log = structlog.get_logger("agent.trials")
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Everything about one launch, decided before it."""
+
+    run_id: str
+    stage_id: str
+    trial_id: str
+    target: Target
+    prepared: Prepared
+    accelerator: Accelerator
+    population: Population
+    number: int
+    block: int
+    concurrency: int
+    fill: int
+    ready_timeout_seconds: float
+    lifetime_seconds: float
+    noisy_above_share: float
+
+    def trial(self, outcome: Outcome, error: str = "") -> Trial:
+        """The row as it is before anything was measured."""
+        return Trial(
+            trial_id=self.trial_id,
+            stage_id=self.stage_id,
+            target_id=self.target.id,
+            accelerator=self.accelerator,
+            population=self.population,
+            concurrency=self.concurrency,
+            block=self.block,
+            number=self.number,
+            attempt=1,
+            outcome=outcome,
+            requested_at_unix_ns=time.time_ns(),
+            error=error,
+            image_digest=self.prepared.digest,
+            fill=self.fill,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """How a launch went. ``error`` and ``evidence`` are empty when it became ready."""
+
+    outcome: Outcome
+    error: str = ""
+    evidence: str = ""
+    cpu_ns: int | None = None
+    failure: TonnageError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A trial with its outcome. ``end`` is there when the instance is gone already;
+    ``holding`` while it lives."""
+
+    trial: Trial
+    start: Start
+    holding: Holding
+    end: TrialEnd | None = None
+
+    @property
+    def launched(self) -> bool:
+        """Whether anything was asked of the runtime; if not, there is no trial."""
+        return self.holding.timeline is not None
+
+
+class Trials:
+    """Launches and removes instances, for runs and for people alike."""
+
+    def __init__(
+        self,
+        agent_id: str,
+        runtimes: Mapping[str, Runtime],
+        journal: Journal,
+        holdings: Holdings,
+        observer: Observer,
+    ) -> None:
+        self._agent_id = agent_id
+        self._runtimes = runtimes
+        self._journal = journal
+        self._holdings = holdings
+        self._observer = observer
+        self._destroying = asyncio.Semaphore(_DESTROYS_IN_FLIGHT)
+
+    async def attempt(self, order: Order) -> Attempt:
+        """Launch one instance and wait for its outcome, within the order's deadline.
+
+        Never raises for a launch that fails: that is an outcome. Whatever did
+        not become ready has been destroyed before this returns.
+        """
+        holding = self._begin(order)
+        await self._journal.opened(holding.entry)
+        if holding.cancelled:
+            return Attempt(order.trial(Outcome.CANCELLED), Start(Outcome.CANCELLED), holding)
+        self._observer.joined(holding.id, holding.pids)
+        before = self._observer.moment()
+        start = await self._start(order, holding)
+        after = self._observer.moment()
+        trial = self._row(order, holding, start, before, after)
+        if start.outcome is Outcome.READY:
+            holding.state = "ready"
+            return Attempt(trial, start, holding)
+        return Attempt(trial, start, holding, await self.remove(holding))
+
+    def _begin(self, order: Order) -> Holding:
+        trial = order.trial(Outcome.INTERRUPTED, "the agent died while the trial was in flight")
+        entry = Entry(
+            instance_id=f"i{secrets.token_hex(8)}",
+            runtime=order.target.runtime,
+            run_id=order.run_id,
+            image=order.target.workload.image,
+            trial=trial,
+        )
+        holding = Holding(entry, order.target)
+        self._holdings.add(holding)
+        return holding
+
+    async def _start(self, order: Order, holding: Holding) -> Start:
+        runtime = self._runtimes[order.target.runtime]
+        spec = LaunchSpec(
+            holding.id,
+            Scope(self._agent_id, order.run_id, order.trial_id),
+            order.target,
+            order.prepared,
+            order.lifetime_seconds,
+        )
+        holding.deadline = scope = asyncio.timeout(order.ready_timeout_seconds)
+        holding.timeline = Timeline()
+        try:
+            async with scope:
+                holding.instance = await runtime.launch(spec, holding.timeline)
+                await holding.instance.ready()
+            return Start(Outcome.READY, cpu_ns=holding.instance.cpu_ns())
+        except TimeoutError as error:
+            if not scope.expired():  # not our deadline: one of the runtime's own
+                return Start(Outcome.FAILED, _line(error) or "timed out in the engine")
+            return _overdue(order, holding)
+        except LaunchFailed as error:
+            return Start(Outcome.FAILED, _line(error), error.evidence, failure=error)
+        except TonnageError as error:
+            return Start(Outcome.FAILED, _line(error), _evidence(holding.instance), failure=error)
+        except Exception as error:  # noqa: BLE001 (every attempt is a row, defects too)
+            _log.exception("a runtime failed in an unforeseen way", runtime=runtime.name)
+            text = f"defect of runtime {runtime.name}: {type(error).__name__}: {error}"
+            return Start(Outcome.FAILED, text[:_MAX_ERROR], _evidence(holding.instance))
+        finally:
+            holding.deadline = None
+
+    def _row(
+        self, order: Order, holding: Holding, start: Start, before: Moment, after: Moment
+    ) -> Trial:
+        timeline = holding.timeline or Timeline()
+        foreign, steal = self._observer.shares(before, after)
+        limit = order.noisy_above_share
+        return replace(
+            order.trial(start.outcome, start.error),
+            requested_at_unix_ns=timeline.requested_at_unix_ns,
+            evidence=start.evidence[-_MAX_EVIDENCE:],
+            accepted_ns=timeline.get(Mark.ACCEPTED),
+            created_ns=timeline.get(Mark.CREATED),
+            kernel_ns=timeline.get(Mark.KERNEL),
+            init_ns=timeline.get(Mark.INIT),
+            ready_ns=timeline.get(Mark.READY),
+            cpu_ns=start.cpu_ns,
+            foreign_cpu_share=foreign,
+            steal_share=steal,
+            noisy=any(share is not None and share > limit for share in (foreign, steal)),
+            suspect=not timeline.in_order(),
+            cpu_some_avg10=after.cpu_some_avg10,
+        )
+
+    async def remove(self, holding: Holding) -> TrialEnd:
+        """Destroy the instance and verify it; the end says what went wrong, if anything.
+
+        What survived stays among the holdings as ``orphaned``.
+        """
+        holding.state = "stopping"
+        error = ""
+        async with self._destroying:
+            try:
+                await self._destroy(holding)
+            except InstanceLeaked as leak:
+                holding.state, error = "orphaned", _line(leak)
+            except TimeoutError:
+                holding.state = "orphaned"
+                error = f"was not removed within {DESTROY_SECONDS:g} s"
+            except Exception as failure:  # noqa: BLE001 (the end says what went wrong)
+                holding.state = "orphaned"
+                error = f"could not be removed: {type(failure).__name__}: {_line(failure)}"
+        if error:
+            _log.error("an instance was not removed", instance=holding.id, reason=error)
+        else:
+            self._holdings.drop(holding)
+        return _end(holding, error)
+
+    async def _destroy(self, holding: Holding) -> None:
+        instance = holding.instance
+        if instance is not None:  # else its launch failed, and the runtime has cleaned up
+            self._observer.leaving(holding.id)
+            async with asyncio.timeout(DESTROY_SECONDS):
+                await instance.destroy()
+        self._observer.left(holding.id)
+
+    def settled(self, holding: Holding) -> None:
+        """Close the journal's entry: the instance is gone and its rows are on disk."""
+        if holding.state != "orphaned":
+            self._holdings.drop(holding)
+            self._journal.closed(holding.id)
+
+
+def _overdue(order: Order, holding: Holding) -> Start:
+    if holding.instance is not None and holding.timeline and holding.timeline.get(Mark.READY):
+        return Start(Outcome.READY, cpu_ns=holding.instance.cpu_ns())  # it came at the last moment
+    evidence = _evidence(holding.instance)
+    if holding.cancelled:
+        return Start(Outcome.CANCELLED, "cancelled before it was ready", evidence)
+    limit = f"{order.ready_timeout_seconds:g} s"
+    return Start(Outcome.TIMED_OUT, f"not ready within {limit}", evidence)
+
+
+def _evidence(instance: Instance | None) -> str:
+    return instance.evidence() if instance is not None else ""
+
+
+def _end(holding: Holding, error: str) -> TrialEnd:
+    timeline, trial = holding.timeline, holding.entry.trial
+    return TrialEnd(
+        trial_id=trial.trial_id,
+        attempt=trial.attempt,
+        stopped_ns=timeline.get(Mark.STOPPED) if timeline else None,
+        destroyed_ns=timeline.get(Mark.DESTROYED) if timeline else None,
+        error=error,
+    )
+
+
+def _line(error: BaseException) -> str:
+    """An error in one line."""
+    return " ".join(str(error).split())[:_MAX_ERROR]

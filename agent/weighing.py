@@ -1,0 +1,57 @@
+"""Measures a population of instances: who lives, who answers, and what they weigh."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Iterable, Sequence
+
+import structlog
+
+from agent.observer import Census, Observer
+from agent.runtimes.base import Instance, Prepared, Runtime
+from tonnage.model import Sample
+
+_CHECKS_IN_FLIGHT = 16
+_CHECK_SECONDS = 15.0
+
+_log = structlog.get_logger("agent.weighing")
+
+
+async def weigh(
+    instances: Sequence[Instance], runtime: Runtime, prepared: Prepared, observer: Observer
+) -> Sample:
+    """Ask every instance whether it lives and answers, then read host and instances.
+
+    The readings come after the checks, in a thread: they take milliseconds.
+    """
+    alive = await _count(instance.alive() for instance in instances)
+    answering = await _count(instance.answers() for instance in instances)
+
+    def read() -> Sample:
+        return observer.sample(
+            Census(
+                views=[instance.processes() for instance in instances],
+                base_paths=prepared.paths,
+                engine_pids=runtime.engine_pids(),
+                alive=alive,
+                answering=answering,
+            )
+        )
+
+    return await asyncio.to_thread(read)
+
+
+async def _count(checks: Iterable[Awaitable[bool]]) -> int:
+    """How many are true, with a bound on those in flight."""
+    room = asyncio.Semaphore(_CHECKS_IN_FLIGHT)
+    return sum(await asyncio.gather(*(_check(check, room) for check in checks)))
+
+
+async def _check(check: Awaitable[bool], room: asyncio.Semaphore) -> bool:
+    async with room:
+        try:
+            async with asyncio.timeout(_CHECK_SECONDS):
+                return await check
+        except Exception as error:  # noqa: BLE001 (who cannot be asked does not answer)
+            _log.warning("a health check failed", reason=str(error))
+            return False
