@@ -17,6 +17,7 @@ from grpc import aio
 
 from collector import errors
 from collector.model import TrialRow
+from collector.problems import carried, error_of
 from collector.reports.model import Result
 from collector.views import (
     Cancelled,
@@ -31,12 +32,9 @@ from collector.views import (
     RunInfo,
 )
 from tonnage import wire
-from tonnage.model import InstanceInfo, Problem, ProblemKind, RunState, Target, Trial
+from tonnage.model import InstanceInfo, Problem, RunState, Target, Trial
 from tonnage.v1 import collector_pb2 as pb
-from tonnage.v1 import collector_pb2_grpc, model_pb2
-
-PROBLEM_KEY = "tonnage-problem-bin"
-"""Trailing metadata that carries a serialised ``Problem``."""
+from tonnage.v1 import collector_pb2_grpc
 
 _OPTIONS = [
     ("grpc.max_receive_message_length", 256 * 2**20),
@@ -196,9 +194,9 @@ class _Head:
 
 def rebuild(error: aio.AioRpcError, address: str) -> errors.TonnageError:
     """Return the error that the collector raised, or ``Unreachable``."""
-    problem = _carried(error)
+    problem = carried(error)
     if problem is not None:
-        return _of_kind(problem)
+        return error_of(problem)
     code, details = error.code(), error.details() or ""
     if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
         late = code is grpc.StatusCode.DEADLINE_EXCEEDED
@@ -211,24 +209,3 @@ def rebuild(error: aio.AioRpcError, address: str) -> errors.TonnageError:
     if code in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND):
         return errors.InvalidInput(details.rstrip("."))
     return errors.TonnageError(f"the collector answered {code.name}: {details}".rstrip("."))
-
-
-def _carried(error: aio.AioRpcError) -> Problem | None:
-    for key, value in error.trailing_metadata() or ():
-        if key == PROBLEM_KEY and isinstance(value, bytes):
-            return wire.from_message(model_pb2.Problem.FromString(value), Problem)
-    return None
-
-
-_CLASSES: dict[ProblemKind, type[errors.TonnageError]] = {
-    ProblemKind.INVALID_INPUT: errors.InvalidInput,
-    ProblemKind.UNAVAILABLE: errors.Unreachable,
-    ProblemKind.LEAKED: errors.InstancesLeaked,
-}
-
-
-def _of_kind(problem: Problem) -> errors.TonnageError:
-    cls = _CLASSES.get(problem.kind, errors.TonnageError)
-    error = cls(problem.message, field=problem.field, value=problem.value, remedy=problem.remedy)
-    error.problem = problem
-    return error

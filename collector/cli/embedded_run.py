@@ -16,8 +16,7 @@ from collector.cli import follow, progress, results, screen
 from collector.cli.embedded import Server, serving
 from collector.cli.fewer import without
 from collector.cli.interrupts import Interrupts, listening
-from collector.cli.options import Output
-from collector.cli.reports import ExportFormat, as_text
+from collector.cli.options import Output, TrialFormat
 from collector.client import Client
 from collector.errors import ConfigError, Unreachable
 from collector.reports.model import Result
@@ -126,11 +125,14 @@ async def _measure(
 async def _write(client: Client, result: Result, out: Path) -> None:
     from collector.reports.html import render
 
+    with screen.writing(out / "result.json") as document:
+        document.write(result.model_dump_json(indent=2) + "\n")
+    with screen.writing(out / "trials.csv") as table:
+        await results.write_trials(client, result.run.id, TrialFormat.CSV, table)
     trials = await results.trial_rows(client, result.run.id)
-    screen.write_text(out / "result.json", result.model_dump_json(indent=2) + "\n")
-    screen.write_text(out / "trials.csv", as_text(trials, ExportFormat.CSV))
-    page = await asyncio.to_thread(render, result, trials)
-    screen.write_text(out / "report.html", page)
+    text = await asyncio.to_thread(render, result, trials)
+    with screen.writing(out / "report.html") as page:
+        page.write(text)
 
 
 def _make(out: Path) -> None:

@@ -50,6 +50,7 @@ def sentences(error: TonnageError) -> tuple[str, str]:
 
 
 def _run() -> None:
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its log is not for the operator
     from collector.cli.app import app
 
     app(prog_name="tonnage")

@@ -18,6 +18,13 @@ class Output(StrEnum):
     JSON = "json"
 
 
+class TrialFormat(StrEnum):
+    """How trials are written."""
+
+    CSV = "csv"
+    JSON = "json"
+
+
 Collector = Annotated[
     str,
     typer.Option(

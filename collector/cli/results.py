@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from collector.cli import screen
-from collector.cli.options import Output
+from collector.cli.options import Output, TrialFormat
 from collector.reports.model import Result
 
 if TYPE_CHECKING:
@@ -20,10 +20,7 @@ def print_result(result: Result, output: Output) -> None:
         return
     from collector.reports.table import render
 
-    rendered = render(result)
-    console = screen.console()
-    for part in rendered if isinstance(rendered, list | tuple) else [rendered]:
-        console.print(part)
+    screen.console().print(render(result))
 
 
 async def trial_rows(client: Client, run_id: str) -> list[dict[str, Any]]:
@@ -31,3 +28,15 @@ async def trial_rows(client: Client, run_id: str) -> list[dict[str, Any]]:
     from collector.reports.export import rows
 
     return [rows(trial) async for batch in client.trials(run_id) for trial in batch]
+
+
+async def write_trials(client: Client, run_id: str, fmt: TrialFormat, out: TextIO) -> None:
+    """Write every trial of a run; CSV goes batch by batch, however many there are."""
+    from collector.reports.export import rows, write_csv, write_json
+
+    if fmt is TrialFormat.JSON:
+        write_json(await trial_rows(client, run_id), out)
+        return
+    write_csv((), out)
+    async for batch in client.trials(run_id):
+        write_csv([rows(trial) for trial in batch], out, header=False)

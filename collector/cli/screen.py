@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from collector.errors import ConfigError
 
@@ -75,12 +76,20 @@ def read_text(path: Path, what: str) -> str:
         ) from error
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all; raise ``ConfigError`` if that fails."""
+@contextmanager
+def writing(path: Path | None) -> Iterator[TextIO]:
+    """A stream to a file that appears whole or not at all; ``None`` is standard output.
+
+    Raises ``ConfigError`` if the file cannot be written.
+    """
+    if path is None:
+        yield sys.stdout
+        return
     draft = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(text, encoding="utf-8")
+        with draft.open("w", encoding="utf-8", newline="") as stream:
+            yield stream
         draft.replace(path)
     except OSError as error:
         raise ConfigError(
@@ -89,3 +98,5 @@ def write_text(path: Path, text: str) -> None:
             value=str(path),
             remedy="Name a file in a folder that may be written.",
         ) from error
+    finally:
+        draft.unlink(missing_ok=True)

@@ -9,7 +9,7 @@ from typing import Any
 import grpc
 from grpc import aio
 
-from collector.client import PROBLEM_KEY
+from collector.problems import PROBLEM_KEY
 from tonnage import wire
 from tonnage.model import Problem, RunState
 from tonnage.v1 import collector_pb2 as pb
