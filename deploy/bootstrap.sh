@@ -14,6 +14,7 @@ guest=build/guest
 packages=build/packages
 log=build/bootstrap.log
 missing=()
+fresh_lists='as root, apt-get update, and call this again; or put'
 export LC_ALL=C DEBIAN_FRONTEND=noninteractive
 
 say() { printf 'bootstrap: %s\n' "$*" >&2; }
@@ -100,7 +101,7 @@ kernel() {
 	package=$(apt-cache depends linux-image-cloud-amd64 2>/dev/null |
 		sed -n 's/^ *Depends: *//p' | head -n 1) || true
 	[[ -n $package ]] && fetch "$package" './boot/vmlinuz-*' "$guest/vmlinuz" ||
-		lacks "a guest kernel: put a Linux x86_64 bzImage at $guest/vmlinuz (Debian's package linux-image-cloud-amd64 has one)"
+		lacks "a guest kernel: $fresh_lists a Linux x86_64 bzImage at $guest/vmlinuz (Debian's package linux-image-cloud-amd64 has one)"
 }
 
 busybox() {
@@ -112,7 +113,7 @@ busybox() {
 		say 'fetching busybox'
 		fetch busybox-static ./bin/busybox "$guest/busybox.part" &&
 			mv "$guest/busybox.part.version" "$guest/busybox.version" ||
-			{ lacks "busybox: put a static one at $guest/busybox (Debian's package busybox-static has one)"; return; }
+			{ lacks "busybox: $fresh_lists a static one at $guest/busybox (Debian's package busybox-static has one)"; return; }
 	fi
 	chmod 755 "$guest/busybox.part"
 	mv "$guest/busybox.part" "$guest/busybox"
@@ -167,8 +168,10 @@ done_before() {
 create_environment() {
 	local python
 	.venv/bin/python -c 'import pip' 2>/dev/null && [[ -f .venv/tonnage.here && $(<.venv/tonnage.here) == "$root" ]] && return
-	python=$(find_python) || { install 'Python' python3 python3-venv; python=$(find_python); } ||
-		{ say 'Python 3.11 or newer with venv is needed: as root, apt-get install python3 python3-venv'; return 1; }
+	python=$(find_python) || {
+		install 'Python 3.11 or newer with venv' python3 python3-venv
+		python=$(find_python)
+	} || return 1
 	say "creating .venv with $python"
 	logged "$python" -m venv --clear .venv
 	printf '%s' "$root" >.venv/tonnage.here
@@ -178,19 +181,21 @@ environment() {
 	local pip=(.venv/bin/python -m pip --disable-pip-version-check --no-input install --quiet)
 	done_before tonnage.lock deploy/requirements.lock &&
 		done_before tonnage.project pyproject.toml && [[ -x .venv/bin/python ]] && return
-	create_environment
+	create_environment || return 1
 	if ! done_before tonnage.lock deploy/requirements.lock; then
 		say 'installing the pinned Python packages'
-		logged "${pip[@]}" --require-hashes -r deploy/requirements.lock ||
-			{ say 'the packages in deploy/requirements.lock are needed, from PyPI or a mirror that pip is set up for'; return 1; }
+		logged "${pip[@]}" --require-hashes -r deploy/requirements.lock || {
+			lacks 'the packages in deploy/requirements.lock: from PyPI, or a mirror that pip is set up for'
+			return 1
+		}
 		digest deploy/requirements.lock >.venv/tonnage.lock
 	fi
-	logged "${pip[@]}" --no-deps --no-build-isolation --editable .
+	logged "${pip[@]}" --no-deps --no-build-isolation --editable . || return 1
 	digest pyproject.toml >.venv/tonnage.project
 }
 
 images() {
-	[[ -s $guest/busybox ]] || return 0
+	[[ -s $guest/busybox && -x .venv/bin/python ]] || return 0
 	[[ build/images/images.json -nt $guest/busybox && -z $(find deploy/images -newer build/images/images.json -type f ! -name '*.pyc') ]] && return
 	.venv/bin/python -m deploy.images.build --busybox "$guest/busybox" --out build/images
 	touch build/images/images.json
@@ -201,14 +206,15 @@ report() {
 	for each in "${missing[@]}"; do
 		say "missing: $each"
 	done
-	[[ ${#missing[@]} == 0 ]] || say 'going on with what is there'
+	[[ ${#missing[@]} == 0 || $1 != 0 ]] || say 'going on with what is there'
 }
 
 main() {
+	local status=0
 	mkdir -p "$guest"
 	exec 9>build/bootstrap.lock
 	flock 9
-	environment
+	environment || status=1
 	engine
 	qemu
 	kernel
@@ -216,7 +222,8 @@ main() {
 	versions
 	images
 	[[ ${1:-} != --dev ]] || promtool
-	report
+	report "$status"
+	return "$status"
 }
 
 main "$@"
