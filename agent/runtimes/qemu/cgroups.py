@@ -1,0 +1,104 @@
+"""A cgroup for each VM, below the agent's own, so that limits on the agent hold for its VMs."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+ROOT = Path("/sys/fs/cgroup")
+_CONTROLLERS = ("memory", "cpuacct")
+_REMOVE_SECONDS = 2.0
+_RETRY_SECONDS = 0.005
+
+
+def parents(root: Path = ROOT, membership: Path = Path("/proc/self/cgroup")) -> dict[str, Path]:
+    """The agent's own cgroup folders in which it may make others, by controller.
+
+    ``memory`` and ``cpuacct`` of version 1 where they are mounted, else ``unified``
+    of version 2. Empty where there are none or they may not be written.
+    """
+    paths = _memberships(membership)
+    found = {}
+    for controller in _CONTROLLERS:
+        folder = _folder(root / controller, paths.get(controller, "/"))
+        if folder is not None:
+            found[controller] = folder
+    if found:
+        return found
+    unified = _folder(root, paths.get("", "/"))
+    return {"unified": unified} if unified is not None else {}
+
+
+def make(folders: Mapping[str, Path]) -> None:
+    """Make the cgroups of one VM. Raises ``OSError``."""
+    for folder in folders.values():
+        folder.mkdir(exist_ok=True)
+
+
+def remove(folders: Mapping[str, Path]) -> list[Path]:
+    """Remove the cgroups of one VM whose processes have ended; return those that stay.
+
+    Blocks up to two seconds: a group is busy until the kernel has buried its last task.
+    """
+    deadline = time.monotonic() + _REMOVE_SECONDS
+    left = list(folders.values())
+    while left := [folder for folder in left if not _removed(folder)]:
+        if time.monotonic() > deadline:
+            break
+        time.sleep(_RETRY_SECONDS)
+    return left
+
+
+def cpu_ns(folders: Mapping[str, Path]) -> int | None:
+    """CPU time charged to the VM's cgroup, ``None`` where it has none."""
+    if "cpuacct" in folders:
+        return _number(folders["cpuacct"] / "cpuacct.usage")
+    if "unified" in folders:
+        for line in _text(folders["unified"] / "cpu.stat").splitlines():
+            key, _, value = line.partition(" ")
+            if key == "usage_usec":
+                return int(value) * 1000
+    return None
+
+
+def _memberships(membership: Path) -> dict[str, str]:
+    """The agent's path in each hierarchy, by controller; ``""`` is version 2's."""
+    found = {}
+    for line in _text(membership).splitlines():
+        _, controllers, path = line.split(":", 2)
+        for controller in controllers.split(","):
+            found[controller] = path
+    return found
+
+
+def _folder(mount: Path, path: str) -> Path | None:
+    """The folder of a cgroup path, or the mount where only a part of the hierarchy is seen."""
+    for folder in (mount / path.lstrip("/"), mount):
+        procs = folder / "cgroup.procs"
+        if procs.is_file():
+            return folder if os.access(procs, os.W_OK) and os.access(folder, os.W_OK) else None
+    return None
+
+
+def _removed(folder: Path) -> bool:
+    try:
+        folder.rmdir()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def _number(path: Path) -> int | None:
+    text = _text(path).strip()
+    return int(text) if text.isdecimal() else None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""

@@ -1,0 +1,59 @@
+"""What may be asked of the runtime: refusals before anything is started."""
+
+from __future__ import annotations
+
+from agent.errors import InvalidInput
+from agent.runtimes.base import Capabilities
+from tonnage.model import ConsoleHealth, LogReadiness, Target, Workload
+
+CAPABILITIES = Capabilities(variants=("direct",))
+_MEBIBYTE = 1 << 20
+
+
+def check_workload(workload: Workload) -> None:
+    """Raise ``InvalidInput`` for a readiness or health check that needs a network."""
+    if not isinstance(workload.readiness, LogReadiness):
+        raise InvalidInput(
+            "a VM without a network answers no connection",
+            field="readiness",
+            value=type(workload.readiness).__name__.removesuffix("Readiness").lower(),
+            remedy="Use log: a line that the workload prints when it is ready.",
+        )
+    if not isinstance(workload.health, ConsoleHealth | None):
+        raise InvalidInput(
+            "a VM without a network answers no connection",
+            field="health",
+            value=type(workload.health).__name__.removesuffix("Health").lower(),
+            remedy="Use console: a question on the console and its answer.",
+        )
+
+
+def check_target(target: Target) -> None:
+    """Raise ``InvalidInput`` for anything in a launch that the runtime does not offer."""
+    check_workload(target.workload)
+    offers = (
+        ("variant", target.variant, CAPABILITIES.variants),
+        ("mode", str(target.mode), tuple(str(mode) for mode in CAPABILITIES.modes)),
+        ("network", str(target.network), tuple(str(name) for name in CAPABILITIES.networks)),
+    )
+    for field, value, offered in offers:
+        if value not in offered:
+            raise InvalidInput(
+                f"qemu-microvm does not offer this {field}",
+                field=field,
+                value=value,
+                remedy=f"Use {' or '.join(offered)}.",
+            )
+    _check_size(target)
+
+
+def _check_size(target: Target) -> None:
+    if target.memory_bytes < _MEBIBYTE:
+        raise InvalidInput(
+            "a VM needs memory of its own, in whole MiB",
+            field="memory_bytes",
+            value=str(target.memory_bytes),
+            remedy="128 MiB is enough for a small workload.",
+        )
+    if target.cpus < 1:
+        raise InvalidInput("a VM needs a processor", field="cpus", value=str(target.cpus))

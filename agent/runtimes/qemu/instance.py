@@ -1,0 +1,197 @@
+"""One VM, from its launch to the proof that nothing of it is left."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import shlex
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.clock import Mark, Timeline
+from agent.errors import InstanceExited
+from agent.process import ProcessView, cpu_ns
+from agent.runtimes.console import Console, ConsoleEnded
+from agent.runtimes.qemu import cgroups, monitor
+from agent.runtimes.qemu.boot import BootConsole
+from agent.runtimes.qemu.guest import EXIT_LINE
+from agent.runtimes.qemu.places import Places, Record
+from agent.runtimes.qemu.removal import check_gone, remove_remains
+from agent.runtimes.qemu.starting import Started
+from agent.runtimes.readiness import healthy
+from tonnage.model import Health
+
+_READ_BYTES = 1 << 16
+_STDERR_BYTES = 4096
+_REAPING_SECONDS = 1.0  # from the end of the console to the end of the process
+_EXIT = re.compile(rf"^{EXIT_LINE} (\d+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Launched:
+    """What the runtime knows of a VM that it just started."""
+
+    record: Record
+    guest_ram_bytes: int
+    ready_line: str
+    health: Health | None
+
+
+class QemuInstance:
+    """One VM of this agent's launching. Must be made on the event loop."""
+
+    def __init__(
+        self,
+        launched: Launched,
+        started: Started,
+        places: Places,
+        timeline: Timeline,
+    ) -> None:
+        self._launched = launched
+        self._process = started.process
+        self._plug = started.plug
+        self._command = started.command
+        self._places = places
+        self._timeline = timeline
+        self._console = Console()
+        self._boot = BootConsole(self._console, timeline, launched.ready_line)
+        self._removing = asyncio.Lock()
+        self._removed = False
+        asyncio.get_running_loop().add_reader(self._plug.console, self._read_console)
+
+    @property
+    def id(self) -> str:
+        return self._launched.record.instance_id
+
+    async def created(self) -> None:
+        """Wait for the VMM's first answer and mark ``created``. Raises ``InstanceExited``."""
+        if not await monitor.greeted(self._plug.monitor):
+            raise await self._exited("QEMU ended before the VM existed")
+        self._timeline.mark(Mark.CREATED)
+
+    async def ready(self) -> None:
+        try:
+            at_monotonic_ns = await self._boot.ready_at()
+        except ConsoleEnded:
+            at_monotonic_ns = None
+        if at_monotonic_ns is None:
+            raise await self._exited("the VM ended before it was ready")
+        self._timeline.mark(Mark.READY, at_monotonic_ns)
+
+    def evidence(self) -> str:
+        folder = self._places.folder(self.id)
+        parts = (
+            ("console", self._console.tail() or "(nothing)"),
+            ("QEMU says", _tail(folder / "stderr")),
+            ("state", self._state()),
+            ("command", shlex.join(self._command)),
+        )
+        return "\n".join(f"{title}:\n{text}" for title, text in parts if text)
+
+    def processes(self) -> ProcessView:
+        pids = self._process.pids()
+        if not pids:
+            return ProcessView(pids=())
+        return ProcessView(
+            pids=pids,
+            cgroups=dict(self._launched.record.cgroups),
+            vmm_pid=self._process.vmm_pid(),
+            guest_ram_bytes=self._launched.guest_ram_bytes,
+            paths=(self._places.folder(self.id),),
+        )
+
+    def cpu_ns(self) -> int | None:
+        charged = cgroups.cpu_ns(self._launched.record.cgroups)
+        if charged is not None:
+            return charged
+        used = [cpu_ns(pid) for pid in self._process.pids()]
+        return sum(ns for ns in used if ns is not None) if used else None
+
+    async def alive(self) -> bool:
+        return not self._process.ended
+
+    async def answers(self) -> bool:
+        if self._process.ended:
+            return False
+        health = self._launched.health
+        return await healthy(health, console=self._console, send=self._send, address=None)
+
+    async def stop(self, grace_seconds: float) -> None:
+        if not self._process.ended:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(grace_seconds, 0.0)):
+                    await monitor.quit_vmm(self._plug.monitor)
+                    await self._process.wait()
+            await self._kill()
+        self._timeline.mark(Mark.STOPPED)
+
+    async def destroy(self) -> None:
+        async with self._removing:
+            if self._removed:
+                return
+            await self._kill()
+            self._timeline.mark(Mark.STOPPED)
+            self._let_go()
+            await remove_remains(self._places, self._launched.record)
+            self._removed = True
+            self._timeline.mark(Mark.DESTROYED)
+
+    async def _kill(self) -> None:
+        """End all of its processes. Raises ``InstanceLeaked``."""
+        check_gone(self.id, await self._process.kill())
+
+    async def _exited(self, message: str) -> InstanceExited:
+        """The error of a VM that ended, or is about to: its console is closed."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_REAPING_SECONDS):
+                await self._process.wait()
+        return InstanceExited(f"{message}: {self._state()}", evidence=self.evidence())
+
+    def _state(self) -> str:
+        """How the VM stands, in words."""
+        if not self._process.ended:
+            return "QEMU runs"
+        guest = _EXIT.search(self._console.tail())
+        status = self._process.exit_status
+        if guest is not None:
+            return f"the workload exited with code {guest[1]}"
+        if status == -signal.SIGKILL:
+            return "QEMU was killed, by its deadline or from outside"
+        if status == 0:
+            return "the guest reset itself (QEMU exited with status 0)"
+        return f"QEMU exited with status {status}"
+
+    async def _send(self, data: bytes) -> None:
+        await asyncio.get_running_loop().sock_sendall(self._plug.console, data)
+
+    def _read_console(self) -> None:
+        try:
+            data = self._plug.console.recv(_READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        at_monotonic_ns = time.monotonic_ns()
+        if data:
+            self._boot.feed(data, at_monotonic_ns)
+        else:
+            self._end_console()
+
+    def _end_console(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._plug.console)
+        self._boot.end()
+
+    def _let_go(self) -> None:
+        if self._plug.console.fileno() >= 0:
+            self._end_console()
+        self._plug.close()
+
+
+def _tail(path: Path) -> str:
+    try:
+        return path.read_bytes()[-_STDERR_BYTES:].decode("utf-8", "replace").strip()
+    except OSError:
+        return ""
