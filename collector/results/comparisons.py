@@ -49,7 +49,7 @@ class Comparer:
         self._subjects = subjects
         self._seed = data.run.seed
         rules = spec.get("compare") or {}
-        self._effect = float(rules.get("minimum_effect") or MINIMUM_EFFECT)
+        self._effect = _share(rules.get("minimum_effect"))
         self._baselines = {
             host.host: _baseline(host.plan.targets, rules.get("baseline")) for host in data.hosts
         }
@@ -130,6 +130,15 @@ def _baseline(targets: Sequence[Target], asked: str | None) -> str | None:
         if asked is None or asked in (target.id, target.runtime):
             return target.id
     return targets[0].id if targets else None
+
+
+def _share(written: str | float | None) -> float:
+    """A share as the spec writes it, ``5%``; a plain number is one already."""
+    if written is None:
+        return MINIMUM_EFFECT
+    if isinstance(written, str):
+        return float(written.removesuffix("%")) / 100
+    return written
 
 
 def _rivals(base: Key, candidate: Key) -> bool:
