@@ -13,6 +13,7 @@ from tonnage.model import (
     Notice,
     Plan,
     Problem,
+    RunFinished,
     RunState,
     StageFinished,
     Step,
@@ -93,3 +94,8 @@ class RunData:
     hosts: tuple[HostRun, ...]
     trials: tuple[TrialRow, ...]
     facts: tuple[HostFact, ...]
+
+
+def ended_as(finished: RunFinished) -> RunState:
+    """How a host's last event says it ended; an end that is none is a failure."""
+    return finished.state if finished.state.ended else RunState.FAILED

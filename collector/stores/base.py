@@ -6,7 +6,7 @@ implementation. Every method raises only ``collector.errors.StoreError``.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 
 from collector.model import HostFact, HostRun, Run, RunData, TrialRow
@@ -63,7 +63,7 @@ class Store(Protocol):
     async def unfinished_runs(self) -> Sequence[Run]:
         """Runs that have not ended, oldest first: to go on with after a restart."""
 
-    def trials(self, run_id: str, batch: int = 1000) -> AsyncIterator[Sequence[TrialRow]]:
+    def trials(self, run_id: str, batch: int = 1000) -> AsyncGenerator[Sequence[TrialRow], None]:
         """Every trial of a run in the order stored, in batches: never all in memory."""
 
     async def facts(self, run_id: str) -> Sequence[HostFact]:

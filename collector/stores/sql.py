@@ -6,7 +6,7 @@ Only the way events come in, and how a connection is had, differ by engine.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import Any
 
@@ -149,7 +149,9 @@ class SqlStore(ABC):
         )
         return tuple(rows.run_of(row) for row in found)
 
-    async def trials(self, run_id: str, batch: int = 1000) -> AsyncIterator[Sequence[TrialRow]]:
+    async def trials(
+        self, run_id: str, batch: int = 1000
+    ) -> AsyncGenerator[Sequence[TrialRow], None]:
         """See ``Store``."""
         hosts = {h.host: _targets(h) for h in await self.host_runs(run_id)}
         with translated():

@@ -19,12 +19,12 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from collector.errors import SequenceGap, StoreError, StoreUnusable
+from collector.model import ended_as
 from collector.stores import rows, schema
 from collector.stores.ingest import Rows
 from collector.stores.lock import FolderLock
 from collector.stores.migrate import migrate
 from collector.stores.sql import SqlStore, translated
-from tonnage import model
 from tonnage.v1 import model_pb2
 
 _BUSY_TIMEOUT_SECONDS = 10
@@ -169,13 +169,8 @@ async def _write(raw: aiosqlite.Connection, host_run_id: int, batch: Rows) -> No
         await raw.executemany(_INSERT_FACT, batch.facts)
     if batch.finished is not None:
         problem = rows.problem_to_json(batch.finished.problem)
-        state = _end_state(batch.finished)
-        await raw.execute(_FINISH, (state.value, problem, host_run_id))
-
-
-def _end_state(finished: model.RunFinished) -> model.RunState:
-    """An end is an end: an agent that calls its last event ``running`` has failed."""
-    return finished.state if finished.state.ended else model.RunState.FAILED
+        state = ended_as(batch.finished).value
+        await raw.execute(_FINISH, (state, problem, host_run_id))
 
 
 async def _mark(raw: aiosqlite.Connection, host_run_id: int) -> int:

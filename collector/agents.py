@@ -1,0 +1,194 @@
+"""One agent as the collector calls it: typed, each call with a deadline.
+
+Methods raise only ``collector.errors.TonnageError``: ``Unreachable`` when the
+agent does not answer, ``AgentBusy`` when another run holds it, else what the
+agent itself said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import grpc
+from grpc import aio
+
+from collector import errors
+from collector.problems import carried, error_of
+from collector.views import HostCleaning, Launched
+from tonnage import wire
+from tonnage.model import Fingerprint, HostFacts, InstanceInfo, Plan, Target, Trial
+from tonnage.v1 import agent_pb2, agent_pb2_grpc, model_pb2
+
+_OPTIONS = [
+    ("grpc.max_receive_message_length", 64 * 2**20),
+    ("grpc.max_send_message_length", 64 * 2**20),
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.min_reconnect_backoff_ms", 200),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+    ("grpc.enable_http_proxy", 0),
+]
+_QUICK_SECONDS = 10.0
+_START_SECONDS = 60.0
+# Proving KVM, and destroying many instances, take their time.
+_SLOW_SECONDS = 90.0
+
+
+class AgentBusy(errors.TonnageError):
+    """Another run holds the agent; runs never overlap on one host."""
+
+    kind = errors.Unreachable.kind
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What an agent tells of its host."""
+
+    facts: HostFacts
+    runtimes: tuple[Fingerprint, ...]
+    active_run_id: str
+
+
+class Agent:
+    """A connection to the agent of ``host``; it connects, and again, by itself."""
+
+    def __init__(self, host: str, address: str) -> None:
+        self.host = host
+        self.address = address
+        self._channel = aio.insecure_channel(address, options=_OPTIONS)
+        self._stub = agent_pb2_grpc.AgentServiceStub(self._channel)
+
+    async def close(self) -> None:
+        """Let go of the connection. Idempotent."""
+        await self._channel.close()
+
+    async def describe(self, *, refresh: bool) -> Description:
+        """The host's facts and its runtimes' fingerprints, found anew if asked."""
+        with self._translated():
+            answer = await self._stub.Describe(
+                agent_pb2.DescribeRequest(refresh=refresh), timeout=_SLOW_SECONDS
+            )
+            return Description(
+                wire.from_message(answer.facts, HostFacts),
+                tuple(wire.from_message(item, Fingerprint) for item in answer.runtimes),
+                answer.active_run_id,
+            )
+
+    async def start_run(self, plan: Plan) -> None:
+        """Hand over a plan. Idempotent by run id."""
+        with self._translated(FAILED_PRECONDITION=AgentBusy):
+            request = agent_pb2.StartRunRequest(plan=wire.to_message(plan))
+            await self._stub.StartRun(request, timeout=_START_SECONDS)
+
+    async def events(
+        self, run_id: str, after: int
+    ) -> AsyncGenerator[Sequence[model_pb2.Event], None]:
+        """A run's events above ``after`` in batches, as they come off the wire.
+
+        It has no deadline: a peer that is gone is found by keepalive.
+        """
+        request = agent_pb2.StreamEventsRequest(run_id=run_id, after_sequence=after)
+        with self._translated(NOT_FOUND=errors.NoSuchRun):
+            call = self._stub.StreamEvents(request)
+            try:
+                async for batch in call:
+                    yield batch.events
+            finally:
+                call.cancel()
+
+    async def ack(self, run_id: str, sequence: int) -> None:
+        """Say that events up to ``sequence`` are stored."""
+        with self._translated(NOT_FOUND=errors.NoSuchRun):
+            request = agent_pb2.AckEventsRequest(run_id=run_id, sequence=sequence)
+            await self._stub.AckEvents(request, timeout=_QUICK_SECONDS)
+
+    async def cancel_run(self, run_id: str) -> None:
+        """Stop a run; its last event follows in its stream."""
+        with self._translated(NOT_FOUND=errors.NoSuchRun):
+            request = agent_pb2.CancelRunRequest(run_id=run_id)
+            await self._stub.CancelRun(request, timeout=_QUICK_SECONDS)
+
+    async def launch(self, target: Target, ready_timeout_seconds: float) -> Launched:
+        """Launch one instance by hand and wait until it is ready."""
+        request = agent_pb2.LaunchRequest(
+            target=wire.to_message(target), ready_timeout_seconds=ready_timeout_seconds
+        )
+        with self._translated():
+            answer = await self._stub.Launch(request, timeout=ready_timeout_seconds + _SLOW_SECONDS)
+            return Launched(
+                wire.from_message(answer.instance, InstanceInfo),
+                wire.from_message(answer.trial, Trial),
+            )
+
+    async def instances(self) -> tuple[InstanceInfo, ...]:
+        """The instances this agent holds."""
+        with self._translated():
+            request = agent_pb2.ListInstancesRequest()
+            answer = await self._stub.ListInstances(request, timeout=_QUICK_SECONDS)
+            return tuple(wire.from_message(item, InstanceInfo) for item in answer.instances)
+
+    async def destroy(self, instance_id: str) -> None:
+        """Destroy one instance; raises ``NoSuchInstance`` if the agent has none such."""
+        with self._translated():
+            request = agent_pb2.DestroyInstanceRequest(instance_id=instance_id)
+            await self._stub.DestroyInstance(request, timeout=_SLOW_SECONDS)
+
+    async def clean(self) -> HostCleaning:
+        """Remove what no live run holds."""
+        with self._translated():
+            answer = await self._stub.Clean(agent_pb2.CleanRequest(), timeout=_SLOW_SECONDS)
+            return HostCleaning(self.host, tuple(answer.removed), tuple(answer.leaked))
+
+    @contextmanager
+    def _translated(self, **special: type[errors.TonnageError]) -> Iterator[None]:
+        """The border to gRPC: nothing of it gets past.
+
+        ``special`` says what a status means in this call, by its name.
+        """
+        try:
+            yield
+        except aio.AioRpcError as error:
+            cls = special.get(error.code().name, _BY_CODE.get(error.code()))
+            raise self._meaning(error, cls) from error
+        except wire.WireError as error:
+            raise errors.TonnageError(
+                f"the answer of host {self.host} cannot be read: {error}",
+                remedy="Bring its agent and the collector to the same version.",
+            ) from error
+
+    def _meaning(
+        self, error: aio.AioRpcError, cls: type[errors.TonnageError] | None
+    ) -> errors.TonnageError:
+        problem, code = carried(error), error.code()
+        if problem is None and cls is errors.Unreachable:
+            return unreachable(self.host, self.address, error.details() or code.name)
+        if problem is None:
+            text = (error.details() or code.name).rstrip(".")
+            return (cls or errors.TonnageError)(f"host {self.host}: {text}")
+        if cls is None or (cls is AgentBusy and problem.kind is not AgentBusy.kind):
+            return error_of(problem)
+        told = cls(problem.message, field=problem.field, value=problem.value, remedy=problem.remedy)
+        told.problem = problem
+        return told
+
+
+_BY_CODE: dict[grpc.StatusCode, type[errors.TonnageError]] = {
+    grpc.StatusCode.UNAVAILABLE: errors.Unreachable,
+    grpc.StatusCode.DEADLINE_EXCEEDED: errors.Unreachable,
+    grpc.StatusCode.CANCELLED: errors.Unreachable,
+    grpc.StatusCode.INVALID_ARGUMENT: errors.InvalidInput,
+    grpc.StatusCode.NOT_FOUND: errors.NoSuchInstance,
+}
+
+
+def unreachable(host: str, address: str, why: str) -> errors.Unreachable:
+    """The error for an agent that does not answer."""
+    return errors.Unreachable(
+        f"the agent of host {host} at {address} does not answer: {why}".rstrip("."),
+        remedy="See whether tonnage-agent still runs there.",
+    )

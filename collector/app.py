@@ -1,0 +1,129 @@
+"""The collector's composition root: the only place that wires its parts."""
+
+from __future__ import annotations
+
+import os
+
+# Before grpc is imported: nothing here forks, and its handlers cost.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+
+import asyncio
+import json
+import logging
+import signal
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+
+import structlog
+
+from collector.conductor import Conductor
+from collector.config import CollectorConfig, address, load
+from collector.errors import ExitCode, TonnageError
+from collector.fleet import Fleet
+from collector.http import HttpServer, application
+from collector.listener import Listener
+from collector.metrics import Metrics
+from collector.outcomes import Outcomes
+from collector.patience import Patience
+from collector.publisher import Publisher
+from collector.server import CollectorServicer
+from collector.stores.migrate import schema_revision
+from collector.stores.open import open_store
+from collector.submission import Submission
+from tonnage import __version__
+
+_log = structlog.get_logger(__name__)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until told to stop; the exit code. Errors are one line on stderr."""
+    try:
+        config = load(sys.argv[1:] if arguments is None else arguments)
+        _log_to_stderr(config.log_level)
+        asyncio.run(serve(config))
+    except TonnageError as error:
+        sys.stderr.write(f"tonnage collector: {error}\n")
+        return int(error.exit_code)
+    return int(ExitCode.DONE)
+
+
+async def serve(config: CollectorConfig) -> None:
+    """Open everything, say where, serve until SIGTERM or SIGINT, drain."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as stack:
+        store = await open_store(config.store)
+        stack.push_async_callback(store.close)
+        metrics, outcomes = Metrics(__version__, schema_revision()), Outcomes(store)
+        publisher = Publisher(metrics, store, outcomes)
+        fleet = Fleet(config.lease)
+        stack.push_async_callback(fleet.close)
+        listener = Listener(address(config.listen))
+        app = application(metrics.registry, lambda: listener.serving)
+        http = stack.enter_context(HttpServer(app, address(config.http)))
+        conductor = Conductor(store, fleet, _patience(config), publisher)
+        metrics.watch(lambda: _hosts(fleet), lambda: _runs(conductor))
+        await stack.enter_async_context(conductor)
+        submission = Submission(fleet, conductor)
+        await listener.start(CollectorServicer(store, fleet, conductor, submission, outcomes))
+        _announce(str(listener.address), str(http.address))
+        await _until(stop, publisher)
+        _log.info("draining")
+        conductor.close_watches()
+        await listener.stop(config.drain)
+
+
+async def _until(stop: asyncio.Event, publisher: Publisher) -> None:
+    async with asyncio.TaskGroup() as group:
+        publishing = group.create_task(publisher.run(), name="publisher")
+        await stop.wait()
+        publishing.cancel()
+
+
+def _announce(listening: str, http: str) -> None:
+    sys.stdout.write(json.dumps({"listening": listening, "http": http}) + "\n")
+    sys.stdout.flush()
+
+
+def _patience(config: CollectorConfig) -> Patience:
+    return Patience(
+        lost_after=config.lost_after,
+        cancelled_after=config.cancelled_after,
+        busy_after=config.busy_after,
+    )
+
+
+def _hosts(fleet: Fleet) -> Mapping[str, int]:
+    found = Counter(host.state for host in fleet.hosts())
+    return {state: found[state] for state in ("healthy", "lost")}
+
+
+def _runs(conductor: Conductor) -> Mapping[str, int]:
+    return {state.value: count for state, count in conductor.active().items()}
+
+
+def _log_to_stderr(level: str) -> None:
+    """Lines for people on a terminal, JSON for programs elsewhere."""
+    human = sys.stderr.isatty()
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *([] if human else [structlog.processors.format_exc_info]),
+            structlog.dev.ConsoleRenderer()
+            if human
+            else structlog.processors.JSONRenderer(default=str),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(
+            logging.getLevelNamesMapping()[level.upper()]
+        ),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,194 @@
+"""One run on one host, from handing over the plan to the host's last event.
+
+The agent works on its own and keeps what it measured; a drive only asks for
+what the store does not hold yet, so it may break and be taken up anywhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Protocol
+
+import structlog
+
+from collector import errors
+from collector.agents import Agent
+from collector.model import HostRun, ended_as
+from collector.patience import Patience, Trouble
+from collector.pull import Pull
+from collector.stores.base import Store
+from tonnage import wire
+from tonnage.model import Problem, ProblemKind, RunFinished, RunState
+from tonnage.v1 import model_pb2
+
+_log = structlog.get_logger(__name__)
+
+
+class Observer(Protocol):
+    """Is told what a drive does."""
+
+    def stored(self, host: str, events: Sequence[model_pb2.Event], seconds: float) -> None:
+        """Events that were not known before were committed in ``seconds``."""
+
+    def troubled(self, host: str, problem: Problem) -> None:
+        """Something failed and is tried again."""
+
+    def ended(self, host: str, state: RunState, problem: Problem | None) -> None:
+        """Nothing more comes from this host."""
+
+
+class Drive:
+    """Drives one host until its end is in the store; see ``run``.
+
+    ``dial`` gives the connection to its agent, asked for anew at each attempt.
+    """
+
+    def __init__(
+        self,
+        host: HostRun,
+        dial: Callable[[], Agent],
+        store: Store,
+        patience: Patience,
+        observer: Observer,
+    ) -> None:
+        self.host = host.host
+        self.state = host.state
+        self.problem = host.problem
+        self._mark = host.high_water
+        self._plan = host.plan
+        self._dial = dial
+        self._store = store
+        self._patience = patience
+        self._trouble = Trouble(patience, asyncio.get_running_loop().time)
+        self._observer = observer
+        self._cancelled = asyncio.Event()
+        self._handed_over = host.high_water > 0
+
+    async def run(self, turn: asyncio.Lock) -> None:
+        """Return once the host's end is stored; ``state`` and ``problem`` tell it.
+
+        ``turn`` is held while the host works: runs never overlap on one host.
+        Raises ``StoreError`` when the store stays unusable.
+        """
+        if self.state.ended:
+            return
+        if not await unless(self._cancelled, turn.acquire()):
+            await self._end(RunState.CANCELLED, None)
+            return
+        try:
+            await self._within_time_limit()
+        finally:
+            turn.release()
+
+    async def cancel(self) -> bool:
+        """Stop the run on this host; whether the host took it.
+
+        A host that cannot be told now is told when it answers again.
+        """
+        self._cancelled.set()
+        if self.state.ended or not self._handed_over:
+            return True
+        return await self._tell_cancelled()
+
+    async def _within_time_limit(self) -> None:
+        limit = self._plan.time_limit_seconds
+        try:
+            async with asyncio.timeout(limit + self._patience.overtime if limit else None):
+                while not self.state.ended:
+                    await self._try_once()
+        except TimeoutError:
+            if self.state.ended:  # only its last acknowledgement was under way
+                return
+            message = f"host {self.host} did not end within its time limit of {limit:g} s"
+            await self._abandon(Problem(ProblemKind.UNAVAILABLE, message))
+
+    async def _try_once(self) -> None:
+        try:
+            await self._attempt()
+        except errors.InvalidInput as error:  # the plan, or the run, is nothing to the agent
+            await self._give_up(error.problem)
+        except errors.UnstorableEvent as error:
+            await self._abandon(error.problem)
+        except errors.TonnageError as error:
+            await self._after(error)
+
+    async def _attempt(self) -> None:
+        run_id, agent = self._plan.run_id, self._dial()
+        if self._handed_over:
+            # Says what is stored, and shows that somebody is there.
+            await agent.ack(run_id, self._mark)
+        elif self._cancelled.is_set():
+            await self._end(RunState.CANCELLED, None)
+            return
+        else:
+            await agent.start_run(self._plan)
+            self._handed_over = True
+        self._trouble.answered()
+        if self._cancelled.is_set():
+            await agent.cancel_run(run_id)
+        pull = Pull((run_id, self.host), agent, self._store, self._stored)
+        await pull.events_after(self._mark)
+
+    def _stored(self, events: Sequence[model_pb2.Event], seconds: float) -> None:
+        self._mark = events[-1].sequence
+        self._trouble.moved_on()
+        self._observer.stored(self.host, events, seconds)
+        if events[-1].WhichOneof("payload") == "run_finished":
+            finished = wire.from_message(events[-1].run_finished, RunFinished)
+            self._ended(ended_as(finished), finished.problem)
+
+    async def _after(self, error: errors.TonnageError) -> None:
+        """Wait before the next attempt, or give the host up."""
+        cancelled = self._cancelled.is_set()
+        if self._trouble.too_long(error, cancelled=cancelled):
+            await self._abandon(error.problem)
+            return
+        _log.info("trying again", host=self.host, run=self._plan.run_id, why=str(error))
+        self._observer.troubled(self.host, error.problem)
+        if cancelled:
+            await asyncio.sleep(self._trouble.delay())
+        else:
+            await unless(self._cancelled, asyncio.sleep(self._trouble.delay()))
+
+    async def _abandon(self, problem: Problem) -> None:
+        """Stop the run there too, if anybody listens: nothing of it is waited for."""
+        if self._handed_over:
+            await self._tell_cancelled()
+        await self._give_up(problem)
+
+    async def _give_up(self, problem: Problem) -> None:
+        await self._end(RunState.PARTIAL if self._mark else RunState.FAILED, problem)
+
+    async def _end(self, state: RunState, problem: Problem | None) -> None:
+        await self._store.set_host_state(self._plan.run_id, self.host, state, problem)
+        self._ended(state, problem)
+
+    def _ended(self, state: RunState, problem: Problem | None) -> None:
+        self.state, self.problem = state, problem
+        self._observer.ended(self.host, state, problem)
+
+    async def _tell_cancelled(self) -> bool:
+        try:
+            await self._dial().cancel_run(self._plan.run_id)
+        except errors.NoSuchRun:
+            return True
+        except errors.TonnageError as error:
+            _log.warning("cancel not taken", host=self.host, why=str(error))
+            return False
+        return True
+
+
+async def unless(event: asyncio.Event, work: Coroutine[Any, Any, object]) -> bool:
+    """Await ``work`` unless ``event`` comes first; whether it was done."""
+    done, stop = asyncio.ensure_future(work), asyncio.ensure_future(event.wait())
+    try:
+        await asyncio.wait({done, stop}, return_when=asyncio.FIRST_COMPLETED)
+        if done.done():
+            done.result()
+            return True
+        return False
+    finally:
+        done.cancel()
+        stop.cancel()
+        await asyncio.gather(done, stop, return_exceptions=True)

@@ -1,0 +1,90 @@
+"""/metrics and /healthz, in a thread of its own: a scrape never holds up a run."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+import uvicorn
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from collector.config import Address
+from collector.errors import ConfigError
+
+_JOIN_SECONDS = 5.0
+_BACKLOG = 128
+
+
+def application(registry: CollectorRegistry, serving: Callable[[], bool]) -> Starlette:
+    """The two pages; ``serving`` says whether the collector takes work."""
+
+    def metrics(_: Request) -> Response:
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+    def healthz(_: Request) -> Response:
+        if serving():
+            return PlainTextResponse("ok\n")
+        return PlainTextResponse("draining\n", status_code=503)
+
+    return Starlette(routes=[Route("/metrics", metrics), Route("/healthz", healthz)])
+
+
+class HttpServer:
+    """Serves ``app`` while it is entered; ``address`` is where."""
+
+    def __init__(self, app: Starlette, at: Address) -> None:
+        """Binds at once; raises ``ConfigError`` when the port cannot be had."""
+        self._socket = _bound(at)
+        host, port = self._socket.getsockname()[:2]
+        self.address = Address(host, port)
+        config = uvicorn.Config(
+            app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(
+            target=self._server.run, args=([self._socket],), name="http", daemon=True
+        )
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._server.should_exit = True
+        self._thread.join(_JOIN_SECONDS)
+        self._socket.close()
+
+
+def _bound(at: Address) -> socket.socket:
+    family = socket.AF_INET6 if ":" in at.host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((at.host, at.port))
+        bound.listen(_BACKLOG)
+    except OSError as error:
+        bound.close()
+        raise port_unusable("--http", at, error.strerror or str(error)) from error
+    return bound
+
+
+def port_unusable(flag: str, at: Address, why: str) -> ConfigError:
+    """The error for a port that cannot be served on."""
+    return ConfigError(
+        f"cannot listen there: {why}",
+        field=flag,
+        value=str(at),
+        remedy="Stop what listens there, or give another port; 0 takes any.",
+    )

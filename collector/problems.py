@@ -1,0 +1,59 @@
+"""How a typed error crosses gRPC: as a ``Problem`` in the trailing metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from grpc import aio
+
+from collector import errors
+from tonnage import wire
+from tonnage.model import Problem, ProblemKind
+from tonnage.v1 import model_pb2
+
+PROBLEM_KEY = "tonnage-problem-bin"
+"""Trailing metadata that carries a serialised ``Problem``."""
+
+# Peers refuse metadata above 8 KiB; a text may grow threefold on its way.
+_TEXT = 600
+
+_CLASSES: dict[ProblemKind, type[errors.TonnageError]] = {
+    ProblemKind.INVALID_INPUT: errors.InvalidInput,
+    ProblemKind.UNAVAILABLE: errors.Unreachable,
+    ProblemKind.LEAKED: errors.InstancesLeaked,
+}
+
+
+def attached(problem: Problem) -> tuple[str, Sequence[tuple[str, bytes]]]:
+    """Return the status details and the metadata that tell ``problem``."""
+    short = replace(
+        problem,
+        message=_shortened(problem.message),
+        value=_shortened(problem.value),
+        remedy=_shortened(problem.remedy),
+    )
+    return str(short), ((PROBLEM_KEY, wire.to_message(short).SerializeToString()),)
+
+
+def carried(error: aio.AioRpcError) -> Problem | None:
+    """Return the problem that came with ``error``, if one did and can be read."""
+    for key, value in error.trailing_metadata() or ():
+        if key == PROBLEM_KEY and isinstance(value, bytes):
+            try:
+                return wire.from_message(model_pb2.Problem.FromString(value), Problem)
+            except ValueError:
+                return None
+    return None
+
+
+def error_of(problem: Problem) -> errors.TonnageError:
+    """Return the error that ``problem`` was, as near as its kind tells."""
+    cls = _CLASSES.get(problem.kind, errors.TonnageError)
+    error = cls(problem.message, field=problem.field, value=problem.value, remedy=problem.remedy)
+    error.problem = problem
+    return error
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _TEXT else f"{text[: _TEXT - 1]}…"

@@ -1,0 +1,111 @@
+"""The one place where errors become gRPC statuses."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import grpc
+import structlog
+from grpc import StatusCode, aio
+
+from collector import errors
+from collector.problems import attached
+from tonnage.model import Problem, ProblemKind
+from tonnage.wire import WireError
+
+_log = structlog.get_logger(__name__)
+
+# The first class that fits, in this order.
+_CODES: tuple[tuple[type[errors.TonnageError], StatusCode], ...] = (
+    (errors.NoSuchRun, StatusCode.NOT_FOUND),
+    (errors.NoSuchHost, StatusCode.NOT_FOUND),
+    (errors.NoSuchInstance, StatusCode.NOT_FOUND),
+    (errors.InvalidInput, StatusCode.INVALID_ARGUMENT),
+    (errors.Unreachable, StatusCode.UNAVAILABLE),
+)
+_CODES_BY_KIND = {
+    ProblemKind.INVALID_INPUT: StatusCode.INVALID_ARGUMENT,
+    ProblemKind.UNAVAILABLE: StatusCode.UNAVAILABLE,
+    ProblemKind.LAUNCH_FAILED: StatusCode.FAILED_PRECONDITION,
+    ProblemKind.GUARD: StatusCode.FAILED_PRECONDITION,
+    ProblemKind.LEAKED: StatusCode.FAILED_PRECONDITION,
+    ProblemKind.INTERNAL: StatusCode.INTERNAL,
+}
+
+
+def status_of(error: errors.TonnageError) -> StatusCode:
+    """The status that tells ``error``."""
+    for cls, code in _CODES:
+        if isinstance(error, cls):
+            return code
+    return _CODES_BY_KIND[error.problem.kind]
+
+
+class ErrorBorder(aio.ServerInterceptor):
+    """Turns what a method raises into a status with its ``Problem`` attached."""
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Any:
+        """Wrap the method's handler."""
+        handler = await continuation(handler_call_details)
+        if handler is None or not handler_call_details.method.startswith("/tonnage."):
+            return handler
+        method = handler_call_details.method
+        if handler.response_streaming:
+            return grpc.unary_stream_rpc_method_handler(
+                _streaming(handler.unary_stream, method),
+                handler.request_deserializer,
+                handler.response_serializer,
+            )
+        return grpc.unary_unary_rpc_method_handler(
+            _unary(handler.unary_unary, method),
+            handler.request_deserializer,
+            handler.response_serializer,
+        )
+
+
+def _unary(behaviour: Callable[..., Awaitable[Any]], method: str) -> Callable[..., Awaitable[Any]]:
+    async def call(request: Any, context: aio.ServicerContext[Any, Any]) -> Any:
+        try:
+            return await behaviour(request, context)
+        except Exception as error:  # noqa: BLE001 - the border: everything is told, defects as such
+            await _abort(context, error, method)
+
+    return call
+
+
+def _streaming(
+    behaviour: Callable[..., AsyncIterator[Any]], method: str
+) -> Callable[..., AsyncIterator[Any]]:
+    async def call(request: Any, context: aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
+        try:
+            async for response in behaviour(request, context):
+                yield response
+        except Exception as error:  # noqa: BLE001 - the border: everything is told, defects as such
+            await _abort(context, error, method)
+
+    return call
+
+
+async def _abort(context: aio.ServicerContext[Any, Any], error: Exception, method: str) -> None:
+    if isinstance(error, aio.AbortError):
+        raise error
+    if isinstance(error, WireError):
+        error = errors.InvalidInput(str(error), remedy="Use the same version on both sides.")
+    if isinstance(error, errors.TonnageError):
+        code, problem = status_of(error), error.problem
+        _log.info("refused", method=method, status=code.name, why=str(error))
+    else:
+        _log.error("a defect", method=method, exc_info=error)
+        code = StatusCode.INTERNAL
+        problem = Problem(
+            ProblemKind.INTERNAL,
+            f"a defect of Tonnage: {error!r}",
+            remedy="The collector's log has the whole story.",
+        )
+    details, metadata = attached(problem)
+    await context.abort(code, details, metadata)
