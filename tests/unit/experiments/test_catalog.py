@@ -1,0 +1,73 @@
+"""Opening a stage: the right machine, or a refusal that names the field."""
+
+from __future__ import annotations
+
+import pytest
+
+from agent.errors import InvalidInput
+from agent.experiments.catalog import open_experiment, resumable
+from agent.experiments.density import Density
+from agent.experiments.footprint import Footprint
+from agent.experiments.startup import Startup
+from tonnage.model import (
+    DensityStage,
+    FootprintStage,
+    LogReadiness,
+    Mode,
+    Network,
+    Slo,
+    Stage,
+    StartupStage,
+    Target,
+    TargetTrials,
+    Workload,
+)
+
+WORKLOAD = Workload("idle", "tonnage/idle:1", LogReadiness("TONNAGE READY"))
+TARGETS = {
+    "docker": Target("docker", "docker", "default", Mode.WARM, Network.NONE, WORKLOAD, 64 << 20)
+}
+STARTUP = Stage("startup", StartupStage((TargetTrials("docker", 3),), 1, (1, 2), 10))
+DENSITY = Stage("density/docker", DensityStage("docker", 2, 10, 1, Slo(), 2, 1, 10))
+FOOTPRINT = Stage("footprint/docker", FootprintStage("docker", (1, 2), 1, 1, 10))
+
+
+@pytest.mark.parametrize(
+    ("stage", "machine"), [(STARTUP, Startup), (DENSITY, Density), (FOOTPRINT, Footprint)]
+)
+def test_each_stage_opens_its_machine(stage: Stage, machine: type) -> None:
+    assert isinstance(open_experiment(stage, TARGETS, seed=1), machine)
+
+
+def test_only_startup_goes_on_after_a_restart() -> None:
+    assert [resumable(stage) for stage in (STARTUP, DENSITY, FOOTPRINT)] == [True, False, False]
+
+
+@pytest.mark.parametrize("stage", [STARTUP, DENSITY, FOOTPRINT])
+def test_an_unknown_target_is_refused_by_name(stage: Stage) -> None:
+    with pytest.raises(InvalidInput, match=r"docker.*Its targets are: podman") as caught:
+        open_experiment(stage, {"podman": TARGETS["docker"]}, seed=1)
+    assert caught.value.problem.field == f"stages.{stage.id}.target_id"
+
+
+@pytest.mark.parametrize(
+    ("work", "field"),
+    [
+        (StartupStage((TargetTrials("docker", 3),), 1, (2, 2), 10), "concurrency"),
+        (StartupStage((TargetTrials("docker", 3),), 1, (0,), 10), "concurrency"),
+        (
+            StartupStage((TargetTrials("docker", 3), TargetTrials("docker", 1)), 1, (1,), 10),
+            "targets",
+        ),
+        (DensityStage("docker", 0, 10, 1, Slo(), 2, 1, 10), "step"),
+        (DensityStage("docker", 1, 0, 1, Slo(), 2, 1, 10), "max_instances"),
+        (DensityStage("docker", 1, 1, 1, Slo(), 2, 1, 10, concurrency=0), "concurrency"),
+        (FootprintStage("docker", (1,), 0, 1, 10), "repeats"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_by_field(
+    work: StartupStage | DensityStage | FootprintStage, field: str
+) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        open_experiment(Stage("s", work), TARGETS, seed=1)
+    assert caught.value.problem.field == f"stages.s.{field}"
