@@ -35,10 +35,14 @@ async def measure() -> list[Row]:
     ]
 
 
-async def start_and_remove(agent: LiveAgent, runtime: str) -> float:
+async def start_and_remove(
+    agent: LiveAgent, runtime: str, ready_timeout_seconds: float = 60.0
+) -> float:
     """Launch one instance by hand and destroy it; seconds from request to ready."""
     answer = await agent.stub.Launch(
-        agent_pb2.LaunchRequest(target=to_message(target(runtime)), ready_timeout_seconds=60.0)
+        agent_pb2.LaunchRequest(
+            target=to_message(target(runtime)), ready_timeout_seconds=ready_timeout_seconds
+        )
     )
     await agent.stub.DestroyInstance(
         agent_pb2.DestroyInstanceRequest(instance_id=answer.instance.instance_id)
