@@ -17,7 +17,7 @@ from collector.spec import (
     WorkloadSpec,
     tweaked,
 )
-from collector.suitability import Host, check, few
+from collector.suitability import Host, check
 from tonnage.model import (
     ConsoleHealth,
     DensityStage,
@@ -69,19 +69,20 @@ def short_name(image: str) -> str:
 
 def _chosen(spec: Spec, hosts: Sequence[Host]) -> Sequence[Host]:
     known = {host.name: host for host in hosts}
+    for index, name in enumerate(spec.hosts or ()):
+        if name not in known:
+            raise NoSuchHost(
+                "no healthy host has this name",
+                field=f"hosts[{index}]",
+                value=name,
+                remedy="See tonnage hosts for those that are.",
+            )
     if not known:
         raise NoSuchHost(
             "no healthy host is registered",
             remedy="Start an agent with tonnage-agent --collector, then see tonnage hosts.",
         )
-    if spec.hosts is None:
-        return hosts
-    for index, name in enumerate(spec.hosts):
-        if name not in known:
-            remedy = f"Healthy hosts: {few(sorted(known))}."
-            message = "no healthy host has this name"
-            raise NoSuchHost(message, field=f"hosts[{index}]", value=name, remedy=remedy)
-    return [known[name] for name in dict.fromkeys(spec.hosts)]
+    return hosts if spec.hosts is None else [known[name] for name in dict.fromkeys(spec.hosts)]
 
 
 def _plan(spec: Spec, run_id: str, seed: int, host: Host) -> Plan:
