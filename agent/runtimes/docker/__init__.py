@@ -1,15 +1,19 @@
 """Containers through an engine that speaks Docker's API on a local socket.
 
-========== ==============================================================
-engine     the SDK in threads of its own; its errors translated, once
-order      the three calls of a start: create, attach, start
-stream     the attached console, demultiplexed on the event loop
-config     a launch as the body of a create call
-places     a container's processes and cgroups, found without the engine
-daemons    the engine's own processes
-instance   one container
-runtime    the runtime
-========== ==============================================================
+=========== ==============================================================
+engine      the SDK in threads of its own; its errors translated, once
+transport   the SDK's connections, mended
+order       the three calls of a start: create, attach, start
+stream      the attached console, demultiplexed on the event loop
+config      a launch as the body of a create call
+places      a container's processes and cgroups, found without the engine
+daemons     the engine's own processes
+details     what only the engine knows of a container
+process_end the end of a container's first process, as an event
+instance    one container
+health      whether the engine can launch, and what it is made of
+runtime     the runtime
+=========== ==============================================================
 
 Another engine of the same API is another ``DockerRuntime`` with its own name,
 socket and, in ``EngineProfile``, the low-level runtime it is told to use.

@@ -26,6 +26,7 @@ from agent.errors import (
     RuntimeUnavailable,
     TonnageError,
 )
+from agent.runtimes.docker.transport import connect
 
 T = TypeVar("T")
 Inspection = dict[str, Any]
@@ -35,7 +36,7 @@ CALL_SECONDS = 120
 PROBE_SECONDS = 3
 REMOVE_SECONDS = 60.0
 _REMOVE_RETRY_SECONDS = 0.02
-_NOT_FOUND, _CONFLICT = 404, 409
+_CONFLICT = 409
 
 
 class Engine:
@@ -141,7 +142,7 @@ class Engine:
 
         def work() -> tuple[Inspection, Inspection]:
             with _translated(self.url, RuntimeUnavailable):
-                client = _connect(self.url, PROBE_SECONDS, pool_size=1)
+                client = connect(self.url, PROBE_SECONDS, pool_size=1)
                 try:
                     return client.version(), client.info()
                 finally:
@@ -164,20 +165,8 @@ class Engine:
     def _connected(self) -> APIClient:
         with self._connecting:
             if self._client is None:
-                self._client = _connect(self.url, CALL_SECONDS, pool_size=THREADS)
+                self._client = connect(self.url, CALL_SECONDS, pool_size=THREADS)
             return self._client
-
-
-def _connect(url: str, timeout_seconds: int, pool_size: int) -> APIClient:
-    """A client with the newest API version that both sides know."""
-    client = APIClient(
-        base_url=url,
-        version="auto",
-        timeout=timeout_seconds,
-        max_pool_size=pool_size,
-    )
-    client.trust_env = False  # no look for proxies and .netrc on every call
-    return client
 
 
 def _pull(client: APIClient, reference: str) -> None:
@@ -231,7 +220,7 @@ def _translated(url: str, refused: type[TonnageError]) -> Iterator[None]:
         raise _NoImage(_reason(error)) from error
     except docker.errors.APIError as error:
         raise refused(f"the engine at {url} refused: {_reason(error)}") from error
-    except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
+    except (docker.errors.DockerException, OSError) as error:  # requests' errors are OSErrors
         raise RuntimeUnavailable(
             f"the engine at {url} does not answer: {innermost(error)}",
             remedy="Start it, or name another socket with --docker-host.",

@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 
 from agent.clock import Mark, Timeline
 from agent.errors import InstanceExited, InstanceLeaked
 from agent.process import ProcessView
 from agent.runtimes.console import Console, ConsoleEnded
-from agent.runtimes.docker.engine import Engine, Inspection
-from agent.runtimes.docker.places import Identity, Place, Places
+from agent.runtimes.docker.details import Details, ending
+from agent.runtimes.docker.engine import Engine
+from agent.runtimes.docker.places import Place, Places
+from agent.runtimes.docker.process_end import on_process_end, process_end
 from agent.runtimes.docker.stream import ConsoleStream
 from agent.runtimes.readiness import healthy, network_ready
 from tonnage.model import HttpReadiness, LogReadiness, TcpReadiness, Workload
@@ -24,39 +23,6 @@ from tonnage.model import HttpReadiness, LogReadiness, TcpReadiness, Workload
 EXIT_SECONDS = 2
 GONE_SECONDS = 5.0
 _GONE_RETRY_SECONDS = 0.002
-
-
-@dataclass(frozen=True, slots=True)
-class Details:
-    """What only the engine knows of a container; asked for outside timed windows."""
-
-    init_pid: int
-    address: str | None
-    paths: tuple[Path, ...]
-
-    @classmethod
-    def of(cls, inspection: Inspection) -> Details:
-        """Read them from the engine's answer."""
-        networks = (inspection.get("NetworkSettings") or {}).get("Networks") or {}
-        addresses = [network.get("IPAddress") for network in networks.values()]
-        return cls(
-            init_pid=inspection["State"].get("Pid") or 0,
-            address=next((address for address in addresses if address), None),
-            paths=tuple(_own_paths(inspection)),
-        )
-
-
-def _own_paths(inspection: Inspection) -> Iterator[Path]:
-    """Its own layers (overlay2's upper, work and init) and the engine's folder of it."""
-    layers = (inspection.get("GraphDriver") or {}).get("Data") or {}
-    for key in ("UpperDir", "WorkDir"):
-        if layers.get(key):
-            yield Path(layers[key])
-    init_layer = (layers.get("LowerDir") or "").split(":")[0]
-    if init_layer.endswith("-init/diff"):
-        yield Path(init_layer)
-    if inspection.get("HostnamePath"):
-        yield Path(inspection["HostnamePath"]).parent
 
 
 class DockerInstance:
@@ -142,9 +108,9 @@ class DockerInstance:
         while not await self._engine.wait_exit(self._container_id, EXIT_SECONDS):
             place = await self._locate()
             if place is not None:
-                await _process_end(place.init)
+                await process_end(place.init)
         self._timeline.mark(Mark.STOPPED)
-        self._ending = _ending(await self._engine.inspect(self._container_id))
+        self._ending = ending(await self._engine.inspect(self._container_id))
 
     def _exit_error(self) -> InstanceExited:
         return InstanceExited(
@@ -248,58 +214,10 @@ class DockerInstance:
         if place is None:
             yield
             return
-        with _on_process_end(place.init) as end:
+        with onprocess_end(place.init) as end:
             end.add_done_callback(self._mark_stopped)
             yield
 
     def _mark_stopped(self, end: asyncio.Future[None]) -> None:
         if not end.cancelled():
             self._timeline.mark(Mark.STOPPED)
-
-
-def _ending(inspection: Inspection | None) -> str:
-    """How a container ended, in words."""
-    if inspection is None:
-        return ""
-    state = inspection["State"]
-    parts = [f"with exit code {state.get('ExitCode')}"]
-    if state.get("OOMKilled"):
-        parts.append("killed for want of memory")
-    if state.get("Error"):
-        parts.append(str(state["Error"]))
-    return ", ".join(parts)
-
-
-@contextmanager
-def _on_process_end(identity: Identity) -> Iterator[asyncio.Future[None]]:
-    """A future that is done when the process ends; never, where the kernel has no pidfd."""
-    loop = asyncio.get_running_loop()
-    end: asyncio.Future[None] = loop.create_future()
-
-    def ended() -> None:
-        loop.remove_reader(descriptor)
-        if not end.done():
-            end.set_result(None)
-
-    try:
-        descriptor = os.pidfd_open(identity.pid)
-    except OSError as error:
-        if isinstance(error, ProcessLookupError):
-            end.set_result(None)
-        yield end
-        return
-    try:
-        if identity.alive():
-            loop.add_reader(descriptor, ended)
-        else:
-            end.set_result(None)
-        yield end
-    finally:
-        loop.remove_reader(descriptor)
-        os.close(descriptor)
-        end.cancel()
-
-
-async def _process_end(identity: Identity) -> None:
-    with _on_process_end(identity) as end:
-        await end
