@@ -214,7 +214,7 @@ class DockerInstance:
         if place is None:
             yield
             return
-        with onprocess_end(place.init) as end:
+        with on_process_end(place.init) as end:
             end.add_done_callback(self._mark_stopped)
             yield
 
