@@ -44,7 +44,9 @@ class SqlStore(ABC):
                 if earlier is not None:
                     return earlier
                 await connection.execute(insert(schema.run), [rows.run_to_row(run)])
-                await connection.execute(insert(schema.host_run), [_host_row(h) for h in hosts])
+                if hosts:
+                    rows_of_hosts = [_host_row(host) for host in hosts]
+                    await connection.execute(insert(schema.host_run), rows_of_hosts)
                 return run
 
     async def set_run_state(
@@ -84,6 +86,8 @@ class SqlStore(ABC):
 
     async def find_run(self, prefix: str) -> Run:
         """See ``Store``."""
+        if not prefix:
+            raise _unknown(prefix)
         run_id = schema.run.c.run_id
         found = await self._all(
             select(schema.run)
@@ -94,7 +98,7 @@ class SqlStore(ABC):
         exact = [row for row in found if row["run_id"] == prefix]
         if len(found) > 1 and not exact:
             raise _ambiguous(prefix, [row["run_id"] for row in found])
-        if not found or not prefix:
+        if not found:
             raise _unknown(prefix)
         return rows.run_of((exact or found)[0])
 

@@ -1,0 +1,314 @@
+"""What every store must do; see collector/stores/base.py."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from collector.errors import (
+    AmbiguousRun,
+    NoSuchRun,
+    SequenceGap,
+    StoreError,
+    StoreTooNew,
+    StoreUnusable,
+    UnstorableEvent,
+)
+from collector.model import HostRun
+from collector.stores.base import Store
+from collector.stores.open import open_store
+from tests.runs_made_up import (
+    end,
+    facts,
+    fingerprint,
+    host_run,
+    numbered,
+    run,
+    trial,
+    trials_in,
+    whole_run,
+)
+from tonnage.model import Outcome, Problem, ProblemKind, RunState, StageFinished
+from tonnage.v1 import model_pb2
+
+
+@dataclass(frozen=True)
+class Engine:
+    """One kind of store, and how to do to it what no caller can."""
+
+    place: str
+    open: Callable[[], Awaitable[Store]]
+    # Make the row of a trial with this sequence impossible to insert.
+    refuse_trial: Callable[[int], None]
+    # Say that the store has this schema revision.
+    pretend_revision: Callable[[str], None]
+
+
+def _sqlite(tmp_path: Path) -> Engine:
+    place = str(tmp_path / "store")
+
+    def execute(statement: str, *values: str) -> None:
+        with sqlite3.connect(f"{place}/tonnage.db") as connection:
+            connection.execute(statement, values)
+        connection.close()
+
+    return Engine(
+        place=place,
+        open=lambda: open_store(place),
+        refuse_trial=lambda sequence: execute(
+            "CREATE TRIGGER refusal BEFORE INSERT ON trial"
+            f" WHEN NEW.sequence = {sequence} BEGIN SELECT RAISE(ABORT, 'injected'); END"
+        ),
+        pretend_revision=lambda name: execute("UPDATE alembic_version SET version_num = ?", name),
+    )
+
+
+_ENGINES = {"sqlite": _sqlite}
+
+
+@pytest.fixture(params=sorted(_ENGINES))
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Engine:
+    return _ENGINES[request.param](tmp_path)
+
+
+@pytest.fixture
+async def store(engine: Engine) -> AsyncIterator[Store]:
+    opened = await engine.open()
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def begun(store: Store) -> Store:
+    """A store with the run r1 on the hosts h1 and h2."""
+    await store.create_run(run(), [host_run(host="h2"), host_run(host="h1")])
+    return store
+
+
+async def _host(store: Store, name: str = "h1") -> HostRun:
+    return next(host for host in await store.host_runs("r1") if host.host == name)
+
+
+async def _sequences(store: Store) -> list[tuple[str, int]]:
+    return [(row.host, row.trial.number) async for batch in store.trials("r1") for row in batch]
+
+
+async def test_what_was_stored_is_what_is_loaded(begun: Store) -> None:
+    events = whole_run(3)
+    assert await begun.append("r1", "h1", events) == len(events)
+    data = await begun.load("r1")
+    assert data.run == run()
+    assert [row.trial for row in data.trials] == [trial(number) for number in range(3)]
+    assert [row.end for row in data.trials] == [end(number) for number in range(3)]
+    assert data.trials[0].target.workload.image == "tonnage/idle:1"
+    first = data.hosts[0]
+    assert (first.host, first.state, first.high_water) == ("h1", RunState.FINISHED, len(events))
+    assert (first.facts, first.runtimes, first.removed) == (facts(), (fingerprint(),), ("i-1",))
+    assert [fact.sequence for fact in data.facts] == [3, len(events) - 1]
+    assert isinstance(data.facts[1].fact, StageFinished)
+
+
+async def test_zero_and_absent_stay_apart(begun: Store) -> None:
+    await begun.append("r1", "h1", numbered([trial(0, Outcome.TIMED_OUT)]))
+    stored = (await begun.load("r1")).trials[0]
+    assert stored.trial.accepted_ns == 0
+    assert stored.trial.steal_share == 0.0
+    assert stored.trial.ready_ns is None
+    assert stored.end is None
+
+
+async def test_a_batch_sent_twice_is_stored_once(begun: Store) -> None:
+    events = whole_run(5)
+    for _ in range(2):
+        assert await begun.append("r1", "h1", events) == len(events)
+    assert len(await _sequences(begun)) == 5
+
+
+async def test_an_overlapping_batch_adds_only_what_is_new(begun: Store) -> None:
+    events = whole_run(20)
+    await begun.append("r1", "h1", events[:17])
+    assert await begun.append("r1", "h1", events[9:30]) == 30
+    assert await begun.append("r1", "h1", events[:4]) == 30
+    assert await begun.append("r1", "h1", events[30:]) == len(events)
+    assert await _sequences(begun) == [("h1", number) for number in range(20)]
+
+
+async def test_a_gap_is_refused_whole(begun: Store) -> None:
+    events = whole_run(10)
+    await begun.append("r1", "h1", events[:5])
+    with pytest.raises(SequenceGap, match="events 6 to 8 are missing"):
+        await begun.append("r1", "h1", events[8:12])
+    with pytest.raises(SequenceGap):
+        await begun.append("r1", "h1", [*events[5:7], *events[9:11]])
+    assert (await _host(begun)).high_water == 5
+
+
+async def test_a_failure_in_the_middle_stores_nothing(begun: Store, engine: Engine) -> None:
+    events = whole_run(10)
+    await begun.append("r1", "h1", events[:4])
+    engine.refuse_trial(12)
+    with pytest.raises(StoreError, match="injected"):
+        await begun.append("r1", "h1", events[4:])
+    assert (await _host(begun)).high_water == 4
+    assert await _sequences(begun) == [("h1", 0)]
+    assert await begun.append("r1", "h1", events[4:8]) == 8
+
+
+async def test_an_event_that_cannot_be_read_stores_nothing(begun: Store) -> None:
+    nothing = model_pb2.Event(sequence=2)
+    unknown = numbered([trial(1)], first=2)[0]
+    unknown.trial.outcome = 99  # type: ignore[assignment]  # as a newer agent would send
+    for odd in (nothing, unknown):
+        with pytest.raises(UnstorableEvent, match="event 2"):
+            await begun.append("r1", "h1", [*numbered([trial(0)]), odd])
+    assert (await _host(begun)).high_water == 0
+
+
+async def test_a_cancelled_append_is_whole_or_not_at_all(begun: Store) -> None:
+    events = whole_run(2000)
+    for _ in range(5):
+        appending = asyncio.create_task(begun.append("r1", "h1", events))
+        await asyncio.sleep(0)
+        appending.cancel()
+        await asyncio.gather(appending, return_exceptions=True)
+        assert (await _host(begun)).high_water in (0, len(events))
+    assert await begun.append("r1", "h1", events) == len(events)
+    assert len(await _sequences(begun)) == 2000
+
+
+async def test_two_hosts_append_at_once(begun: Store) -> None:
+    async def feed(host: str) -> None:
+        events = whole_run(200, host)
+        for start in range(0, len(events), 10):
+            await begun.append("r1", host, events[start : start + 10])
+
+    await asyncio.gather(feed("h1"), feed("h2"))
+    assert len(await _sequences(begun)) == 400
+    assert {host.state for host in await begun.host_runs("r1")} == {RunState.FINISHED}
+
+
+async def test_ten_thousand_events_come_back_in_batches(begun: Store) -> None:
+    events = whole_run(5000)
+    for start in range(0, len(events), 1000):
+        await begun.append("r1", "h1", events[start : start + 1000])
+    sizes = [len(batch) async for batch in begun.trials("r1", batch=700)]
+    assert sum(sizes) == trials_in(events) == 5000
+    assert max(sizes) <= 701
+
+
+async def test_an_append_for_a_host_that_was_not_planned_is_refused(begun: Store) -> None:
+    with pytest.raises(StoreError, match="never planned"):
+        await begun.append("r1", "h3", whole_run(1))
+
+
+async def test_the_first_event_shows_that_the_host_runs(begun: Store) -> None:
+    await begun.append("r1", "h1", whole_run(1)[:1])
+    assert (await _host(begun)).state is RunState.RUNNING
+    assert (await _host(begun, "h2")).state is RunState.PENDING
+
+
+async def test_a_lost_host_keeps_its_reason_and_its_end(begun: Store) -> None:
+    lost = Problem(ProblemKind.UNAVAILABLE, "it does not answer", remedy="Look.")
+    await begun.set_host_state("r1", "h1", RunState.PARTIAL, lost)
+    await begun.set_host_state("r1", "h1", RunState.FINISHED, None)
+    host = await _host(begun)
+    assert (host.state, host.problem) == (RunState.PARTIAL, lost)
+
+
+async def test_events_that_come_late_do_not_move_an_ended_host(begun: Store) -> None:
+    await begun.set_host_state("r1", "h1", RunState.PARTIAL, None)
+    await begun.append("r1", "h1", whole_run(1))
+    assert (await _host(begun)).state is RunState.PARTIAL
+
+
+async def test_an_ended_run_never_moves(begun: Store) -> None:
+    why = Problem(ProblemKind.INTERNAL, "a reason")
+    await begun.set_run_state("r1", RunState.RUNNING, finished_at_unix_ns=None, problem=None)
+    await begun.set_run_state("r1", RunState.PARTIAL, finished_at_unix_ns=5, problem=why)
+    await begun.set_run_state("r1", RunState.FINISHED, finished_at_unix_ns=6, problem=None)
+    found = await begun.find_run("r1")
+    assert (found.state, found.finished_at_unix_ns, found.problem) == (RunState.PARTIAL, 5, why)
+    assert await begun.unfinished_runs() == ()
+
+
+async def test_a_known_token_answers_with_the_earlier_run(store: Store) -> None:
+    token = {"request_token": "once"}
+    first = run("r1", **token)
+    await store.create_run(first, [host_run("r1")])
+    again = await store.create_run(run("r2", **token), [host_run("r2")])
+    assert again == first
+    assert await store.host_runs("r2") == ()
+
+
+async def test_a_run_that_cannot_be_created_leaves_nothing(store: Store) -> None:
+    with pytest.raises(StoreError):
+        await store.create_run(run("r1"), [host_run("r1"), host_run("r1")])
+    with pytest.raises(NoSuchRun):
+        await store.find_run("r1")
+
+
+async def test_a_run_is_found_by_the_beginning_of_its_id(store: Store) -> None:
+    for run_id in ("20260101-aaaa", "20260101-aabb", "20260101-aa", "20260102-%b"):
+        await store.create_run(run(run_id), [])
+    assert (await store.find_run("20260101-aab")).run_id == "20260101-aabb"
+    assert (await store.find_run("20260101-aa")).run_id == "20260101-aa"
+    with pytest.raises(AmbiguousRun, match="20260101-aaaa"):
+        await store.find_run("20260101")
+    for unknown in ("2025", "%", "20260101_", ""):
+        with pytest.raises(NoSuchRun):
+            await store.find_run(unknown)
+
+
+async def test_runs_are_listed_latest_first_with_their_counts(begun: Store) -> None:
+    await begun.append("r1", "h1", whole_run(4))
+    await begun.append("r1", "h2", whole_run(3))
+    await begun.create_run(run("r2", started_at_unix_ns=run().started_at_unix_ns + 1), [])
+    listed = await begun.list_runs(10)
+    assert [(r.run_id, hosts, trials) for r, hosts, trials in listed] == [
+        ("r2", (), 0),
+        ("r1", ("h1", "h2"), 7),
+    ]
+    assert [r.run_id for r, _, _ in await begun.list_runs(1)] == ["r2"]
+
+
+async def test_unfinished_runs_come_oldest_first(store: Store) -> None:
+    for run_id, started in (("r9", 1), ("r1", 3), ("r5", 2)):
+        await store.create_run(run(run_id, started_at_unix_ns=started), [])
+    assert [r.run_id for r in await store.unfinished_runs()] == ["r9", "r5", "r1"]
+
+
+async def test_a_reopened_store_goes_on_where_it_was(engine: Engine) -> None:
+    events = whole_run(10)
+    store = await engine.open()
+    await store.create_run(run(), [host_run()])
+    await store.append("r1", "h1", events[:9])
+    await store.close()
+    await store.close()
+    store = await engine.open()
+    try:
+        assert (await _host(store)).high_water == 9
+        assert await store.append("r1", "h1", events[5:]) == len(events)
+        assert len(await _sequences(store)) == 10
+    finally:
+        await store.close()
+
+
+async def test_a_second_collector_is_refused(engine: Engine, store: Store) -> None:
+    with pytest.raises(StoreUnusable, match="another collector holds this store"):
+        await engine.open()
+    assert await store.unfinished_runs() == ()
+
+
+async def test_a_store_of_a_newer_version_is_left_alone(engine: Engine) -> None:
+    await (await engine.open()).close()
+    engine.pretend_revision("r9999")
+    with pytest.raises(StoreTooNew, match="r9999") as refused:
+        await engine.open()
+    assert refused.value.problem.value.startswith(engine.place)
+    assert "Start the Tonnage that wrote it" in str(refused.value)
+    assert refused.value.exit_code == 2
