@@ -2,8 +2,8 @@
 
 ``start()`` and ``handle(event)`` return instructions; the runner executes
 them, concurrently where there are several, and answers each with its event.
-The same events give the same instructions, so a run that was cut short goes
-on by replaying what is stored.
+The same events give the same instructions: a stored history tells a machine's
+whole state.
 
 ============  =======================================================
 instruction   answered by

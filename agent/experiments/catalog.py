@@ -42,16 +42,6 @@ def open_experiment(
             return Footprint(stage.id, work)
 
 
-def resumable(stage: Stage) -> bool:
-    """Whether a stage that a restart of the agent cut short can go on.
-
-    Startup trials are independent of each other: yes, by ``replay``. Density and
-    footprint measure instances that are gone: such a stage ends with what it
-    has recorded, and the next one begins.
-    """
-    return isinstance(stage.experiment, StartupStage)
-
-
 def _known(stage: Stage, named: Iterable[str], targets: Mapping[str, Target]) -> None:
     for target_id in named:
         if target_id not in targets:

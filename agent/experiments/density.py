@@ -19,8 +19,8 @@ next step tries again. A ramp that ends earlier has no forecast.
 
 **Restart of the agent.** Instances do not outlive the agent, and a step
 measured with other instances is another step. A ramp cut short therefore ends
-as it stands: its recorded steps are kept, it has no result, and it is not
-continued (``catalog.resumable``).
+as it stands: its recorded steps are kept, it has no result and no other ramp
+continues it.
 """
 
 from __future__ import annotations

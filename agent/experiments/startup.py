@@ -118,9 +118,9 @@ def _share(
 class Startup:
     """The startup experiment as a state machine.
 
-    Resumable: trial ids are fixed by the plan, and no trial depends on an
-    instance of another, so after a restart the stored outcomes are replayed
-    and only what has none is launched.
+    Trial ids are fixed by the plan, and no trial depends on an instance of
+    another: a machine that hears a stored history again, an interrupted
+    attempt being no answer, asks for exactly the trials that are missing.
     """
 
     def __init__(self, stage_id: str, stage: StartupStage, seed: int) -> None:

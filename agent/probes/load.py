@@ -10,9 +10,12 @@ seen, with the children they have waited for; instances count from their
 beginning, with such children too (a shim waits for its runc); programs (agent,
 collector) without, as the agent's children are the VMMs themselves.
 
-**Cost.** A snapshot reads /proc/stat, about 15 µs for each daemon and each
-young instance, and about 1 µs for each process of the settled ones, these
-once in ``SETTLED_SECONDS`` only. Joining an instance reads nothing.
+**Cost.** A snapshot reads /proc/stat, about 15 µs for each daemon and 1 µs for
+each process of the young instances. Looking an instance's processes up, and
+those they have waited for, costs ten times that: it is done at once, then at
+growing intervals (a quarter of a second, then half the instance's age), last
+when it is leaving. An instance older than ``YOUNG_SECONDS`` is read once in
+``SETTLED_SECONDS``. Joining one reads nothing.
 
 **Resolution.** A process's own time is exact; that of children waited for comes
 in clock ticks (10 ms). The host's time is exact where cgroup v1 accounts for it
@@ -41,8 +44,8 @@ from agent.probes.read import number
 from agent.process import TICK_NS
 
 SHORTEST_TICKS = 5
-YOUNG_SECONDS = 5.0
-FIND_SECONDS = 0.1
+YOUNG_SECONDS = 10.0
+FIND_SECONDS = 0.25
 SETTLED_SECONDS = 1.0
 
 FindPids = Callable[[], Sequence[int]]
@@ -76,6 +79,17 @@ class _Member:
     read_at: float = float("-inf")
     own_ns: dict[int, int] = field(default_factory=dict)
     reaped_ns: dict[int, int] = field(default_factory=dict)
+
+    def due_to_be_found(self, now: float) -> bool:
+        """Whether its processes should be looked up again."""
+        age = now - self.joined
+        if not self.own_ns:
+            return now - self.found_at >= min(FIND_SECONDS, age / 2)
+        return age < YOUNG_SECONDS and now - self.found_at >= max(FIND_SECONDS, age / 2)
+
+    def due_to_be_read(self, now: float) -> bool:
+        """Whether its processes should be read again."""
+        return now - self.joined < YOUNG_SECONDS or now - self.read_at >= SETTLED_SECONDS
 
 
 class HostLoad:
@@ -111,7 +125,8 @@ class HostLoad:
     def leaving(self, key: str) -> None:
         """An instance is about to be destroyed: read it once more."""
         if key in self._members:
-            self._read(self._members[key], found=False)
+            self._find(self._members[key])
+            self._read(self._members[key])
 
     def left(self, key: str) -> None:
         """An instance is gone; what it was seen to use stays in the account."""
@@ -148,23 +163,24 @@ class HostLoad:
             self._daemons[pid] = self._grow(before, self._own(pid) + self._reaped(pid))
         now = self._now()
         for member in self._members.values():
-            if now - member.joined < YOUNG_SECONDS:
-                self._read(member, found=now - member.found_at < FIND_SECONDS)
-            elif now - member.read_at >= SETTLED_SECONDS:
-                self._read(member, found=True, children=False)
+            if member.due_to_be_found(now):
+                self._find(member)
+            if member.due_to_be_read(now):
+                self._read(member)
 
-    def _read(self, member: _Member, *, found: bool, children: bool = True) -> None:
-        """Bring an instance's account up to date, looking for new processes unless ``found``."""
+    def _find(self, member: _Member) -> None:
+        """Look its processes up, and what the children they waited for have used."""
+        member.found_at = self._now()
+        for pid in member.find():
+            member.own_ns.setdefault(pid, 0)
+        for pid in member.own_ns:
+            seen = member.reaped_ns.get(pid, 0)
+            member.reaped_ns[pid] = self._grow(seen, self._reaped(pid))
+
+    def _read(self, member: _Member) -> None:
         member.read_at = self._now()
-        if not found:
-            member.found_at = member.read_at
-            for pid in member.find():
-                member.own_ns.setdefault(pid, 0)
         for pid, before in member.own_ns.items():
             member.own_ns[pid] = self._grow(before, self._own(pid))
-            if children:
-                seen = member.reaped_ns.get(pid, 0)
-                member.reaped_ns[pid] = self._grow(seen, self._reaped(pid))
 
     def _grow(self, before_ns: int, now_ns: int) -> int:
         """Add to our account; a process that is gone adds nothing."""

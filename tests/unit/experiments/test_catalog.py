@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agent.errors import InvalidInput
-from agent.experiments.catalog import open_experiment, resumable
+from agent.experiments.catalog import open_experiment
 from agent.experiments.density import Density
 from agent.experiments.footprint import Footprint
 from agent.experiments.startup import Startup
@@ -37,10 +37,6 @@ FOOTPRINT = Stage("footprint/docker", FootprintStage("docker", (1, 2), 1, 1, 10)
 )
 def test_each_stage_opens_its_machine(stage: Stage, machine: type) -> None:
     assert isinstance(open_experiment(stage, TARGETS, seed=1), machine)
-
-
-def test_only_startup_goes_on_after_a_restart() -> None:
-    assert [resumable(stage) for stage in (STARTUP, DENSITY, FOOTPRINT)] == [True, False, False]
 
 
 @pytest.mark.parametrize("stage", [STARTUP, DENSITY, FOOTPRINT])

@@ -18,8 +18,8 @@ from agent.experiments.base import (
     Stopped,
     TrialDone,
 )
-from agent.experiments.replay import replay
 from agent.experiments.startup import BATCH_ROUNDS, GIVE_UP_AFTER, Startup, schedule
+from tests.unit.experiments.replay import replay
 from tests.unit.experiments.shell import Shell, trial_of
 from tonnage.model import (
     Notice,

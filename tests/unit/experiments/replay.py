@@ -21,7 +21,7 @@ def replay(
 ) -> list[Instruction]:
     """Start a fresh machine, tell it what had happened, and return what is left to do.
 
-    For stages of which ``catalog.resumable`` is true. ``history`` is what was
+    For startup, whose trials do not depend on each other. ``history`` is what was
     answered before, in stored order; an attempt that was ``interrupted`` is not
     an answer, so its launch comes back, for a next attempt. ``records_stored``
     is how many of the stage's records are stored already. An instance without a
