@@ -9,7 +9,8 @@ from pathlib import Path
 import docker
 from docker.errors import DockerException, ImageNotFound
 
-PING_SECONDS = 5
+# A system engine may just be starting behind its socket.
+PING_SECONDS = 15
 LOAD_SECONDS = 60
 
 
