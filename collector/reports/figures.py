@@ -13,7 +13,7 @@ NOTHING = "–"
 
 def seconds(value: float | None) -> str:
     """``0.2123`` is ``212 ms``."""
-    return NOTHING if value is None else _with_unit(value, value, _TIME)
+    return NOTHING if value is None else _with_unit(value, _TIME)
 
 
 def seconds_span(interval: Interval | None) -> str:
@@ -21,9 +21,15 @@ def seconds_span(interval: Interval | None) -> str:
     return NOTHING if interval is None else _span(interval, _TIME)
 
 
+def duration(value: float) -> str:
+    """How long a run took: ``2 min 43 s``."""
+    minutes, rest = divmod(round(value), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
 def size(value: float | None) -> str:
     """``4400000`` is ``4.40 MB``; decimal units."""
-    return NOTHING if value is None else _with_unit(value, value, _SIZE)
+    return NOTHING if value is None else _with_unit(value, _SIZE)
 
 
 def size_span(interval: Interval | None) -> str:
@@ -62,18 +68,24 @@ def chance(p_value: float | None) -> str:
 
 
 def _plain_ratio(ratio: float) -> str:
+    if 0 < abs(ratio) < 0.1:
+        return f"{ratio:.2g}"
     return f"{ratio:.{2 if abs(ratio) < 2 else 1 if abs(ratio) < 100 else 0}f}"
 
 
-def _with_unit(value: float, measure: float, units: tuple[tuple[float, str], ...]) -> str:
-    factor, name = _unit(measure, units)
+def _with_unit(value: float, units: tuple[tuple[float, str], ...]) -> str:
+    factor, name = _unit(value, units)
     return f"{_digits(value / factor, name)} {name}"
 
 
 def _span(interval: Interval, units: tuple[tuple[float, str], ...]) -> str:
+    """Both ends in one unit, with as many digits (three to five) as tell them apart."""
     factor, name = _unit(max(abs(end) for end in interval), units)
-    low, high = (_digits(end / factor, name) for end in interval)
-    return f"{low} {name}" if low == high else f"{low}–{high} {name}"
+    for significant in (3, 4, 5):
+        low, high = (_digits(end / factor, name, significant) for end in interval)
+        if low != high:
+            return f"{low}–{high} {name}"
+    return _with_unit(interval[0], units)
 
 
 def _unit(value: float, units: tuple[tuple[float, str], ...]) -> tuple[float, str]:
@@ -84,8 +96,25 @@ def _unit(value: float, units: tuple[tuple[float, str], ...]) -> tuple[float, st
     return chosen
 
 
-def _digits(value: float, unit: str) -> str:
-    """Three significant digits, and never a part of a byte."""
+def _digits(value: float, unit: str, significant: int = 3) -> str:
+    """So many significant digits, and never a part of a byte."""
     if unit == "B" or value == 0 or not isfinite(value):
         return f"{value:.0f}"
-    return f"{value:.{max(0, 2 - floor(log10(abs(value))))}f}"
+    return f"{value:.{max(0, significant - 1 - floor(log10(abs(value))))}f}"
+
+
+def seconds_short(value: float) -> str:
+    """An axis mark: ``200 ms``, without noughts that say nothing."""
+    return _short(value, _TIME)
+
+
+def size_short(value: float) -> str:
+    """An axis mark: ``20 MB``."""
+    return _short(value, _SIZE)
+
+
+def _short(value: float, units: tuple[tuple[float, str], ...]) -> str:
+    if value == 0:
+        return "0"
+    factor, name = _unit(value, units)
+    return f"{value / factor:.4g} {name}"

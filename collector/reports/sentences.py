@@ -15,6 +15,7 @@ _HEADLINES = {
     "footprint.disk_base": "needs less disk once for all",
     "footprint.disk_marginal": "costs less disk for each further instance",
 }
+_DIFFERENCES = frozenset({"faster", "slower", "smaller", "larger"})
 _OTHER_ESTIMATORS = {"footprint.pss": "PSS", "footprint.cgroup": "cgroup charge"}
 
 
@@ -24,6 +25,11 @@ class Sentence:
 
     verdict: str
     text: str
+
+    @property
+    def label(self) -> str:
+        """The verdict without the side it was seen from, which the sentence tells."""
+        return "difference" if self.verdict in _DIFFERENCES else self.verdict
 
 
 @dataclass(frozen=True, slots=True)

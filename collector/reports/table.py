@@ -32,6 +32,7 @@ def render(result: Result) -> Group:
     names = Names(result)
     parts: list[RenderableType] = [_title(result)]
     parts += [_finding(sentence) for sentence in sentences(result)]
+    parts.append(Text())
     tables = (
         _starts(result.startup, names),
         _phases(result.startup, names),
@@ -75,7 +76,7 @@ def _bulleted(mark: Text, body: Text) -> Table:
 
 def _table(title: str, left: Sequence[str], right: Sequence[str]) -> Table:
     table = Table(
-        title=f"\n{title}",
+        title=title,
         title_justify="left",
         title_style="bold",
         box=box.SIMPLE_HEAD,

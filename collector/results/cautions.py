@@ -39,12 +39,12 @@ def cautions(
     found = [
         *_of_run(data),
         *(text for host in data.hosts for text in _of_host(host)),
+        *_of_accelerators(data),
         *_of_facts(data),
         *(text for sample in samples for text in _of_sample(sample, subjects)),
         *_of_trials(data, subjects),
         *(text for ramp in ramps for text in _of_ramp(ramp, subjects)),
         *_of_footprints(footprints, subjects),
-        *_of_accelerators(data),
     ]
     return list(dict.fromkeys(found))
 

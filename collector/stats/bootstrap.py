@@ -87,4 +87,5 @@ def _acceleration(jackknives: Sequence[Floats]) -> float:
         influence = (len(values) - 1) / len(values) * (values.mean() - values)
         skew += float((influence**3).sum())
         spread += float((influence**2).sum())
-    return skew / (6 * spread**1.5) if spread > 0 else 0.0
+    scale = 6 * spread**1.5  # may underflow to nought on all but constant data
+    return skew / scale if scale > 0 else 0.0

@@ -20,6 +20,7 @@ from collector.stats.verdict import MINIMUM_EFFECT, Comparison, Direction, band,
 PERMUTATIONS = 9_999
 _DRAWS = 10_000_000  # bounds the work: large samples get fewer permutations
 _DRAWS_AT_ONCE = 1_000_000
+_TIE_BREAK = 1e-9
 _FEWEST = required_samples(0.5)
 
 
@@ -85,7 +86,7 @@ def permutation_p_value(baseline: Floats, candidate: Floats, rng: np.random.Gene
     """
     pooled = np.log(np.concatenate([candidate, baseline]))
     split = len(candidate)
-    observed = abs(_median_gap(pooled[None, :], split)[0]) * (1 - 1e-9)
+    observed = abs(_median_gap(pooled[None, :], split)[0]) * (1 - 1e-12)
     permutations = int(np.clip(_DRAWS // len(pooled), 999, PERMUTATIONS))
     hits, done = 0, 0
     while done < permutations:
@@ -97,7 +98,10 @@ def permutation_p_value(baseline: Floats, candidate: Floats, rng: np.random.Gene
 
 
 def _median_gap(rows: Floats, split: int) -> Floats:
-    gap: Floats = np.median(rows[:, :split], axis=1) - np.median(rows[:, split:], axis=1)
+    """Difference of medians; the means break ties, of which constant samples are full."""
+    ours, theirs = rows[:, :split], rows[:, split:]
+    gap: Floats = np.median(ours, axis=1) - np.median(theirs, axis=1)
+    gap += _TIE_BREAK * (ours.mean(axis=1) - theirs.mean(axis=1))
     return gap
 
 

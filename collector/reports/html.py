@@ -1,0 +1,76 @@
+"""A result as one self-contained HTML file: no script, no outside reference."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from functools import cache
+
+import jinja2
+import yaml
+from markupsafe import Markup, escape
+
+from collector.reports import figures
+from collector.reports.charts.cost import ESTIMATORS
+from collector.reports.charts.waterfall import PHASES
+from collector.reports.model import Result, RunSummary
+from collector.reports.names import Names
+from collector.reports.page import OUTCOMES, Trial, host_pages
+from collector.reports.sentences import sentences
+
+_NUMBER = re.compile(r"(\d[\d.,–]*×?)\s(?=(?:µs|ms|s|B|kB|MB|GB|TB|MiB|GiB|%)(?:\W|$))")
+
+
+def render(result: Result, trials: Sequence[Trial]) -> str:
+    """The report of a run; ``trials`` are rows as ``collector.reports.export.rows`` gives them."""
+    names = Names(result)
+    return _template().render(
+        result=result,
+        names=names,
+        sentences=sentences(result),
+        hosts=host_pages(result, trials, names),
+        phases=PHASES,
+        outcomes=OUTCOMES,
+        estimators=ESTIMATORS,
+        spec=_spec(result.run),
+        commands=_commands(result.run),
+    )
+
+
+@cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("collector.reports"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.globals["figures"] = figures
+    environment.filters["prose"] = prose
+    environment.filters["moment"] = _moment
+    return environment.get_template("report.html.j2")
+
+
+def prose(sentence: str) -> Markup:
+    """Escaped text in which no line breaks between a number and its unit."""
+    space = "\N{NO-BREAK SPACE}"
+    return escape(_NUMBER.sub(f"\\1{space}", sentence).replace("n = ", f"n{space}={space}"))
+
+
+def _moment(time: datetime) -> str:
+    return f"{time:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _spec(run: RunSummary) -> str:
+    return yaml.safe_dump(run.spec, sort_keys=False, allow_unicode=True, width=88)
+
+
+def _commands(run: RunSummary) -> list[tuple[str, str]]:
+    return [
+        ("Run it again: the spec below, with the same seed", "tonnage run spec.yaml"),
+        ("Every trial, to recompute any figure here", f"tonnage export {run.id} --format csv"),
+        ("This result as JSON", f"tonnage show {run.id} --output json"),
+        ("What its fields mean", "tonnage schema --result"),
+    ]
