@@ -75,15 +75,15 @@ def descend(line: Line, level: float) -> Crossing | NoForecast:
     band. It is asymmetric, and unbounded when the slope is not distinguishable
     from zero: then there is no forecast. Neither is there one below x = 0.
     """
-    if line.slope_interval[1] >= 0:
-        low, high = line.slope_interval
+    margin = (t_quantile(line.n - 2) * line.residual) ** 2
+    a = line.slope**2 - margin / line.spread_x  # positive if the slope's interval excludes 0
+    low, high = line.slope_interval
+    if high >= 0 or a <= 0:
         return NoForecast(
             "memory does not fall with the number of instances beyond doubt:"
             f" slope {line.slope:.0f} bytes for each, 95 % interval {low:.0f} to {high:.0f}"
         )
     rise = level - line.mean_y
-    margin = (t_quantile(line.n - 2) * line.residual) ** 2
-    a = line.slope**2 - margin / line.spread_x  # positive, as the slope's interval excludes 0
     c = rise**2 - margin * (1 + 1 / line.n)
     root = math.sqrt(max(0.0, (line.slope * rise) ** 2 - a * c))
     low, high = ((line.slope * rise + sign * root) / a for sign in (-1, 1))
