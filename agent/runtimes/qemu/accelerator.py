@@ -44,29 +44,39 @@ class Verdict:
     proof: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Key:
-    """What a verdict holds for."""
-
-    boot_id: str
-    qemu_version: str
+# Verdicts of this process: several agents in one process ask one host once.
+_known: dict[str, Verdict] = {}
 
 
 async def decide(kernel: Path, busybox: Path, qemu_version: str, cache: Path) -> Verdict:
-    """This host's accelerator; proven once per host boot and QEMU version.
+    """This host's accelerator; proven once per host boot, QEMU version and guest kernel.
 
     Takes ``DEADLINE_SECONDS`` at most beyond start and end of a process. Raises
     ``OSError`` when the proof cannot be set up.
     """
     if problem := _device_problem():
         return Verdict(Accelerator.TCG, problem)
-    key = asdict(_Key(_boot_id(), qemu_version))
-    known = read_json(cache)
-    if known.get("key") == key:
-        return Verdict(Accelerator(known["accelerator"]), known["proof"])
-    verdict = await _prove(kernel, busybox)
-    write_atomically(cache, json.dumps({"key": key, **asdict(verdict)}).encode())
+    key = _key(kernel, qemu_version)
+    verdict = _known.get(key) or _remembered(cache, key)
+    if verdict is None:
+        verdict = await _prove(kernel, busybox)
+        write_atomically(cache, json.dumps({"key": key, **asdict(verdict)}).encode())
+    _known[key] = verdict
     return verdict
+
+
+def _key(kernel: Path, qemu_version: str) -> str:
+    """What a verdict holds for."""
+    file = kernel.stat()
+    boot_id = BOOT_ID.read_text().strip()
+    return f"{boot_id} {qemu_version} {kernel} {file.st_size} {file.st_mtime_ns}"
+
+
+def _remembered(cache: Path, key: str) -> Verdict | None:
+    known = read_json(cache)
+    if known.get("key") != key:
+        return None
+    return Verdict(Accelerator(known["accelerator"]), str(known["proof"]))
 
 
 def _device_problem() -> str:
@@ -75,10 +85,6 @@ def _device_problem() -> str:
     if not os.access(DEVICE, os.R_OK | os.W_OK):
         return f"{DEVICE} may not be opened by this user"
     return ""
-
-
-def _boot_id() -> str:
-    return BOOT_ID.read_text().strip()
 
 
 async def _prove(kernel: Path, busybox: Path) -> Verdict:

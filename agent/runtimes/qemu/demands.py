@@ -15,24 +15,25 @@ def check_workload(workload: Workload) -> None:
     if not isinstance(workload.readiness, LogReadiness):
         raise InvalidInput(
             "a VM without a network answers no connection",
-            field="readiness",
+            field="workload.readiness",
             value=type(workload.readiness).__name__.removesuffix("Readiness").lower(),
             remedy="Use log: a line that the workload prints when it is ready.",
         )
     if not isinstance(workload.health, ConsoleHealth | None):
         raise InvalidInput(
             "a VM without a network answers no connection",
-            field="health",
+            field="workload.health",
             value=type(workload.health).__name__.removesuffix("Health").lower(),
             remedy="Use console: a question on the console and its answer.",
         )
 
 
 def check_target(target: Target) -> None:
-    """Raise ``InvalidInput`` for anything in a launch that the runtime does not offer."""
+    """Raise ``InvalidInput`` for anything in a launch that the runtime does not offer.
+
+    There is one variant: its name is looked at where plans are admitted."""
     check_workload(target.workload)
     offers = (
-        ("variant", target.variant, CAPABILITIES.variants),
         ("mode", str(target.mode), tuple(str(mode) for mode in CAPABILITIES.modes)),
         ("network", str(target.network), tuple(str(name) for name in CAPABILITIES.networks)),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +13,7 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 _TIMEOUT_SECONDS = 60
+_DEFAULT_HOST = "unix:///var/run/docker.sock"
 
 
 class NotGiven(Exception):
@@ -44,6 +47,7 @@ def _client(docker_host: str | None) -> Iterator[DockerClient]:
         from requests.exceptions import RequestException
     except ModuleNotFoundError as missing:
         raise NotGiven(f"the Python package {missing.name} is not installed") from missing
+    _check_socket(docker_host or os.environ.get("DOCKER_HOST") or _DEFAULT_HOST)
     try:
         if docker_host:
             client = docker.DockerClient(docker_host, timeout=_TIMEOUT_SECONDS)
@@ -57,3 +61,15 @@ def _client(docker_host: str | None) -> Iterator[DockerClient]:
         raise NotGiven("it has no such image") from error
     except (DockerException, RequestException) as error:
         raise NotGiven(f"it does not answer ({error})") from error
+
+
+def _check_socket(url: str) -> None:
+    """Raise ``NotGiven`` where nobody listens: the library would leave its socket open."""
+    path = url.removeprefix("unix://")
+    if path == url:
+        return
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(path)
+        except OSError as error:
+            raise NotGiven(f"nobody listens on {path} ({error})") from error

@@ -55,12 +55,14 @@ class ImageStore:
             return self._from_archive(workload) or self._from_engine(workload)
         except _WRONG_IMAGE as error:
             raise InvalidInput(
-                f"the image cannot become a VM: {error}", field="image", value=workload.image
+                f"the image cannot become a VM: {error}",
+                field="workload.image",
+                value=workload.image,
             ) from error
         except OSError as error:
             raise RuntimeUnavailable(
                 f"the guest of the image could not be built: {error}",
-                field="image",
+                field="workload.image",
                 value=workload.image,
                 remedy=f"Is there space in {self._places.guests}?",
             ) from error
@@ -122,7 +124,7 @@ class ImageStore:
         return ImageNotFound(
             "no archive in the images folder holds the image, and the Docker engine did not"
             f" give it: {reason}",
-            field="image",
+            field="workload.image",
             value=reference,
             remedy=f"Save it there: docker save {reference} -o"
             f" {self._images_dir or 'IMAGES_DIR'}/image.tar.",

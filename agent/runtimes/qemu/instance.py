@@ -60,6 +60,7 @@ class QemuInstance:
         self._boot = BootConsole(self._console, timeline, launched.ready_line)
         self._removing = asyncio.Lock()
         self._removed = False
+        self._process.when_ended(self.let_go)
         asyncio.get_running_loop().add_reader(self._plug.console, self._read_console)
 
     @property
@@ -71,6 +72,7 @@ class QemuInstance:
         if not await monitor.greeted(self._plug.monitor):
             raise await self._exited("QEMU ended before the VM existed")
         self._timeline.mark(Mark.CREATED)
+        self._process.vmm()  # known from here on, even if its keeper is killed
 
     async def ready(self) -> None:
         try:
@@ -92,13 +94,13 @@ class QemuInstance:
         return "\n".join(f"{title}:\n{text}" for title, text in parts if text)
 
     def processes(self) -> ProcessView:
-        pids = self._process.pids()
+        pids, vmm = self._process.pids(), self._process.vmm()
         if not pids:
             return ProcessView(pids=())
         return ProcessView(
             pids=pids,
             cgroups=dict(self._launched.record.cgroups),
-            vmm_pid=self._process.vmm_pid(),
+            vmm_pid=vmm.pid if vmm is not None else None,
             guest_ram_bytes=self._launched.guest_ram_bytes,
             paths=(self._places.folder(self.id),),
         )
@@ -134,7 +136,7 @@ class QemuInstance:
                 return
             await self._kill()
             self._timeline.mark(Mark.STOPPED)
-            self._let_go()
+            self.let_go()
             await remove_remains(self._places, self._launched.record)
             self._removed = True
             self._timeline.mark(Mark.DESTROYED)
@@ -158,7 +160,7 @@ class QemuInstance:
         status = self._process.exit_status
         if guest is not None:
             return f"the workload exited with code {guest[1]}"
-        if status == -signal.SIGKILL:
+        if status in (-signal.SIGKILL, 128 + signal.SIGKILL):
             return "QEMU was killed, by its deadline or from outside"
         if status == 0:
             return "the guest reset itself (QEMU exited with status 0)"
@@ -167,11 +169,21 @@ class QemuInstance:
     async def _send(self, data: bytes) -> None:
         await asyncio.get_running_loop().sock_sendall(self._plug.console, data)
 
-    def _read_console(self) -> None:
+    def let_go(self) -> None:
+        """Read what is left of the console and close both sockets; the VM is not touched.
+        Idempotent."""
+        if self._plug.console.fileno() >= 0:
+            while self._read_console():
+                pass
+            self._end_console()
+        self._plug.close()
+
+    def _read_console(self) -> bool:
+        """Read one chunk; whether there was one."""
         try:
             data = self._plug.console.recv(_READ_BYTES)
         except BlockingIOError:
-            return
+            return False
         except OSError:
             data = b""
         at_monotonic_ns = time.monotonic_ns()
@@ -179,15 +191,11 @@ class QemuInstance:
             self._boot.feed(data, at_monotonic_ns)
         else:
             self._end_console()
+        return bool(data)
 
     def _end_console(self) -> None:
         asyncio.get_running_loop().remove_reader(self._plug.console)
         self._boot.end()
-
-    def _let_go(self) -> None:
-        if self._plug.console.fileno() >= 0:
-            self._end_console()
-        self._plug.close()
 
 
 def _tail(path: Path) -> str:

@@ -18,28 +18,32 @@ logging.getLogger("qemu.qmp").setLevel(logging.CRITICAL)
 
 
 async def greeted(connection: socket.socket) -> bool:
-    """Wait for the VMM's first byte, which stays unread; false if it closes instead."""
+    """Wait for the VMM's first byte, which stays unread; false if it closes instead.
+
+    The owner may close ``connection`` meanwhile: a duplicate is waited on.
+    """
     loop = asyncio.get_running_loop()
     readable = asyncio.Event()
-    loop.add_reader(connection, readable.set)
-    try:
-        await readable.wait()
-    finally:
-        loop.remove_reader(connection)
-    try:
-        return bool(connection.recv(1, socket.MSG_PEEK))
-    except OSError:
-        return False
+    with connection.dup() as own:
+        loop.add_reader(own, readable.set)
+        try:
+            await readable.wait()
+        finally:
+            loop.remove_reader(own)
+        try:
+            return bool(own.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+        except OSError:
+            return False
 
 
 async def quit_vmm(connection: socket.socket) -> None:
     """Tell QEMU to end now. It may be gone already; the caller watches for its end.
 
-    The connection is closed afterwards.
+    ``connection`` stays its owner's: a duplicate is used, and closed.
     """
     client = QMPClient()
     try:
-        await client.connect(connection)
+        await client.connect(connection.dup())
         await client.execute("quit")
     except (QMPError, OSError, EOFError):
         pass  # it ended meanwhile, which was the purpose

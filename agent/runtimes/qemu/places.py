@@ -3,8 +3,8 @@
 ::
 
     guests/KEY.cpio            built guests, one per image, workload and maker
-    instances/ID/vm.json       what recovery needs; written before the launch
-    instances/ID/stderr        what the VMM says
+    instances/AGENT/ID/vm.json what recovery needs; written before the launch
+    instances/AGENT/ID/stderr  what the VMM says
     accelerator.json           the proof, per host boot and VMM version
     scratch/                   unpacked layers while a guest is built
 """
@@ -32,9 +32,9 @@ class Record:
 class Places:
     """The folders and files of the runtime's state."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, agent_id: str) -> None:
         self.guests = root / "guests"
-        self.instances = root / "instances"
+        self.instances = root / "instances" / agent_id
         self.scratch = root / "scratch"
         self.accelerator = root / "accelerator.json"
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from weakref import WeakSet
 
 from agent.clock import Mark, Timeline
 from agent.errors import InstanceLeaked, LaunchFailed, RuntimeUnavailable
@@ -51,11 +52,12 @@ class QemuMicrovm:
 
     def __init__(self, settings: RuntimeSettings) -> None:
         self._settings = settings
-        self._places = Places(settings.state_dir.absolute() / NAME)
+        self._places = Places(settings.state_dir.absolute() / NAME, settings.agent_id)
         self._groups = cgroups.parents()
         self._detecting = asyncio.Lock()
         self._equipment: Equipment | None = None
         self._images: ImageStore | None = None
+        self._held: WeakSet[QemuInstance] = WeakSet()
 
     @property
     def name(self) -> str:
@@ -107,6 +109,7 @@ class QemuMicrovm:
             raise LaunchFailed(f"the VMM could not be started: {error}") from error
         timeline.mark(Mark.ACCEPTED)
         instance = QemuInstance(_launched(spec, record), started, self._places, timeline)
+        self._held.add(instance)
         try:
             await instance.created()
         except BaseException:
@@ -124,7 +127,7 @@ class QemuMicrovm:
 
     async def reap(self, scope: Scope) -> Sequence[str]:
         if scope.agent_id != self._settings.agent_id:
-            return ()
+            return []
         removed, leaks = [], []
         for instance in await self._remains(scope.run_id):
             try:
@@ -140,7 +143,8 @@ class QemuMicrovm:
         return ()
 
     async def close(self) -> None:
-        """Nothing is held but what belongs to instances."""
+        for instance in tuple(self._held):
+            instance.let_go()
 
     async def _remains(self, run_id: str) -> list[RecoveredInstance]:
         """Whatever is left of this agent's instances: of that run, or of all if it is empty.

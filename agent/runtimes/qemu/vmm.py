@@ -26,7 +26,7 @@ import math
 import os
 import signal
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -62,6 +62,8 @@ class VmmProcess:
         self._popen = popen
         self._loop = asyncio.get_running_loop()
         self._ended = asyncio.Event()
+        self._vmm: Identity | None = None
+        self._when_ended: list[Callable[[], None]] = []
         self._pidfd = os.pidfd_open(popen.pid)
         self._loop.add_reader(self._pidfd, self._on_end)
 
@@ -77,13 +79,19 @@ class VmmProcess:
 
     def pids(self) -> tuple[int, ...]:
         """The keeper of the deadline and the VMM; empty once both are gone."""
-        if self.ended:
-            return ()
-        return (self._popen.pid, *children(self._popen.pid))
+        keeper = () if self.ended else (self._popen.pid,)
+        vmm = self.vmm()
+        return keeper if vmm is None else (*keeper, vmm.pid)
 
-    def vmm_pid(self) -> int | None:
-        """The VMM's own pid, ``None`` before it began and after it ended."""
-        return next(iter(self.pids()[1:]), None)
+    def vmm(self) -> Identity | None:
+        """The VMM itself; ``None`` before it began and after it ended."""
+        if self._vmm is None and not self.ended:
+            self._vmm = next(iter(identities(children(self._popen.pid))), None)
+        return self._vmm if self._vmm is not None and self._vmm.alive else None
+
+    def when_ended(self, callback: Callable[[], None]) -> None:
+        """Call ``callback`` on the event loop once it has ended."""
+        self._when_ended.append(callback)
 
     async def wait(self) -> None:
         """Wait for its end."""
@@ -95,7 +103,8 @@ class VmmProcess:
         The last signal goes to the whole group: a child that is being forked in
         this very moment gets it too.
         """
-        survivors = await kill(identities(self.pids()[1:]))
+        vmm = self.vmm()
+        survivors = await kill((vmm,) if vmm is not None else ())
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_KEEPER_SECONDS):
                 await self.wait()
@@ -111,6 +120,8 @@ class VmmProcess:
         os.close(self._pidfd)
         self._popen.wait()
         self._ended.set()
+        for callback in self._when_ended:
+            callback()
 
 
 def spawn(
