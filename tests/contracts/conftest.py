@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from agent.runtimes.base import Scope
 from agent.runtimes.registry import open_runtimes
 from tests.contracts.runtimes import KINDS, Stand, settings_for
 
@@ -31,6 +30,4 @@ async def stand(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     try:
         yield stand
     finally:
-        for agent in (name, stand.other_agent):
-            await stand.another(agent).reap(Scope(agent))
         await stand.close()

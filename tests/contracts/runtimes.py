@@ -89,6 +89,7 @@ class Stand:
     settings: RuntimeSettings
     run_id: str
     others: list[Runtime] = field(default_factory=list)
+    launched: list[Instance] = field(default_factory=list)
     _count: int = 0
 
     @property
@@ -139,7 +140,9 @@ class Stand:
         """Prepare and launch; the idle workload unless told otherwise."""
         runtime = runtime or self.runtime
         prepared = await runtime.prepare(workload or self.kind.idle)
-        return await runtime.launch(self.spec(prepared, scope), timeline or Timeline())
+        instance = await runtime.launch(self.spec(prepared, scope), timeline or Timeline())
+        self.launched.append(instance)
+        return instance
 
     async def ready(self, timeline: Timeline | None = None) -> Instance:
         """Launch the idle workload and wait until it is ready."""
@@ -153,7 +156,11 @@ class Stand:
             await instance.ready()
 
     async def close(self) -> None:
-        """Let go of every runtime object."""
+        """Remove what is left, by its object and by its agent; let go of every runtime."""
+        for instance in self.launched:
+            await instance.destroy()
+        for agent in (self.settings.agent_id, self.other_agent):
+            await self.another(agent).reap(Scope(agent))
         for runtime in (*self.others, self.runtime):
             await runtime.close()
 

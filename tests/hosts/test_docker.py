@@ -67,7 +67,6 @@ async def stand(docker_host: str, tmp_path: Path) -> AsyncIterator[Stand]:
     try:
         yield stand
     finally:
-        await stand.another().reap(Scope(name))
         await stand.close()
 
 
