@@ -1,0 +1,95 @@
+"""Start-up rows: what is counted, what is summarised, and how phases are cut."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from collector.model import RunData
+from collector.reports.model import StartupRow
+from collector.results import assemble
+from collector.results.startup import PHASES, phase_ns
+from tests.unit.reports.sample import sample_run
+from tonnage.model import Outcome, Population
+
+
+def row(data: RunData, runtime: str, phase: str = "total", concurrency: int = 1) -> StartupRow:
+    return next(
+        row
+        for row in assemble(data).startup
+        if (row.runtime, row.phase, row.concurrency) == (runtime, phase, concurrency)
+    )
+
+
+def test_every_outcome_stands_beside_the_quantiles() -> None:
+    found = row(sample_run(), "qemu-microvm")
+    assert (found.requested, found.ready, found.timed_out, found.n) == (20, 19, 1, 19)
+    assert found.p95_seconds is None
+    assert found.p95_reason == "p95 needs 60 samples, there are 19"
+
+
+def test_warm_ups_and_other_populations_are_never_counted() -> None:
+    data = sample_run()
+    assert row(data, "docker").requested == 60
+    odd = tuple(
+        replace(r, trial=replace(r.trial, population=Population.PROBE)) for r in data.trials[:30]
+    )
+    assert row(replace(data, trials=data.trials + odd), "docker").requested == 60
+
+
+def test_every_attempt_is_a_row_of_its_own() -> None:
+    data = sample_run()
+    first = next(r for r in data.trials if r.trial.population is Population.MEASURED)
+    again = replace(first, trial=replace(first.trial, attempt=2))
+    cut = replace(first, trial=replace(first.trial, outcome=Outcome.INTERRUPTED, ready_ns=None))
+    trials = tuple(r for r in data.trials if r is not first)
+    found = row(replace(data, trials=(*trials, cut, again)), "docker")
+    assert (found.requested, found.ready, found.interrupted) == (61, 60, 1)
+
+
+def test_a_container_has_no_machine_and_no_kernel_phase() -> None:
+    result = assemble(sample_run())
+    phases = {(r.runtime, r.phase) for r in result.startup}
+    assert ("qemu-microvm", "kernel") in phases
+    assert not phases & {("docker", "machine"), ("docker", "kernel")}
+
+
+@pytest.mark.parametrize("runtime", ["docker", "qemu-microvm"])
+def test_the_phases_of_one_trial_add_up_to_its_total(runtime: str) -> None:
+    trial = next(r.trial for r in sample_run().trials if r.target.runtime == runtime)
+    parts = (phase_ns(trial, p) for p in PHASES if p not in ("total", "cpu"))
+    assert sum(part or 0 for part in parts) == trial.ready_ns
+
+
+def test_the_aggregates_are_those_of_the_raw_rows() -> None:
+    data = sample_run()
+    seconds = [
+        r.trial.ready_ns / 1e9
+        for r in data.trials
+        if r.target.runtime == "docker"
+        and r.trial.concurrency == 1
+        and r.trial.population is Population.MEASURED
+        and r.trial.ready_ns is not None
+    ]
+    found = row(data, "docker")
+    assert found.p50_seconds == pytest.approx(np.quantile(seconds, 0.5))
+    assert found.p95_seconds == pytest.approx(np.quantile(seconds, 0.95))
+
+
+def test_a_planned_level_without_trials_still_has_a_row() -> None:
+    data = replace(sample_run(), trials=())
+    found = row(data, "qemu-microvm", concurrency=4)
+    assert (found.requested, found.n, found.p50_seconds) == (0, 0, None)
+    assert found.accelerator == "tcg"
+    assert found.p50_reason == "p50 needs 6 samples, there are 0"
+
+
+def test_a_negative_duration_is_kept_and_told() -> None:
+    data = sample_run()
+    bad = replace(data.trials[5].trial, accepted_ns=-5, suspect=True)
+    trials = (*data.trials[:5], replace(data.trials[5], trial=bad), *data.trials[6:])
+    result = assemble(replace(data, trials=trials))
+    assert min(r.min_seconds or 0 for r in result.startup if r.phase == "accept") < 0
+    assert any("marks out of order or negative" in text for text in result.warnings)
