@@ -21,6 +21,7 @@ from collector.client import Client
 from collector.errors import ConfigError, Unreachable
 from collector.reports.model import Result
 from collector.spec import Spec
+from collector.suitability import few
 from collector.views import HostInfo
 
 _REGISTER_SECONDS = 90.0
@@ -114,12 +115,21 @@ async def _measure(
     finally:
         with interrupts.deaf():
             result = await client.result(run_id)
+            await _clean(client, result)
             await _write(client, result, out)
     results.print_result(result, output)
     for line in follow.closing_lines(last, result):
         screen.say(line)
     screen.say(f"wrote {out / 'result.json'}, {out / 'report.html'} and {out / 'trials.csv'}")
     return follow.outcome(last, result)
+
+
+async def _clean(client: Client, result: Result) -> None:
+    """Try once more to remove what survived: these servers will not be there later."""
+    if any(host.leaked for host in result.hosts):
+        cleaning = await client.clean()
+        removed = [name for host in cleaning.hosts for name in host.removed]
+        screen.say(f"removed after all: {few(removed)}")
 
 
 async def _write(client: Client, result: Result, out: Path) -> None:

@@ -10,6 +10,7 @@ from collector.cli.interrupts import Interrupts, Left
 from collector.cli.progress import Display
 from collector.errors import ExitCode, TonnageError
 from collector.reports.model import Result
+from collector.suitability import few
 from collector.views import Progress
 from tonnage.model import ProblemKind, RunState
 
@@ -80,7 +81,7 @@ def closing_lines(progress: Progress, result: Result) -> Sequence[str]:
     if _nothing_ready(result):
         lines.append("error: not one instance became ready; tonnage export shows why, per trial")
     lines += [
-        f"error: host {host.host}: instances survived their removal: {', '.join(host.leaked)}; "
+        f"error: host {host.host}: instances survived their removal: {few(host.leaked)}; "
         "remove them with tonnage clean"
         for host in result.hosts
         if host.leaked

@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class Left(TonnageError):
-    """The operator left before the work had ended; the message says what goes on."""
+    """The operator left before the work had ended; the message says what goes on, if anything."""
 
     kind = ProblemKind.UNAVAILABLE
     exit_code = ExitCode.CANCELLED
@@ -91,8 +91,8 @@ def listening() -> Iterator[Interrupts]:
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end; a cancelled one counts as interrupted."""
+    """Run a coroutine to its end. Raises ``Left`` if it was interrupted."""
     try:
         return asyncio.run(work)
-    except asyncio.CancelledError as error:
-        raise KeyboardInterrupt from error
+    except (asyncio.CancelledError, KeyboardInterrupt) as error:
+        raise Left("cancelled") from error
