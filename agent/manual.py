@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -69,12 +70,14 @@ class Manual:
         trip = guards.check(self._equipment.limits, state)
         if trip is not None:
             raise trip
+        began = time.monotonic()
         starting = self._spawn(self._equipment.trials.attempt(order))
         try:
             attempt = await asyncio.shield(starting)
         except asyncio.CancelledError:  # the caller is gone: nobody would know the instance
             self._spawn(self._abandon(order.trial_id, starting))
             raise
+        self._equipment.metrics.trial(target, attempt.trial, time.monotonic() - began)
         if attempt.trial.outcome is Outcome.READY:
             return attempt.holding.info(), attempt.trial
         self._equipment.trials.settled(attempt.holding)

@@ -147,7 +147,6 @@ class Metrics:
         info.labels(version).set(1)
         for reason in StopReason:
             self._stops.labels(reason.value)
-            self._trips.labels(reason.value)
         ProcessCollector(namespace="tonnage_agent", registry=registry)
 
     def watch(self, live: Live) -> None:

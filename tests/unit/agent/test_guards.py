@@ -1,0 +1,60 @@
+"""Guards: what stops launching, and for which reason."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from agent.guards import HostState, Limits, check
+from tonnage.model import StopReason
+
+LIMITS = Limits(
+    memory_headroom_bytes=1000,
+    disk_headroom_bytes=500,
+    max_instances=10,
+    max_run_seconds=60,
+    memory_some_avg10=50,
+)
+FINE = HostState(
+    mem_available_bytes=1000,
+    disk_free_bytes=500,
+    instances=9,
+    elapsed_seconds=59,
+    cpu_some_avg10=99,
+    memory_some_avg10=50,
+    io_some_avg10=99,
+)
+
+
+def test_a_host_at_its_limits_may_launch() -> None:
+    assert check(LIMITS, FINE) is None
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "says"),
+    [
+        ({"mem_available_bytes": 999}, StopReason.MEMORY_HEADROOM, "999 bytes"),
+        ({"mem_available_bytes": None}, StopReason.MEMORY_HEADROOM, "cannot be read"),
+        ({"disk_free_bytes": 499}, StopReason.DISK_HEADROOM, "499 bytes"),
+        ({"disk_free_bytes": None}, StopReason.DISK_HEADROOM, "cannot be read"),
+        ({"instances": 10}, StopReason.MAX_INSTANCES, "10 instances"),
+        ({"elapsed_seconds": 60}, StopReason.TIME_LIMIT, "60 s"),
+        ({"memory_some_avg10": 50.1}, StopReason.SLO_PRESSURE, "memory pressure is 50.1 %"),
+    ],
+)
+def test_a_breach_stops_with_its_reason_and_both_numbers(
+    state: dict[str, float | None], reason: StopReason, says: str
+) -> None:
+    trip = check(LIMITS, replace(FINE, **state))
+    assert trip is not None
+    assert trip.reason is reason
+    assert says in str(trip)
+
+
+@pytest.mark.parametrize("resource", ["cpu", "memory", "io"])
+def test_pressure_that_is_unguarded_or_unknown_stops_nothing(resource: str) -> None:
+    unguarded = replace(LIMITS, **{f"{resource}_some_avg10": None})
+    assert check(unguarded, replace(FINE, **{f"{resource}_some_avg10": 100.0})) is None
+    guarded = replace(LIMITS, **{f"{resource}_some_avg10": 1.0})
+    assert check(guarded, replace(FINE, **{f"{resource}_some_avg10": None})) is None
