@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 
-# Before grpc is imported: nothing here forks, and its handlers cost.
+# Before grpc is imported: nothing here forks, and its handlers cost. What its
+# core would write to stderr is raised as well, and told in our own words.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 import asyncio
 import json

@@ -68,10 +68,12 @@ class Submission:
         return await self._conductor.submit(run, _host_runs(spec, run, hosts))
 
     async def _asked(self, spec: Spec) -> Sequence[HostInfo]:
-        """The hosts that may take part, as they are now."""
-        healthy = self._fleet.healthy()
-        wanted = [h for h in healthy if spec.hosts is None or h.facts.host in spec.hosts]
-        return await asyncio.gather(*(self._ask(host) for host in wanted))
+        """The healthy hosts; those that take part, as they are now."""
+        wanted, others = [], []
+        for host in self._fleet.healthy():
+            takes_part = spec.hosts is None or host.facts.host in spec.hosts
+            (wanted if takes_part else others).append(host)
+        return [*await asyncio.gather(*map(self._ask, wanted)), *others]
 
     async def _ask(self, host: HostInfo) -> HostInfo:
         agent = self._fleet.agent(host.facts.host, host.address)
