@@ -1,0 +1,71 @@
+"""Marks come from the console's first evidence of each, in order."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from agent.clock import Mark, Timeline
+from agent.runtimes.console import Console, ConsoleEnded
+from agent.runtimes.qemu.boot import BootConsole
+
+STREAM = b"[    0.000000] Linux version 6.1 READY\r\nTONNAGE INIT\r\nhello READY\n"
+
+
+def _boot() -> tuple[BootConsole, Timeline, Console]:
+    timeline, console = Timeline(), Console()
+    return BootConsole(console, timeline, "READY"), timeline, console
+
+
+async def test_one_chunk_may_hold_everything() -> None:
+    boot, timeline, console = _boot()
+    boot.feed(STREAM, 1 << 62)
+    assert await boot.ready_at() == 1 << 62
+    assert timeline.get(Mark.KERNEL) is not None
+    assert timeline.get(Mark.INIT) is not None
+    assert "hello READY" in console.tail()
+
+
+async def test_bytes_may_come_one_by_one() -> None:
+    boot, timeline, console = _boot()
+    for instant, byte in enumerate(STREAM):
+        boot.feed(bytes([byte]), instant)
+    kernel, init = timeline.get(Mark.KERNEL), timeline.get(Mark.INIT)
+    assert kernel is not None
+    assert init is not None
+    assert init - kernel == STREAM.index(b" INIT") + 4 - STREAM.index(b"version") - 6
+    assert await boot.ready_at() == STREAM.rindex(b"READY") + 4
+    assert console.tail().splitlines() == STREAM.decode().splitlines()
+
+
+async def test_what_the_kernel_prints_makes_no_workload_ready() -> None:
+    boot, _, _ = _boot()
+    boot.feed(b"Linux version READY\nREADY\n", 1)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await boot.ready_at()
+
+
+async def test_a_console_that_ends_before_init_gives_no_instant() -> None:
+    boot, _, _ = _boot()
+    boot.feed(b"Linux version 6.1\nKernel panic\n", 1)
+    boot.end()
+    assert await boot.ready_at() is None
+
+
+async def test_a_console_that_ends_after_init_says_so() -> None:
+    boot, _, _ = _boot()
+    boot.feed(b"TONNAGE INIT\nno luck\n", 1)
+    boot.end()
+    with pytest.raises(ConsoleEnded):
+        await boot.ready_at()
+
+
+async def test_a_cancelled_wait_can_be_repeated() -> None:
+    boot, _, _ = _boot()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await boot.ready_at()
+    boot.feed(STREAM, 5)
+    assert await boot.ready_at() == 5
