@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import docker.errors
@@ -39,6 +40,16 @@ _REMOVE_RETRY_SECONDS = 0.02
 _CONFLICT = 409
 
 
+@dataclass(frozen=True, slots=True)
+class Description:
+    """An engine's version and info as it gives them, and which of the networks
+    that we use it has."""
+
+    version: Inspection
+    info: Inspection
+    networks: frozenset[str]
+
+
 class Engine:
     """One engine on one Unix socket. Connects when first used; safe for concurrent calls."""
 
@@ -48,6 +59,7 @@ class Engine:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix=f"engine-{name}")
         self._client: APIClient | None = None
         self._connecting = threading.Lock()
+        self._closed = False
 
     async def call(
         self,
@@ -60,8 +72,7 @@ class Engine:
         that it refuses is ``refused``. Cancelling the wait does not stop the
         thread: whoever orders something that lasts waits for the end.
         """
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, self._run, work, refused)
+        return await self._in_thread(lambda: self._run(work, refused))
 
     async def inspect(self, container: str) -> Inspection | None:
         """What the engine says of a container, by id or name; ``None`` if it has none."""
@@ -137,21 +148,29 @@ class Engine:
         with _image_errors(image, pulled=False):
             await self.call(work, LaunchFailed)
 
-    async def describe(self) -> tuple[Inspection, Inspection]:
-        """The engine's version and info, over a connection of its own with short deadlines."""
+    async def describe(self) -> Description:
+        """What the engine is, over a connection of its own with short deadlines."""
 
-        def work() -> tuple[Inspection, Inspection]:
+        def work() -> Description:
             with _translated(self.url, RuntimeUnavailable):
                 client = connect(self.url, PROBE_SECONDS, pool_size=1)
                 try:
-                    return client.version(), client.info()
+                    networks = client.networks(names=["bridge", "none"])
+                    names = frozenset(str(network["Name"]) for network in networks)
+                    return Description(client.version(), client.info(), names)
                 finally:
                     client.close()
 
+        return await self._in_thread(work)
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        if self._closed:
+            raise RuntimeUnavailable(f"the connection to the engine at {self.url} is closed")
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     def close(self) -> None:
         """End the threads and connections. Idempotent."""
+        self._closed = True
         self._threads.shutdown(wait=True, cancel_futures=True)
         with self._connecting:
             if self._client is not None:

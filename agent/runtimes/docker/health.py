@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from pathlib import Path
 
 from agent.errors import TonnageError
 from agent.runtimes.base import Capabilities
-from agent.runtimes.docker.engine import Engine, Inspection
+from agent.runtimes.docker.engine import Description, Engine
 from tonnage.model import Fingerprint, Mode, RuntimeState
 
 _UNIX = "unix://"
 _CONNECT_SECONDS = 1.0
+ANSWER_SECONDS = 5.0
 
 
 async def fingerprint(name: str, engine: Engine, capabilities: Capabilities) -> Fingerprint:
@@ -20,21 +22,23 @@ async def fingerprint(name: str, engine: Engine, capabilities: Capabilities) -> 
     if obstacle is not None:
         return Fingerprint(name, obstacle[0], obstacle[1])
     try:
-        version, info = await engine.describe()
+        async with asyncio.timeout(ANSWER_SECONDS):
+            found = await engine.describe()
+    except TimeoutError:
+        reason = f"the engine at {engine.url} does not answer within {ANSWER_SECONDS:g} s"
+        return Fingerprint(name, RuntimeState.UNHEALTHY, reason)
     except TonnageError as error:
         return Fingerprint(name, RuntimeState.UNHEALTHY, str(error))
-    if version.get("Os", "linux") != "linux":
-        return Fingerprint(name, RuntimeState.UNHEALTHY, f"it runs {version['Os']} containers")
     return Fingerprint(
         runtime=name,
         state=RuntimeState.HEALTHY,
         reason=f"the engine at {engine.url} answers",
-        version=str(version.get("Version", "")),
+        version=str(found.version.get("Version", "")),
         variants=capabilities.variants,
-        networks=capabilities.networks,
+        networks=tuple(one for one in capabilities.networks if one.value in found.networks),
         modes=tuple(Mode(mode) for mode in capabilities.modes),
         readiness=capabilities.readiness,
-        components=_components(version, info),
+        components=_components(found),
     )
 
 
@@ -58,8 +62,9 @@ def socket_obstacle(url: str) -> tuple[RuntimeState, str] | None:
     return None
 
 
-def _components(version: Inspection, info: Inspection) -> dict[str, str]:
+def _components(description: Description) -> dict[str, str]:
     """Versions and settings that results depend on, by name."""
+    version, info = description.version, description.info
     found = {part["Name"]: part["Version"] for part in version.get("Components") or []}
     found["api"] = str(version.get("ApiVersion", ""))
     settings = {
