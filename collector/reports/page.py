@@ -57,6 +57,7 @@ class HostPage:
     climbs: list[Climb]
     costs: list[Markup]
     footprint: list[FootprintRow]
+    weighed: list[FootprintRow]
     counts: list[tuple[str, str, Counter[str]]]
     failures: list[Trial]
     failures_left_out: int
@@ -85,6 +86,7 @@ def _host_page(
         climbs=[_climb(row, names) for row in ramps],
         costs=_costs(host.host, footprint, names),
         footprint=footprint,
+        weighed=list({names.series(row): row for row in footprint}.values()),
         counts=_counts(trials),
         failures=failures[:FAILURES_SHOWN],
         failures_left_out=max(0, len(failures) - FAILURES_SHOWN),
