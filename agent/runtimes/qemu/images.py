@@ -6,8 +6,10 @@ import asyncio
 import hashlib
 import json
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from agent.errors import ImageNotFound, InvalidInput, RuntimeUnavailable
 from agent.runtimes.qemu import archives, engine
@@ -69,7 +71,10 @@ class ImageStore:
 
     def _from_archive(self, workload: Workload) -> Guest | None:
         for archive in self._files():
-            entry = archives.find(archive, workload.image)
+            try:
+                entry = archives.find(archive, workload.image)
+            except archives.BadArchive:
+                continue  # another image's trouble; told when this one is found nowhere
             if entry is not None:
                 initramfs = self._initramfs(workload, entry.digest)
                 if not initramfs.exists():
@@ -97,8 +102,7 @@ class ImageStore:
             tempfile.TemporaryDirectory(dir=self._places.scratch) as scratch,
             archives.opened(archive, entry, Path(scratch)) as image,
         ):
-            if image.config.get("os", "linux") != "linux":
-                raise archives.BadArchive(f"it is made for {image.config['os']}, not for linux")
+            _check_platform(image.config)
             tree = flatten(image.layers)
             add_init(tree, process_of(image.config, workload, tree), self._busybox)
             half_done = Path(scratch, "guest.cpio")
@@ -121,14 +125,30 @@ class ImageStore:
         return sorted(self._images_dir.glob("*.tar")) if self._images_dir is not None else []
 
     def _not_found(self, reference: str, reason: str) -> ImageNotFound:
+        bad = [archive.name for archive in self._files() if _is_bad(archive)]
+        unread = f" (unreadable: {', '.join(bad)})" if bad else ""
         return ImageNotFound(
-            "no archive in the images folder holds the image, and the Docker engine did not"
-            f" give it: {reason}",
+            f"no archive in the images folder holds the image{unread}, and the Docker engine"
+            f" did not give it: {reason}",
             field="workload.image",
             value=reference,
             remedy=f"Save it there: docker save {reference} -o"
             f" {self._images_dir or 'IMAGES_DIR'}/image.tar.",
         )
+
+
+def _check_platform(config: Mapping[str, Any]) -> None:
+    platform = f"{config.get('os', 'linux')}/{config.get('architecture', 'amd64')}"
+    if platform != "linux/amd64":
+        raise archives.BadArchive(f"it is made for {platform}, not for linux/amd64")
+
+
+def _is_bad(archive: Path) -> bool:
+    try:
+        archives.entries(archive)
+    except archives.BadArchive:
+        return True
+    return False
 
 
 def _maker_digest() -> str:

@@ -60,6 +60,7 @@ class QemuInstance:
         self._boot = BootConsole(self._console, timeline, launched.ready_line)
         self._removing = asyncio.Lock()
         self._removed = False
+        self._said = ""
         self._process.when_ended(self.let_go)
         asyncio.get_running_loop().add_reader(self._plug.console, self._read_console)
 
@@ -84,10 +85,9 @@ class QemuInstance:
         self._timeline.mark(Mark.READY, at_monotonic_ns)
 
     def evidence(self) -> str:
-        folder = self._places.folder(self.id)
         parts = (
             ("console", self._console.tail() or "(nothing)"),
-            ("QEMU says", _tail(folder / "stderr")),
+            ("QEMU says", self._said or self._vmm_says()),
             ("state", self._state()),
             ("command", shlex.join(self._command)),
         )
@@ -137,6 +137,7 @@ class QemuInstance:
             await self._kill()
             self._timeline.mark(Mark.STOPPED)
             self.let_go()
+            self._said = self._vmm_says()
             await remove_remains(self._places, self._launched.record)
             self._removed = True
             self._timeline.mark(Mark.DESTROYED)
@@ -165,6 +166,9 @@ class QemuInstance:
         if status == 0:
             return "the guest reset itself (QEMU exited with status 0)"
         return f"QEMU exited with status {status}"
+
+    def _vmm_says(self) -> str:
+        return _tail(self._places.folder(self.id) / "stderr")
 
     async def _send(self, data: bytes) -> None:
         await asyncio.get_running_loop().sock_sendall(self._plug.console, data)

@@ -48,10 +48,16 @@ def opened(data: bytes) -> tarfile.TarFile:
 
 
 def docker_archive(
-    path: Path, layers: list[bytes], *, names: list[str], config: dict[str, Any] | None = None
+    path: Path,
+    layers: list[bytes],
+    *,
+    names: list[str],
+    config: dict[str, Any] | None = None,
+    architecture: str = "amd64",
 ) -> str:
     """Write what ``docker save`` would; returns the image id."""
-    raw = json.dumps({"os": "linux", "architecture": "amd64", "config": config or {}}).encode()
+    image_config = {"os": "linux", "architecture": architecture, "config": config or {}}
+    raw = json.dumps(image_config).encode()
     image = hashlib.sha256(raw).hexdigest()
     manifest = [
         {
