@@ -69,7 +69,8 @@ class Submission:
 
     async def _asked(self, spec: Spec) -> Sequence[HostInfo]:
         """The healthy hosts; those that take part, as they are now."""
-        wanted, others = [], []
+        wanted: list[HostInfo] = []
+        others: list[HostInfo] = []
         for host in self._fleet.healthy():
             takes_part = spec.hosts is None or host.facts.host in spec.hosts
             (wanted if takes_part else others).append(host)

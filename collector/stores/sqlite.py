@@ -28,7 +28,7 @@ from collector.stores.sql import SqlStore, translated
 from tonnage.v1 import model_pb2
 
 _BUSY_TIMEOUT_SECONDS = 10
-_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
+PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
 
 # Moves the mark only from where the batch begins: the usual case in one statement.
 _ADVANCE = "UPDATE host_run SET high_water = ? WHERE id = ? AND high_water = ?"
@@ -47,8 +47,8 @@ def _insert(table: Table) -> str:
 
 
 INSERT_TRIAL = _insert(schema.trial)
-_INSERT_END = _insert(schema.trial_end)
-_INSERT_FACT = _insert(schema.fact)
+INSERT_END = _insert(schema.trial_end)
+INSERT_FACT = _insert(schema.fact)
 
 
 class SqliteStore(SqlStore):
@@ -143,7 +143,7 @@ async def open_sqlite(path: Path) -> SqliteStore:
     except OSError as error:
         raise _unusable(path, error.strerror or str(error)) from error
     lock = FolderLock(path.with_name(f"{path.name}.lock"))
-    writer = _engine(path, size=1, begin="BEGIN IMMEDIATE", pragmas=_PRAGMAS)
+    writer = _engine(path, size=1, begin="BEGIN IMMEDIATE", pragmas=PRAGMAS)
     reader = _engine(path, size=4, begin="BEGIN", pragmas=("query_only=ON",))
     try:
         async with writer.connect() as connection:
@@ -164,9 +164,9 @@ async def _write(raw: aiosqlite.Connection, host_run_id: int, batch: Rows) -> No
     if batch.trials:
         await raw.executemany(INSERT_TRIAL, batch.trials)
     if batch.ends:
-        await raw.executemany(_INSERT_END, batch.ends)
+        await raw.executemany(INSERT_END, batch.ends)
     if batch.facts:
-        await raw.executemany(_INSERT_FACT, batch.facts)
+        await raw.executemany(INSERT_FACT, batch.facts)
     if batch.finished is not None:
         problem = rows.problem_to_json(batch.finished.problem)
         state = ended_as(batch.finished).value

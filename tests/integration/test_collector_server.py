@@ -158,7 +158,7 @@ async def test_hosts_that_cannot_be_asked_are_named(
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"hosts": ["nowhere"]}, ["hosts[0]", "nowhere", "h1"]),
+        ({"hosts": ["nowhere"]}, ["hosts[0]", "nowhere", "tonnage hosts"]),
         ({"targets": [{"runtime": "qemu-microvm"}]}, ["runtime", "qemu-microvm", "fake"]),
         ({"targets": [{"runtime": "fake", "mode": "cold"}]}, ["mode", "cold", "warm"]),
         ({"startup": {"trials": "many"}}, ["startup.trials", "many"]),
