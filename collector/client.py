@@ -88,17 +88,20 @@ class Client:
         A connection that was there and broke is tried again for ``patience_seconds``.
         """
         clock = asyncio.get_running_loop().time
-        deadline = clock()
+        give_up_at: float | None = clock()  # no patience with a collector that was never there
         while True:
+            trouble: errors.Unreachable | None = None
             try:
                 async for progress in self._watch_once(run_id):
-                    deadline = clock() + patience_seconds
+                    give_up_at = None
                     yield progress
                     if progress.state.ended:
                         return
-            except errors.Unreachable:
-                if clock() >= deadline:
-                    raise
+            except errors.Unreachable as error:
+                trouble = error
+            give_up_at = clock() + patience_seconds if give_up_at is None else give_up_at
+            if clock() >= give_up_at:
+                raise trouble or unreachable(self.address, "went away")
             await asyncio.sleep(_RETRY_SECONDS)
 
     async def cancel(self, run_id: str) -> Cancelled:
@@ -200,12 +203,17 @@ def rebuild(error: aio.AioRpcError, address: str) -> errors.TonnageError:
     code, details = error.code(), error.details() or ""
     if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
         late = code is grpc.StatusCode.DEADLINE_EXCEEDED
-        return errors.Unreachable(
-            f"the collector {'did not answer in time' if late else 'does not answer'}",
-            field="--collector",
-            value=address,
-            remedy="Start one with tonnage serve, or name another address.",
-        )
+        return unreachable(address, "did not answer in time" if late else "does not answer")
     if code in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND):
         return errors.InvalidInput(details.rstrip("."))
     return errors.TonnageError(f"the collector answered {code.name}: {details}".rstrip("."))
+
+
+def unreachable(address: str, what: str) -> errors.Unreachable:
+    """Return the error of a collector that is not there."""
+    return errors.Unreachable(
+        f"the collector {what}",
+        field="--collector",
+        value=address,
+        remedy="Start one with tonnage serve, or name another address.",
+    )

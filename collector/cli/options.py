@@ -37,7 +37,12 @@ OutputOption = Annotated[
 ]
 Overrides = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="A.B=C", help="Override a value of the experiment; repeatable."),
+    typer.Option(
+        "--set",
+        envvar="TONNAGE_SET",
+        metavar="A.B=C",
+        help="Override a value of the experiment; repeatable.",
+    ),
 ]
 Run = Annotated[str, typer.Argument(help="The run's id, or a unique beginning of it.")]
 Host = Annotated[str, typer.Option("--host", help="The host; all if absent.")]

@@ -32,7 +32,9 @@ def report(
 
 def export(
     run: Run,
-    fmt: Annotated[TrialFormat, typer.Option("--format", help="csv or json.")] = TrialFormat.CSV,
+    fmt: Annotated[
+        TrialFormat, typer.Option("--format", envvar="TONNAGE_EXPORT_FORMAT", help="csv or json.")
+    ] = TrialFormat.CSV,
     out: File = None,
     collector: Collector = DEFAULT_COLLECTOR,
 ) -> None:

@@ -37,6 +37,9 @@ async def write_trials(client: Client, run_id: str, fmt: TrialFormat, out: TextI
     if fmt is TrialFormat.JSON:
         write_json(await trial_rows(client, run_id), out)
         return
-    write_csv((), out)
+    header = True
     async for batch in client.trials(run_id):
-        write_csv([rows(trial) for trial in batch], out, header=False)
+        write_csv([rows(trial) for trial in batch], out, header=header)
+        header = False
+    if header:
+        write_csv((), out)

@@ -129,6 +129,16 @@ async def test_a_watch_gives_up_when_its_patience_ends() -> None:
             _ = [update async for update in client.watch("r1", patience_seconds=0)]
 
 
+async def test_a_stream_that_ends_before_the_run_is_taken_up_again() -> None:
+    collector = Scripted()
+    collector.progress = [progress(RunState.RUNNING)]
+    async with served(collector) as address, Client(address) as client:
+        watch = client.watch("r1")
+        assert (await anext(watch)).state is RunState.RUNNING
+        collector.progress = [progress(RunState.FINISHED)]
+        assert [update.state async for update in watch] == [RunState.FINISHED]
+
+
 async def test_trials_come_with_their_target() -> None:
     collector = Scripted()
     record = pb.TrialRecord(

@@ -8,6 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
+import typer.main
+
+from collector.cli.app import app
 
 ROOT = Path(__file__).parents[3]
 COMMANDS = (
@@ -101,6 +104,18 @@ def test_flags_have_twins_in_the_environment() -> None:
     assert json.loads(shown.stdout)["name"] == "quick-compare"
     down = tonnage("runs", TONNAGE_COLLECTOR="127.0.0.1:1")
     assert "'127.0.0.1:1'" in down.stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_flag_has_the_twin_that_help_promises(command: str) -> None:
+    parameters = typer.main.get_command(app).commands[command].params  # type: ignore[attr-defined] # a group
+    for parameter in parameters:
+        flag = max(parameter.opts, key=len)
+        if flag.startswith("--"):
+            own = flag[2:].replace("-", "_").upper()
+            twin = parameter.envvar or f"TONNAGE_{command.upper()}_{parameter.name.upper()}"
+            shared = {f"TONNAGE_{own}"} if own in ("COLLECTOR", "OUTPUT", "SET") else set()
+            assert twin in (shared or {f"TONNAGE_{command.upper()}_{own}"})
 
 
 def test_overrides_reach_the_experiment() -> None:

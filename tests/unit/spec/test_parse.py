@@ -1,6 +1,7 @@
 """Experiment files: what they may say, and how a mistake is told."""
 
 import json
+import re
 from pathlib import Path
 
 import jsonschema
@@ -214,3 +215,9 @@ def test_numbers_in_command_and_environment_are_text() -> None:
     assert spec.workload is not None
     assert spec.workload.environment == {"PORT": "8080"}
     assert spec.workload.command == ("sleep", "5")
+
+
+def test_the_experiment_of_the_readme_is_valid() -> None:
+    readme = (EXPERIMENTS.parent / "README.md").read_text()
+    blocks = re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL)
+    assert [parse(block).name for block in blocks] == ["my-service"]
