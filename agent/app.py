@@ -6,6 +6,8 @@ import os
 
 # Before grpc is imported: its fork handlers cost 20 ms for each VM we spawn.
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
+# And its C core writes to stderr what we say in a line of our own.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 import asyncio
 import fcntl
@@ -217,6 +219,11 @@ def _watch(equipment: Equipment, runs: Runs) -> None:
             },
             spool_bytes=lambda: equipment.spool.size_bytes,
             spool_pending=lambda: equipment.spool.pending,
+            spool_full=lambda: (
+                equipment.spool.full() is not None
+                or equipment.journal.trouble is not None
+                or any(log.trouble is not None for log in equipment.spool.runs)
+            ),
             run_active=lambda: bool(runs.active_run_id),
         )
     )

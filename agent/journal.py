@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.commit import GroupCommit
-from agent.errors import SpoolCorrupt
+from agent.errors import SpoolCorrupt, SpoolError
 from agent.records import RecordFile
 from tonnage.model import Trial
 from tonnage.wire import WireError, from_bytes, to_bytes
+
+_COMPACT_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class Journal:
 
     def __init__(self, path: Path, executor: Executor) -> None:
         """Open or create ``path``; blocking. Raises ``SpoolCorrupt`` or ``SpoolError``."""
-        file = RecordFile(path)
+        self._file = file = RecordFile(path)
         self._open: dict[str, Entry] = {}
         for payload in file.read(file.first - 1, file.last, 1 << 62):
             self._replay(payload)
@@ -59,14 +61,27 @@ class Journal:
             ) from error
 
     @property
+    def trouble(self) -> SpoolError | None:
+        """Why entries cannot be stored at the moment, if so."""
+        return self._commit.trouble
+
+    @property
     def open(self) -> tuple[Entry, ...]:
         """Entries that were not closed, in the order of their launches."""
         return tuple(self._open.values())
 
     async def opened(self, entry: Entry) -> None:
-        """Return once ``entry`` is on disk: only then may its instance be launched."""
+        """Return once ``entry`` is on disk: only then may its instance be launched.
+
+        Raises ``SpoolError`` when the disk refuses it; it is closed again then.
+        """
         self._open[entry.instance_id] = entry
-        await self._commit.wait(self._commit.append(_payload(entry)))
+        number = self._commit.append(_payload(entry))
+        while self._commit.durable < number:
+            await self._commit.moved()
+            if self.trouble is not None and self._commit.durable < number:
+                self.closed(entry.instance_id)
+                raise self.trouble
 
     def closed(self, instance_id: str) -> None:
         """Note that nothing of the instance is left and its trial's rows are on disk.
@@ -76,6 +91,8 @@ class Journal:
         """
         if self._open.pop(instance_id, None) is not None:
             self._commit.append(json.dumps({"closed": instance_id}).encode())
+            if self._file.size > _COMPACT_BYTES:
+                self.compact()
 
     def compact(self) -> None:
         """Empty the file if no entry is open."""

@@ -62,6 +62,7 @@ class Live:
     healthy: Callable[[], Mapping[str, bool]]
     spool_bytes: Callable[[], int]
     spool_pending: Callable[[], int]
+    spool_full: Callable[[], bool]
     run_active: Callable[[], bool]
 
 
@@ -239,6 +240,11 @@ class _LiveCollector:
                 "tonnage_agent_spool_pending_events",
                 "Events recorded that are not on disk yet.",
                 self._live.spool_pending(),
+            ),
+            (
+                "tonnage_agent_spool_full",
+                "Whether launching pauses because outbox or disk have no room.",
+                self._live.spool_full(),
             ),
             (
                 "tonnage_agent_run_active",

@@ -9,6 +9,7 @@ import asyncio
 import re
 import shutil
 import time
+from collections.abc import Callable
 from concurrent.futures import Executor
 from pathlib import Path
 
@@ -125,19 +126,27 @@ class Spool:
             remedy="Bring the collector back, or raise spool_cap_bytes.",
         )
 
-    async def room(self, log: RunLog, patience_seconds: float, stopped: asyncio.Event) -> None:
-        """Return once events of another launch can be taken; pauses while they cannot.
+    async def room(
+        self,
+        log: RunLog,
+        patience_seconds: float,
+        stopped: asyncio.Event,
+        elsewhere: Callable[[], SpoolError | None] = lambda: None,
+    ) -> float:
+        """Return once another launch can be recorded, and after how many seconds of pause.
 
-        Returns early when ``stopped``. Raises ``SpoolFull`` after ``patience_seconds``.
+        ``elsewhere`` tells of trouble beside the spool's own. Returns early when
+        ``stopped``. Raises ``SpoolFull`` after ``patience_seconds``.
         """
-        deadline = time.monotonic() + patience_seconds
-        while (trouble := self._obstacle(log)) is not None and not stopped.is_set():
-            if time.monotonic() >= deadline:
+        began = time.monotonic()
+        while (trouble := self._obstacle(log) or elsewhere()) and not stopped.is_set():
+            if time.monotonic() - began >= patience_seconds:
                 raise SpoolFull(
                     f"launching paused {patience_seconds:g} s, still there is no room: {trouble}"
                 ) from trouble
             await self.sweep()
             await self._changed(log, stopped)
+        return time.monotonic() - began
 
     def _obstacle(self, log: RunLog) -> SpoolError | None:
         if log.trouble is not None:

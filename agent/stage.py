@@ -15,7 +15,7 @@ import structlog
 
 from agent import guards
 from agent.equipment import Equipment
-from agent.errors import SpoolFull
+from agent.errors import SpoolError, SpoolFull
 from agent.experiments.base import (
     Destroy,
     Destroyed,
@@ -54,7 +54,7 @@ from tonnage.model import (
     Trial,
 )
 
-_PAUSE_WORTH_TELLING_SECONDS = 1.0
+_PAUSE_WORTH_TELLING_SECONDS = 0.05
 
 _log = structlog.get_logger("agent.stage")
 
@@ -184,11 +184,13 @@ class StageRun:
 
     async def _launch(self, launch: Launch) -> None:
         order = self._order(launch)
-        refusal = await self._refusal()
-        if refusal:
-            trial = order.trial(Outcome.CANCELLED, refusal)
-        else:
-            trial = await self._attempt(order)
+        trial = None
+        while trial is None:
+            refusal = await self._refusal()
+            if refusal:
+                trial = order.trial(Outcome.CANCELLED, refusal)
+            else:
+                trial = await self._attempt(order)
         self._events.put_nowait(TrialDone(trial))
 
     async def _refusal(self) -> str:
@@ -207,15 +209,19 @@ class StageRun:
         return ""
 
     async def _room(self) -> SpoolFull | None:
-        began = time.monotonic()
-        patience = self._equipment.spool_patience_seconds
+        """Wait until the launch can be recorded; why it cannot be, after much patience."""
+        equipment = self._equipment
         try:
-            await self._equipment.spool.room(self._log, patience, self._stopped)
+            paused = await equipment.spool.room(
+                self._log,
+                equipment.spool_patience_seconds,
+                self._stopped,
+                lambda: equipment.journal.trouble,
+            )
         except SpoolFull as full:
             return full
-        paused = time.monotonic() - began
         if paused > _PAUSE_WORTH_TELLING_SECONDS:
-            text = f"launching paused {paused:.1f} s: the spool had no room"
+            text = f"launching paused {paused:.2f} s: the spool had no room"
             self._log.record(Notice(text, self._stage.id))
         return None
 
@@ -226,9 +232,13 @@ class StageRun:
             self._log.record(Notice(message, self._stage.id))
         self.stop(reason, message, now=False)
 
-    async def _attempt(self, order: Order) -> Trial:
+    async def _attempt(self, order: Order) -> Trial | None:
+        """Make the trial; ``None`` when it could not even be journaled."""
         began = time.monotonic()
-        attempt = await self._equipment.trials.attempt(order)
+        try:
+            attempt = await self._equipment.trials.attempt(order)
+        except SpoolError:
+            return None
         if not attempt.launched:
             self._equipment.trials.settled(attempt.holding)
             return attempt.trial

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from agent.clock import Mark, Timeline
-from agent.errors import InstanceLeaked, LaunchFailed, TonnageError
+from agent.errors import InstanceLeaked, LaunchFailed, SpoolError, TonnageError
 from agent.holdings import Holding, Holdings
 from agent.journal import Entry, Journal
 from agent.observer import Moment, Observer
@@ -120,10 +120,15 @@ class Trials:
         """Launch one instance and wait for its outcome, within the order's deadline.
 
         Never raises for a launch that fails: that is an outcome. Whatever did
-        not become ready has been destroyed before this returns.
+        not become ready has been destroyed before this returns. Raises
+        ``SpoolError``, with nothing launched, when the journal cannot take it.
         """
         holding = self._begin(order)
-        await self._journal.opened(holding.entry)
+        try:
+            await self._journal.opened(holding.entry)
+        except SpoolError:
+            self._holdings.drop(holding)
+            raise
         if holding.cancelled:
             return Attempt(order.trial(Outcome.CANCELLED), Start(Outcome.CANCELLED), holding)
         self._observer.joined(holding.id, holding.pids)

@@ -85,6 +85,12 @@ class Agent:
         answer = await self.stub.ListInstances(agent_pb2.ListInstancesRequest())
         return list(answer.instances)
 
+    async def holding(self, count: int) -> list[Any]:
+        """Wait until it holds so many instances."""
+        while len(found := await self.instances()) != count:
+            pass
+        return found
+
     async def kill(self) -> None:
         """kill -9."""
         self.process.kill()

@@ -127,8 +127,7 @@ async def test_cancelling_ends_starts_in_flight_as_rows_and_removes_all(host: Ag
     hanging = target("fake:hang", "hang")
     stages = [density(3, 300, probes=0), startup(4, concurrency=2, timeout=50, of="hang")]
     await host.start(plan(stages[1], stages[0], targets=[hanging, target()]))
-    while len(await host.instances()) < 2:
-        await asyncio.sleep(0)
+    await host.holding(2)
     assert await host.cancel("run-1")
     events = await host.events("run-1")
     assert finished(events).state is RunState.CANCELLED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -44,7 +45,7 @@ def test_a_host_at_its_limits_may_launch() -> None:
     ],
 )
 def test_a_breach_stops_with_its_reason_and_both_numbers(
-    state: dict[str, float | None], reason: StopReason, says: str
+    state: dict[str, Any], reason: StopReason, says: str
 ) -> None:
     trip = check(LIMITS, replace(FINE, **state))
     assert trip is not None
@@ -54,7 +55,9 @@ def test_a_breach_stops_with_its_reason_and_both_numbers(
 
 @pytest.mark.parametrize("resource", ["cpu", "memory", "io"])
 def test_pressure_that_is_unguarded_or_unknown_stops_nothing(resource: str) -> None:
-    unguarded = replace(LIMITS, **{f"{resource}_some_avg10": None})
-    assert check(unguarded, replace(FINE, **{f"{resource}_some_avg10": 100.0})) is None
-    guarded = replace(LIMITS, **{f"{resource}_some_avg10": 1.0})
-    assert check(guarded, replace(FINE, **{f"{resource}_some_avg10": None})) is None
+    key = f"{resource}_some_avg10"
+    off: dict[str, Any] = {key: None}
+    low: dict[str, Any] = {key: 1.0}
+    high: dict[str, Any] = {key: 100.0}
+    assert check(replace(LIMITS, **off), replace(FINE, **high)) is None
+    assert check(replace(LIMITS, **low), replace(FINE, **off)) is None

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 from urllib.request import urlopen
 
 import pytest
@@ -42,7 +43,7 @@ def target(runtime: str) -> Target:
     return Target(runtime, runtime, "default", Mode.WARM, Network.NONE, _WORKLOAD, 64 << 20)
 
 
-def trial(accelerator: Accelerator, outcome: Outcome, **marks: int | None) -> Trial:
+def trial(accelerator: Accelerator, outcome: Outcome, **marks: Any) -> Trial:
     return Trial(
         "t1", "startup", "x", accelerator, Population.MEASURED, 1, 0, 0, 1, outcome, 1, **marks
     )
@@ -73,6 +74,7 @@ def metrics() -> Metrics:
             healthy=lambda: {"docker": True, "qemu-microvm": False},
             spool_bytes=lambda: 4096,
             spool_pending=lambda: 3,
+            spool_full=lambda: False,
             run_active=lambda: True,
         )
     )
