@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from agent.clock import Mark, Timeline
-from agent.errors import InstanceExited, InstanceLeaked
+from agent.errors import InstanceExited, InstanceLeaked, RuntimeUnavailable
 from agent.process import ProcessView
 from agent.runtimes.console import Console, ConsoleEnded
 from agent.runtimes.docker.details import Details, ending
@@ -68,7 +68,8 @@ class DockerInstance:
         else:
             raise InstanceExited("a recovered container has no ready condition")
         self._timeline.mark(Mark.READY, at_monotonic_ns)
-        await self._locate()
+        with contextlib.suppress(RuntimeUnavailable):  # it is ready, whatever the engine does now
+            await self._locate()
 
     async def _ready_line(self, line: asyncio.Future[int]) -> int:
         try:
