@@ -50,11 +50,11 @@ def validate(
         return
     targets = [target.id for target in experiment.combinations()]
     kinds = [kind for kind in ("startup", "footprint", "density") if getattr(experiment, kind)]
-    screen.console().print(f"{experiment.name}: valid", markup=False)
-    screen.console().print(f"  targets   {', '.join(targets)}", markup=False)
-    screen.console().print(f"  measures  {', '.join(kinds)}", markup=False)
+    screen.console().print(f"{experiment.name}: valid")
+    screen.console().print(f"  targets   {', '.join(targets)}")
+    screen.console().print(f"  measures  {', '.join(kinds)}")
     if len(targets) > 1:
-        screen.console().print(f"  baseline  {experiment.baseline_id}", markup=False)
+        screen.console().print(f"  baseline  {experiment.baseline_id}")
 
 
 def schema(

@@ -65,7 +65,7 @@ def launch(
     if output is Output.JSON:
         screen.print_json(asdict(launched))
     else:
-        screen.console().print(launched.instance.instance_id, markup=False)
+        screen.console().print(launched.instance.instance_id)
         screen.say(_launch_line(launched))
 
 

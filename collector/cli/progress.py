@@ -95,7 +95,7 @@ class Bars:
 
         self._bars = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             TimeElapsedColumn(),
             console=Console(stderr=True, highlight=False),

@@ -24,7 +24,7 @@ def console() -> Console:
     from rich.console import Console
 
     width = None if sys.stdout.isatty() else _WIDTH_OFF_TERMINAL
-    return Console(file=sys.stdout, width=width, highlight=False, soft_wrap=False)
+    return Console(file=sys.stdout, width=width, highlight=False, markup=False)
 
 
 def say(text: str) -> None:
