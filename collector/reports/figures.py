@@ -52,7 +52,8 @@ def times_span(interval: Interval | None) -> str:
     if interval is None:
         return NOTHING
     low, high = (_plain_ratio(end) for end in interval)
-    return f"{low}×" if low == high else f"{low}–{high}×"
+    dash = " to " if interval[0] < 0 else "–"
+    return f"{low}×" if low == high else f"{low}{dash}{high}×"
 
 
 def percent(share: float, decimals: int = 0) -> str:
@@ -74,6 +75,8 @@ def _plain_ratio(ratio: float) -> str:
 
 
 def _with_unit(value: float, units: tuple[tuple[float, str], ...]) -> str:
+    if value == 0:
+        return f"0 {_unit(1, units)[1]}"
     factor, name = _unit(value, units)
     return f"{_digits(value / factor, name)} {name}"
 
@@ -84,7 +87,8 @@ def _span(interval: Interval, units: tuple[tuple[float, str], ...]) -> str:
     for significant in (3, 4, 5):
         low, high = (_digits(end / factor, name, significant) for end in interval)
         if low != high:
-            return f"{low}–{high} {name}"
+            dash = " to " if interval[0] < 0 else "–"
+            return f"{low}{dash}{high} {name}"
     return _with_unit(interval[0], units)
 
 

@@ -86,9 +86,9 @@ def _limit(row: DensityRow, names: Names) -> Sentence:
     most = "at least " if row.stop_reason in ("max_instances", "time_limit", "cancelled") else ""
     text = (
         f"{row.host} carries {most}{row.instances} {who} "
-        f"{'instance' if row.instances == 1 else 'instances'}: "
+        f"{'instance' if row.instances == 1 else 'instances'}; "
         f"the ramp ended by {(row.stop_reason or '').replace('_', ' ')}"
-        f"{f' ({row.binding_constraint})' if row.binding_constraint else ''}."
+        f"{f': {row.binding_constraint}' if row.binding_constraint else ''}."
     )
     return Sentence("limit", text + _forecast(row))
 
@@ -112,7 +112,8 @@ def _forecast(row: DensityRow) -> str:
 def _cost(row: ComparisonRow, result: Result, names: Names) -> Sentence:
     where = f"On {row.baseline.host}"
     if row.ratio is None or row.verdict == "inconclusive":
-        return Sentence(row.verdict, f"{where}, {_open(row, names, _HEADLINES[row.metric])}")
+        claim = f"{where}, {_open(row, names, _HEADLINES[row.metric])}"
+        return Sentence(row.verdict, claim + _other_views(row, result, names))
     sides = _sides(row)
     bytes_ = [_bytes(result, side, row.metric) for side in (sides.lesser, sides.greater)]
     others = _by_other_estimators(row, result) if row.metric == "footprint.mem_available" else ""
@@ -151,6 +152,19 @@ def _by_other_estimators(row: ComparisonRow, result: Result) -> str:
             turned = other.ratio if (row.ratio or 0) >= 1 else 1 / other.ratio
             told.append(f"{figures.times(turned)} by {name}")
     return f"; {', '.join(told)}" if told else ""
+
+
+def _other_views(row: ComparisonRow, result: Result, names: Names) -> str:
+    """What the other estimators say where the first one leaves it open."""
+    told = [
+        f"{figures.times(other.ratio)} by {name} ({other.verdict})"
+        for other in result.comparisons
+        if (name := _OTHER_ESTIMATORS.get(other.metric)) and other.ratio and _same_pair(row, other)
+    ]
+    if row.metric != "footprint.mem_available" or not told:
+        return ""
+    pair = f"{names.of(row.candidate)} against {names.of(row.baseline)}"
+    return f" Other estimators, {pair}: {', '.join(told)}."
 
 
 def _same_pair(row: ComparisonRow, other: ComparisonRow) -> bool:

@@ -19,11 +19,7 @@ Points = Sequence[tuple[float, float]]
 
 def draw(row: DensityRow, name: str, series: int, width: int, label: str) -> Markup:
     """Forecast and limit above; available memory and the probes' start below, on one axis."""
-    most = max(
-        [step.instances for step in row.steps]
-        + [row.instances or 0, (row.forecast_ci or (0, 0))[1], 1]
-    )
-    across = Linear(0, float(most), _LEFT, width - _RIGHT)
+    across = Linear(0, _most(row), _LEFT, width - _RIGHT)
     kind = f"s{series}"
     memory = [(s.instances, s.mem_available_bytes) for s in row.steps if s.mem_available_bytes]
     probes = [(s.instances, s.probe_p50_seconds) for s in row.steps if s.probe_p50_seconds]
@@ -41,6 +37,13 @@ def draw(row: DensityRow, name: str, series: int, width: int, label: str) -> Mar
         parts.append(line(at, 42, at, y - _GAP, f"limit {kind}"))
     parts += _axis(across, y - _GAP + 4)
     return chart(width, y + 18, label, parts)
+
+
+def _most(row: DensityRow) -> float:
+    """The end of the axis: all that was reached, and of the forecast what leaves that room."""
+    reached = max([step.instances for step in row.steps] + [row.instances or 0, 1])
+    foreseen = max(row.forecast_instances or 0, (row.forecast_ci or (0, 0))[1])
+    return max(float(reached), min(foreseen, 1.5 * reached))
 
 
 def _lane(row: DensityRow, across: Linear, kind: str) -> list[Markup]:

@@ -26,7 +26,7 @@ from tests.unit.reports.sample import sample_run
         (61.0, "61.0 s"),
         (1.5e-5, "15.0 µs"),
         (-0.002, "-2.00 ms"),
-        (0.0, "0 µs"),
+        (0.0, "0 s"),
     ],
 )
 def test_seconds(value: float | None, text: str) -> None:
@@ -38,6 +38,8 @@ def test_sizes_and_ratios() -> None:
     assert figures.size(512) == "512 B"
     assert figures.size_span((4.36e6, 4.44e6)) == "4.36–4.44 MB"
     assert figures.size_span((161.8e6, 162.3e6)) == "161.8–162.3 MB"
+    assert figures.size_span((-34.7e6, 27.7e6)) == "-34.7 to 27.7 MB"
+    assert figures.size(0) == "0 B"
     assert figures.times(9.31) == "9.3×"
     assert figures.times(1.02) == "1.02×"
     assert figures.times(0.0263) == "0.026×"
@@ -101,6 +103,18 @@ def test_any_comparison_can_be_told(
 ) -> None:
     text = with_comparison(metric=metric, verdict=verdict, ratio=ratio, ci=ci)
     assert text.endswith(".")
+
+
+def test_other_estimators_are_told_where_memavailable_leaves_it_open() -> None:
+    result = plain_result()
+    rows = [
+        row.model_copy(update={"ratio": None, "ci": None, "verdict": "inconclusive"})
+        if row.metric == "footprint.mem_available"
+        else row
+        for row in result.comparisons
+    ]
+    told = [s.text for s in sentences(result.model_copy(update={"comparisons": rows}))]
+    assert any("36.7× by PSS (larger)" in text for text in told)
 
 
 def test_names_tell_subjects_apart_by_what_differs() -> None:
