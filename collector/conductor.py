@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from typing import Self
 
 import structlog
 
 from collector.agents import Agent
 from collector.drive import Drive
-from collector.errors import StoreError
+from collector.errors import InvalidInput, StoreError
 from collector.fleet import Fleet
 from collector.liverun import Figures, LiveRun
 from collector.model import HostRun, Run
@@ -78,6 +79,14 @@ class Conductor:
             await self._begin(stored)
         return stored
 
+    async def gave_up(self, run_id: str) -> bool:
+        """Whether a run is one of this store's that has ended, whatever its hosts do."""
+        try:
+            run = await self._store.find_run(run_id)
+        except InvalidInput:
+            return False
+        return run.run_id == run_id and run.state.ended
+
     async def cancel(self, run_id: str) -> Cancelled:
         """Cancel a run on every host; nothing is left to do for one that has ended."""
         run = await self._store.find_run(run_id)
@@ -122,6 +131,8 @@ class Conductor:
         except Exception as error:  # noqa: BLE001 - see the docstring
             _log.exception("a defect ended the run", run=live.run.run_id)
             problem = Problem(ProblemKind.INTERNAL, f"a defect of Tonnage: {error!r}")
-            await live.end(RunState.FAILED, problem)
+            with suppress(StoreError):
+                await live.end(RunState.FAILED, problem)
+            live.tracker.moved(RunState.FAILED, problem)
         finally:
             del self._live[live.run.run_id]

@@ -41,7 +41,7 @@ class Fleet:
         self.lease_seconds = lease_seconds
         self._clock = clock
         self._members: dict[str, _Member] = {}
-        self._agents: dict[str, Agent] = {}
+        self._agents: dict[tuple[str, str], Agent] = {}
 
     def register(
         self,
@@ -87,10 +87,10 @@ class Fleet:
         )
 
     def agent(self, host: str, address: str) -> Agent:
-        """The connection to the agent at ``address``; made on first use."""
-        if address not in self._agents:
-            self._agents[address] = Agent(host, address)
-        return self._agents[address]
+        """The connection to ``host``'s agent at ``address``; made on first use."""
+        if (host, address) not in self._agents:
+            self._agents[host, address] = Agent(host, address)
+        return self._agents[host, address]
 
     async def close(self) -> None:
         """Let go of every connection. Idempotent."""

@@ -37,10 +37,10 @@ Values = dict[tuple[str, Labels], float]
 class Metrics:
     """The collector's metrics in a registry of their own; safe in any thread."""
 
-    def __init__(self, version: str, schema: str) -> None:
+    def __init__(self, version: str, schema: str, results: LatestResults | None = None) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # the library's own gap
         self.registry = registry = CollectorRegistry()
-        self.results = LatestResults()
+        self.results = results or LatestResults()
         registry.register(self.results)
         ProcessCollector("tonnage_collector", registry=registry)
         Gauge(

@@ -10,7 +10,6 @@ from grpc import aio
 from collector import errors
 from tonnage import wire
 from tonnage.model import Problem, ProblemKind
-from tonnage.v1 import model_pb2
 
 PROBLEM_KEY = "tonnage-problem-bin"
 """Trailing metadata that carries a serialised ``Problem``."""
@@ -33,7 +32,7 @@ def attached(problem: Problem) -> tuple[str, Sequence[tuple[str, bytes]]]:
         value=_shortened(problem.value),
         remedy=_shortened(problem.remedy),
     )
-    return str(short), ((PROBLEM_KEY, wire.to_message(short).SerializeToString()),)
+    return str(short), ((PROBLEM_KEY, wire.to_bytes(short)),)
 
 
 def carried(error: aio.AioRpcError) -> Problem | None:
@@ -41,8 +40,8 @@ def carried(error: aio.AioRpcError) -> Problem | None:
     for key, value in error.trailing_metadata() or ():
         if key == PROBLEM_KEY and isinstance(value, bytes):
             try:
-                return wire.from_message(model_pb2.Problem.FromString(value), Problem)
-            except ValueError:
+                return wire.from_bytes(value, Problem)
+            except wire.WireError:
                 return None
     return None
 

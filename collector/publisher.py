@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
 import structlog
 
@@ -44,19 +43,23 @@ class Publisher:
 
     async def run(self) -> None:
         """Publish what finished before this start, then what finishes, for ever."""
-        recent = await self._store.list_runs(_RECENT)
-        for run, _, _ in reversed(recent):
-            if run.state is RunState.FINISHED:
-                await self._guarded(self._publish, run.run_id)
+        for run_id in await self._recent():
+            await self._publish(run_id)
         while True:
-            await self._guarded(self._publish, await self._waiting.get())
+            await self._publish(await self._waiting.get())
+
+    async def _recent(self) -> list[str]:
+        """The finished runs among the latest, oldest first."""
+        try:
+            latest = await self._store.list_runs(_RECENT)
+        except TonnageError as error:
+            _log.warning("earlier results not published", why=str(error))
+            return []
+        return [run.run_id for run, _, _ in reversed(latest) if run.state is RunState.FINISHED]
 
     async def _publish(self, run_id: str) -> None:
-        self._metrics.results.publish(await self._outcomes.result(run_id))
-
-    async def _guarded(self, work: Callable[[str], Awaitable[None]], run_id: str) -> None:
         try:
-            await work(run_id)
+            self._metrics.results.publish(await self._outcomes.result(run_id))
         except TonnageError as error:
             _log.warning("result not published", run=run_id, why=str(error))
         except Exception:  # noqa: BLE001 - a result that cannot be computed ends nothing else

@@ -6,11 +6,12 @@ import asyncio
 import secrets
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from collector import planner
 from collector.conductor import Conductor
-from collector.errors import InvalidInput, NoSuchHost
+from collector.errors import InvalidInput, NoSuchHost, TonnageError
 from collector.fleet import Fleet
 from collector.model import HostRun, Run
 from collector.spec import Spec, parse
@@ -79,6 +80,10 @@ class Submission:
     async def _ask(self, host: HostInfo) -> HostInfo:
         agent = self._fleet.agent(host.facts.host, host.address)
         found = await agent.describe(refresh=True)
+        if found.active_run_id and await self._conductor.gave_up(found.active_run_id):
+            # It was away when the run was given up, and would hold up the new one.
+            with suppress(TonnageError):
+                await agent.cancel_run(found.active_run_id)
         return HostInfo(
             facts=found.facts,
             runtimes=found.runtimes,
