@@ -79,7 +79,8 @@ def _of_host(host: HostRun) -> Iterator[str]:
 def _of_facts(data: RunData) -> Iterator[str]:
     for row in data.facts:
         if isinstance(row.fact, Notice):
-            yield f"{row.host}: {row.fact.message}"
+            where = f"{row.host}, {row.fact.stage_id}" if row.fact.stage_id else row.host
+            yield f"{where}: {row.fact.message}"
         elif isinstance(row.fact, StageFinished) and row.fact.problem:
             yield f"{row.host}, {row.fact.stage_id}: {row.fact.problem}"
 

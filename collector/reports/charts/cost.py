@@ -56,7 +56,7 @@ def draw(costs: Sequence[Cost], width: int, label: str) -> Markup:
 
 def _axis(across: Log, y: float, width: int) -> list[Markup]:
     parts = []
-    for value in across.ticks(9 if width > NARROW else 5):
+    for value in across.ticks(9 if width > NARROW else 4):
         parts.append(line(across(value), 4, across(value), y - 4, "grid"))
         parts.append(text(across(value), y + 14, figures.size_short(value), "tick", "middle"))
     return parts
