@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
 from docker.api.client import APIClient
@@ -46,15 +47,22 @@ def start_and_remove(client: APIClient) -> float:
         console = client.attach_socket(
             container, {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
         )
-        client.start(container)
-        seen = b""
-        while READY_LINE not in seen:
-            chunk = os.read(console.fileno(), 65536)
-            if not chunk:
-                raise RuntimeError(f"the container ended before it was ready: {seen!r}")
-            seen += chunk
-        seconds = time.monotonic() - began
-        console.close()
+        with console, ThreadPoolExecutor(1) as reader:
+            ready = reader.submit(_await_ready_line, console.fileno())
+            client.start(container)
+            seconds = ready.result() - began
     finally:
         client.remove_container(container, force=True, v=True)
     return seconds
+
+
+def _await_ready_line(console: int) -> float:
+    """The ``CLOCK_MONOTONIC`` seconds at which the ready line was read, by a reader
+    that waits for it already: it may come before the start call returns."""
+    seen = b""
+    while READY_LINE not in seen:
+        chunk = os.read(console, 65536)
+        if not chunk:
+            raise RuntimeError(f"the container ended before it was ready: {seen!r}")
+        seen += chunk
+    return time.monotonic()
