@@ -76,9 +76,9 @@ def closing_lines(progress: Progress, result: Result) -> Sequence[str]:
     lines = []
     if progress.state is not RunState.FINISHED:
         lines.append(f"run {progress.run_id} is {progress.state}")
-    if progress.problem is not None:
+    if progress.problem is not None and progress.state is not RunState.CANCELLED:
         lines.append(f"error: {progress.problem}")
-    if _nothing_ready(result):
+    if _nothing_ready(result) and progress.state is not RunState.CANCELLED:
         lines.append("error: not one instance became ready; tonnage export shows why, per trial")
     lines += [
         f"error: host {host.host}: instances survived their removal: {few(host.leaked)}; "
