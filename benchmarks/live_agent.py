@@ -67,4 +67,5 @@ def target(runtime: str) -> Target:
         readiness=LogReadiness(READY_LINE.decode()),
         health=ConsoleHealth(ask="ping", answer="pong"),
     )
-    return Target(f"{runtime}", runtime, "default", Mode.WARM, Network.NONE, workload, MEMORY_BYTES)
+    variant = "direct" if runtime == "qemu-microvm" else "default"
+    return Target(runtime, runtime, variant, Mode.WARM, Network.NONE, workload, MEMORY_BYTES)
