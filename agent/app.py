@@ -55,6 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _log_to_stderr(config.log_level)
         with ThreadPoolExecutor(2, "disk") as disk:
             asyncio.run(serve(config, disk))
+    except KeyboardInterrupt:  # before the signals were ours
+        sys.exit(130)
     except (ConfigError, SpoolError) as error:
         sys.stderr.write(f"tonnage-agent: {error}\n")
         sys.exit(2)
@@ -117,7 +119,7 @@ async def _drain(config: AgentConfig, server: Server, runs: Runs, manual: Manual
     await runs.drain()
     cleaning = await manual.drain()
     if cleaning.removed or cleaning.leaked:
-        _log.info("cleaned", removed=cleaning.removed, leaked=cleaning.leaked)
+        _log.info("cleaned", removed=len(cleaning.removed), leaked=cleaning.leaked)
     await server.stop(config.drain_seconds)
 
 

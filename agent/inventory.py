@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 from agent.runtimes.base import Runtime
 from tonnage.model import Fingerprint, RuntimeState
@@ -37,11 +37,14 @@ class Inventory:
             await self._look(self._runtimes)
             return self._found
 
-    async def recheck(self) -> Mapping[str, Fingerprint]:
-        """Look anew at those that were not healthy: an engine may have come back."""
+    async def recheck(self, names: Container[str]) -> Mapping[str, Fingerprint]:
+        """Look anew at those of ``names`` that were not healthy: an engine may have come
+        back. Looks at all if there was no look yet."""
         async with self._looking:
             sick = {
-                name: runtime for name, runtime in self._runtimes.items() if not self._healthy(name)
+                name: runtime
+                for name, runtime in self._runtimes.items()
+                if not self._found or (name in names and not self._healthy(name))
             }
             await self._look(sick)
             return self._found

@@ -107,7 +107,7 @@ class Manual:
                 value=f"{ready_timeout_seconds:g}",
             )
         equipment = self._equipment
-        found = await equipment.inventory.recheck()
+        found = await equipment.inventory.recheck({target.runtime})
         admit_target(target, "target", equipment.runtimes, found)
         prepared = await equipment.runtimes[target.runtime].prepare(target.workload)
         return Order(

@@ -81,13 +81,13 @@ class PlanRun:
         self._end(Stop(StopReason.CANCELLED, message))
 
     def _end(self, stop: Stop) -> None:
-        if self._stop is None:
+        cancelled = stop.reason is StopReason.CANCELLED
+        if self._stop is None or (cancelled and self._stop.reason is not stop.reason):
             self._stop = stop
             self._log.record(Notice(stop.message))
         self._stopping.set()
         if self._stage is not None:
-            now = self._stop.reason is StopReason.CANCELLED
-            self._stage.stop(self._stop.reason, self._stop.message, now=now)
+            self._stage.stop(stop.reason, stop.message, now=cancelled)
 
     async def execute(self) -> RunFinished:
         """Carry the plan out; returns its last event, once that is recorded."""

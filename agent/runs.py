@@ -46,7 +46,9 @@ class Runs:
             if self._equipment.spool.knows(plan.run_id):
                 return True
             self._require_free()
-            found = await self._equipment.inventory.recheck()
+            found = await self._equipment.inventory.recheck(
+                {target.runtime for target in plan.targets}
+            )
             admit(plan, self._equipment.runtimes, found)
             facts = await asyncio.to_thread(self._equipment.facts)
             log = await self._equipment.spool.create(plan.run_id)

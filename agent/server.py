@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import wraps
 from typing import Any, TypeVar
@@ -109,9 +110,12 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
     ) -> agent_pb2.DescribeResponse:
         """The host's facts and its runtimes' fingerprints."""
         inventory = self._equipment.inventory
-        found = await (inventory.refresh() if request.refresh else inventory.current())
+        busy = bool(self._runs.active_run_id)  # a fingerprint boots a VM: not beside a trial
+        refresh = request.refresh and not busy
+        found = await (inventory.refresh() if refresh else inventory.current())
+        facts = await asyncio.to_thread(self._equipment.facts)
         return agent_pb2.DescribeResponse(
-            facts=to_message(self._equipment.facts()),
+            facts=to_message(facts),
             runtimes=[to_message(fingerprint) for fingerprint in found.values()],
             active_run_id=self._runs.active_run_id,
         )

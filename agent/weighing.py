@@ -11,7 +11,7 @@ from agent.observer import Census, Observer
 from agent.runtimes.base import Instance, Prepared, Runtime
 from tonnage.model import Sample
 
-_CHECKS_IN_FLIGHT = 16
+_CHECKS_IN_FLIGHT = 64
 _CHECK_SECONDS = 15.0
 
 _log = structlog.get_logger("agent.weighing")

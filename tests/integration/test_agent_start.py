@@ -12,6 +12,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from agent.records import frame
 from tests.integration.agents import agent, spawn
 from tonnage.v1 import agent_pb2
 
@@ -65,11 +66,11 @@ async def test_an_address_that_others_could_reach(tmp_path: Path) -> None:
 
 
 async def test_a_corrupt_journal_is_not_guessed_at(tmp_path: Path) -> None:
-    (tmp_path / "journal.log").write_bytes(bytes(range(256)))
-    async with agent(tmp_path):
-        pass  # bytes without one whole record are a torn first write
-    record = (tmp_path / "journal.log").read_bytes()
-    assert record == b""
+    broken = bytearray(frame(1, b"{}") + frame(2, b"{}"))
+    broken[0] ^= 1
+    (tmp_path / "journal.log").write_bytes(broken)
+    said = await refusal(tmp_path)
+    assert f"{tmp_path / 'journal.log'}: the record at byte 0 fails its checksum" in said
 
 
 async def test_it_keeps_its_id_over_restarts(tmp_path: Path) -> None:
