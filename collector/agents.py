@@ -7,8 +7,9 @@ agent itself said.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import grpc
@@ -33,6 +34,7 @@ _OPTIONS = [
     ("grpc.max_reconnect_backoff_ms", 2_000),
     ("grpc.enable_http_proxy", 0),
 ]
+_CONNECT_SECONDS = 3.0
 _QUICK_SECONDS = 10.0
 _START_SECONDS = 60.0
 # Proving KVM, and destroying many instances, take their time.
@@ -69,6 +71,7 @@ class Agent:
 
     async def describe(self, *, refresh: bool) -> Description:
         """The host's facts and its runtimes' fingerprints, found anew if asked."""
+        await self._connected()
         with self._translated():
             answer = await self._stub.Describe(
                 agent_pb2.DescribeRequest(refresh=refresh), timeout=_SLOW_SECONDS
@@ -115,6 +118,7 @@ class Agent:
 
     async def launch(self, target: Target, ready_timeout_seconds: float) -> Launched:
         """Launch one instance by hand and wait until it is ready."""
+        await self._connected()
         request = agent_pb2.LaunchRequest(
             target=wire.to_message(target), ready_timeout_seconds=ready_timeout_seconds
         )
@@ -143,6 +147,12 @@ class Agent:
         with self._translated():
             answer = await self._stub.Clean(agent_pb2.CleanRequest(), timeout=_SLOW_SECONDS)
             return HostCleaning(self.host, tuple(answer.removed), tuple(answer.leaked))
+
+    async def _connected(self) -> None:
+        """Give a host that was away a moment: its last failure says nothing of now."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CONNECT_SECONDS):
+                await self._channel.channel_ready()
 
     @contextmanager
     def _translated(self, **special: type[errors.TonnageError]) -> Iterator[None]:

@@ -40,6 +40,7 @@ class ScriptedAgent(agent_pb2_grpc.AgentServiceServicer):
         self.refusal = ""
         self.forgets_runs = False
         self.acked = 0
+        self.active_run_id = ""
         self.plans: list[Plan] = []
         self.instances: list[InstanceInfo] = []
         self.streams: list[int] = []
@@ -70,7 +71,9 @@ class ScriptedAgent(agent_pb2_grpc.AgentServiceServicer):
 
     async def Describe(self, request: pb.DescribeRequest, context: Context) -> pb.DescribeResponse:  # noqa: N802 - the wire's name, as below
         return pb.DescribeResponse(
-            facts=wire.to_message(facts(self.host)), runtimes=[wire.to_message(fingerprint())]
+            facts=wire.to_message(facts(self.host)),
+            runtimes=[wire.to_message(fingerprint())],
+            active_run_id=self.active_run_id,
         )
 
     async def StartRun(self, request: pb.StartRunRequest, context: Context) -> pb.StartRunResponse:  # noqa: N802
