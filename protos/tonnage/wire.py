@@ -45,7 +45,8 @@ def from_message(message: Message, cls: type[T]) -> T:
     unspecified or unknown, as a newer peer may send.
     """
     name = message.DESCRIPTOR.name
-    return cls(**{key: read(message, name) for key, read in _readers(cls)})
+    key: type = cls  # every class is hashable, but mypy does not see it of a type[T]
+    return cls(**{field: read(message, name) for field, read in _readers(key)})
 
 
 def to_bytes(value: Any) -> bytes:
