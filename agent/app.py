@@ -26,23 +26,23 @@ from typing import Any
 import structlog
 
 from agent.config import AgentConfig, address, load
-from agent.equipment import Equipment
 from agent.errors import ConfigError, SpoolError
 from agent.facts import Identity, agent_version, read_facts
-from agent.holdings import Holdings
-from agent.inventory import Inventory
-from agent.journal import Journal
-from agent.manual import Manual
 from agent.metrics import Live, Metrics, serve_metrics
-from agent.observer import Observer
 from agent.probes.base import Roots
 from agent.recovery import recover
 from agent.registration import Addresses, keep_registered
-from agent.runs import Runs
+from agent.runner.equipment import Equipment
+from agent.runner.holdings import Holdings
+from agent.runner.inventory import Inventory
+from agent.runner.manual import Manual
+from agent.runner.observer import Observer
+from agent.runner.runs import Runs
+from agent.runner.trials import Trials
 from agent.runtimes.registry import RuntimeSettings, open_runtimes
 from agent.server import AgentServicer, Server
-from agent.spool import Spool
-from agent.trials import Trials
+from agent.storage.journal import Journal
+from agent.storage.spool import Spool
 from tonnage.model import RuntimeState
 
 _log = structlog.get_logger("agent")

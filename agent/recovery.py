@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from agent.equipment import Equipment
 from agent.errors import InstanceLeaked
-from agent.holdings import Holding
-from agent.journal import Entry
-from agent.runlog import RunLog
-from agent.runner import REAP_SECONDS, leaked_ids
+from agent.runner.equipment import Equipment
+from agent.runner.holdings import Holding
+from agent.runner.run import REAP_SECONDS, leaked_ids
 from agent.runtimes.base import Runtime, Scope
+from agent.storage.journal import Entry
+from agent.storage.runlog import RunLog
 from tonnage.model import (
     Event,
     Problem,

@@ -10,7 +10,7 @@ import grpc
 import structlog
 
 from agent.config import Address
-from agent.equipment import Equipment
+from agent.runner.equipment import Equipment
 from tonnage.v1 import collector_pb2, collector_pb2_grpc
 from tonnage.wire import to_message
 

@@ -14,7 +14,6 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from agent.config import Address
-from agent.equipment import Equipment
 from agent.errors import (
     ConfigError,
     GuardTripped,
@@ -28,8 +27,9 @@ from agent.errors import (
     SpoolFull,
     TonnageError,
 )
-from agent.manual import Manual
-from agent.runs import Runs
+from agent.runner.equipment import Equipment
+from agent.runner.manual import Manual
+from agent.runner.runs import Runs
 from tonnage.model import Plan, Target
 from tonnage.v1 import agent_pb2, agent_pb2_grpc, model_pb2
 from tonnage.wire import WireError, from_message, to_bytes, to_message

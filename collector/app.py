@@ -20,20 +20,20 @@ from contextlib import AsyncExitStack
 
 import structlog
 
-from collector.conductor import Conductor
+from collector.conductor.conductor import Conductor
+from collector.conductor.patience import Patience
 from collector.config import CollectorConfig, address, load
 from collector.errors import ExitCode, TonnageError
 from collector.fleet import Fleet
-from collector.http import HttpServer, application
-from collector.listener import Listener
 from collector.metrics import Metrics
-from collector.outcomes import Outcomes
-from collector.patience import Patience
-from collector.publisher import Publisher
-from collector.server import CollectorServicer
+from collector.server.http import HttpServer, application
+from collector.server.listener import Listener
+from collector.server.outcomes import Outcomes
+from collector.server.publisher import Publisher
+from collector.server.service import CollectorServicer
+from collector.server.submission import Submission
 from collector.stores.migrate import schema_revision
 from collector.stores.open import open_store
-from collector.submission import Submission
 from tonnage import __version__
 
 _log = structlog.get_logger(__name__)

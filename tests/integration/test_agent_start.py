@@ -12,7 +12,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from agent.records import frame
+from agent.storage.records import frame
 from tests.integration.agents import agent, spawn
 from tonnage.v1 import agent_pb2
 

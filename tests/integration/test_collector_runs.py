@@ -10,14 +10,14 @@ from typing import Self
 
 import pytest
 
-from collector.conductor import Conductor
+from collector.conductor.conductor import Conductor
+from collector.conductor.patience import Patience
 from collector.errors import StoreError
 from collector.fleet import Fleet
 from collector.metrics import Metrics
 from collector.model import HostRun, Run
-from collector.outcomes import Outcomes
-from collector.patience import Patience
-from collector.publisher import Publisher
+from collector.server.outcomes import Outcomes
+from collector.server.publisher import Publisher
 from collector.stores.base import Store
 from collector.stores.open import open_store
 from collector.views import Progress

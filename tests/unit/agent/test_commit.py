@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.commit import GroupCommit
 from agent.errors import SpoolFull
-from agent.records import RecordFile
+from agent.storage.commit import GroupCommit
+from agent.storage.records import RecordFile
 
 
 @pytest.fixture

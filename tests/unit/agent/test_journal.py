@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from agent.errors import SpoolCorrupt
-from agent.journal import Entry, Journal
-from agent.records import frame
+from agent.storage.journal import Entry, Journal
+from agent.storage.records import frame
 from tonnage.model import Accelerator, Outcome, Population, Trial
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.errors import SpoolCorrupt, SpoolError
-from agent.records import RecordFile, frame, payloads, scan
+from agent.storage.records import RecordFile, frame, payloads, scan
 
 PAYLOADS = st.lists(st.binary(max_size=60), min_size=1, max_size=8)
 

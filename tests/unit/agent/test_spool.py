@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from agent.errors import InvalidInput, NoSuchRun, SpoolCorrupt, SpoolFull
-from agent.runlog import RunLog
-from agent.spool import Spool
+from agent.storage.runlog import RunLog
+from agent.storage.spool import Spool
 from tonnage.model import Event, Notice, RunFinished, RunState
 from tonnage.wire import from_bytes
 

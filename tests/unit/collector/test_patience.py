@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from collector.agents import AgentBusy
+from collector.conductor.patience import Patience, Trouble
 from collector.errors import SequenceGap, StoreError, TonnageError, Unreachable
-from collector.patience import Patience, Trouble
 
 _PATIENCE = Patience(
     lost_after=10, cancelled_after=2, busy_after=100, backoff_first=1, backoff_most=5

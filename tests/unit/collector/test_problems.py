@@ -8,7 +8,7 @@ from grpc import aio
 
 from collector import errors
 from collector.problems import PROBLEM_KEY, attached, carried, error_of
-from collector.rpc_errors import status_of
+from collector.server.statuses import status_of
 from tonnage.model import Problem, ProblemKind
 
 

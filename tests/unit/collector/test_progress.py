@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from collector.liverun import run_end
-from collector.progress import HostTracker, RunTracker
+from collector.conductor.liverun import run_end
+from collector.conductor.progress import HostTracker, RunTracker
 from tests.runs_made_up import STAGE, facts, fingerprint, host_run, numbered, run, trial, whole_run
 from tonnage.model import (
     Notice,

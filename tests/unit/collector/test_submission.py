@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from collector.submission import new_run_id
+from collector.server.submission import new_run_id
 
 _NOON_NS = 1_795_435_200 * 10**9
 

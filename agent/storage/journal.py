@@ -12,9 +12,9 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.commit import GroupCommit
 from agent.errors import SpoolCorrupt, SpoolError
-from agent.records import RecordFile
+from agent.storage.commit import GroupCommit
+from agent.storage.records import RecordFile
 from tonnage.model import Trial
 from tonnage.wire import WireError, from_bytes, to_bytes
 

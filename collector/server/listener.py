@@ -8,8 +8,8 @@ from grpc_health.v1.health import aio as health
 from grpc_reflection.v1alpha import reflection
 
 from collector.config import Address
-from collector.http import port_unusable
-from collector.rpc_errors import ErrorBorder
+from collector.server.http import port_unusable
+from collector.server.statuses import ErrorBorder
 from tonnage.v1 import collector_pb2, collector_pb2_grpc
 
 _SERVICE = collector_pb2.DESCRIPTOR.services_by_name["CollectorService"].full_name

@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
-from collector.drive import Drive
+from collector.conductor.drive import Drive
+from collector.conductor.progress import RunTracker
 from collector.model import Run
-from collector.progress import RunTracker
 from collector.stores.base import Store
 from collector.views import Cancelled
 from tonnage.model import Problem, ProblemKind, RunState

@@ -14,7 +14,6 @@ from collections.abc import Coroutine, Mapping, Sequence
 import structlog
 
 from agent import guards
-from agent.equipment import Equipment
 from agent.errors import SpoolError, SpoolFull
 from agent.experiments.base import (
     Destroy,
@@ -30,11 +29,12 @@ from agent.experiments.base import (
     TrialDone,
 )
 from agent.experiments.catalog import open_experiment
-from agent.holdings import Holding
-from agent.runlog import RunLog
+from agent.runner.equipment import Equipment
+from agent.runner.holdings import Holding
+from agent.runner.trials import Attempt, Order
+from agent.runner.weighing import weigh
 from agent.runtimes.base import Prepared
-from agent.trials import Attempt, Order
-from agent.weighing import weigh
+from agent.storage.runlog import RunLog
 from tonnage.model import (
     Accelerator,
     DensityResult,
@@ -56,7 +56,7 @@ from tonnage.model import (
 
 _PAUSE_WORTH_TELLING_SECONDS = 0.05
 
-_log = structlog.get_logger("agent.stage")
+_log = structlog.get_logger("agent.runner.stage")
 
 
 class StageRun:

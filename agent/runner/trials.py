@@ -17,10 +17,10 @@ import structlog
 
 from agent.clock import Mark, Timeline
 from agent.errors import InstanceLeaked, LaunchFailed, SpoolError, TonnageError
-from agent.holdings import Holding, Holdings
-from agent.journal import Entry, Journal
-from agent.observer import Moment, Observer
+from agent.runner.holdings import Holding, Holdings
+from agent.runner.observer import Moment, Observer
 from agent.runtimes.base import Instance, LaunchSpec, Prepared, Runtime, Scope
+from agent.storage.journal import Entry, Journal
 from tonnage.model import Accelerator, Outcome, Population, Target, Trial, TrialEnd
 
 # An engine that does not remove an instance in this time will not do so later.
@@ -29,7 +29,7 @@ _DESTROYS_IN_FLIGHT = 4
 _MAX_EVIDENCE = 16_000
 _MAX_ERROR = 1_000
 
-_log = structlog.get_logger("agent.trials")
+_log = structlog.get_logger("agent.runner.trials")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,14 @@ from collections.abc import Awaitable, Iterable, Sequence
 
 import structlog
 
-from agent.observer import Census, Observer
+from agent.runner.observer import Census, Observer
 from agent.runtimes.base import Instance, Prepared, Runtime
 from tonnage.model import Sample
 
 _CHECKS_IN_FLIGHT = 64
 _CHECK_SECONDS = 15.0
 
-_log = structlog.get_logger("agent.weighing")
+_log = structlog.get_logger("agent.runner.weighing")
 
 
 async def weigh(

@@ -6,14 +6,14 @@ import asyncio
 
 import structlog
 
-from agent.admission import admit
-from agent.equipment import Equipment
 from agent.errors import RunActive
-from agent.runlog import RunLog
-from agent.runner import PlanRun
+from agent.runner.admission import admit
+from agent.runner.equipment import Equipment
+from agent.runner.run import PlanRun
+from agent.storage.runlog import RunLog
 from tonnage.model import Plan
 
-_log = structlog.get_logger("agent.runs")
+_log = structlog.get_logger("agent.runner.runs")
 
 
 class Runs:

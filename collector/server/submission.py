@@ -10,7 +10,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 
 from collector import planner
-from collector.conductor import Conductor
+from collector.conductor.conductor import Conductor
 from collector.errors import InvalidInput, NoSuchHost, TonnageError
 from collector.fleet import Fleet
 from collector.model import HostRun, Run

@@ -16,8 +16,6 @@ from typing import Any, TypeVar
 import structlog
 
 from agent import guards
-from agent.admission import admit_target
-from agent.equipment import Equipment
 from agent.errors import (
     InstanceLeaked,
     InvalidInput,
@@ -26,10 +24,12 @@ from agent.errors import (
     RuntimeUnavailable,
     TonnageError,
 )
-from agent.holdings import Holding
-from agent.runner import leaked_ids
+from agent.runner.admission import admit_target
+from agent.runner.equipment import Equipment
+from agent.runner.holdings import Holding
+from agent.runner.run import leaked_ids
+from agent.runner.trials import Attempt, Order
 from agent.runtimes.base import Scope
-from agent.trials import Attempt, Order
 from tonnage.model import InstanceInfo, Outcome, Population, Target, Trial
 
 T = TypeVar("T")
@@ -38,7 +38,7 @@ MAX_READY_TIMEOUT_SECONDS = 3600.0
 # An instance launched by hand stays until it is destroyed, or this long.
 LIFETIME_SECONDS = 24 * 3600.0
 
-_log = structlog.get_logger("agent.manual")
+_log = structlog.get_logger("agent.runner.manual")
 
 
 @dataclass(slots=True)

@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 from grpc import aio
 
 from collector.agents import Agent
-from collector.conductor import Conductor
+from collector.conductor.conductor import Conductor
 from collector.errors import NoSuchInstance, TonnageError
 from collector.fleet import Fleet
-from collector.outcomes import Outcomes
+from collector.server.outcomes import Outcomes
+from collector.server.submission import Submission
 from collector.stores.base import Store
-from collector.submission import Submission
 from collector.suitability import Host, check
 from collector.views import HostInfo, RunInfo
 from tonnage import wire

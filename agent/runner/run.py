@@ -15,11 +15,11 @@ from typing import TypeVar
 import structlog
 
 from agent import guards
-from agent.equipment import Equipment
 from agent.errors import InstanceLeaked, TonnageError
-from agent.runlog import RunLog
+from agent.runner.equipment import Equipment
+from agent.runner.stage import StageRun
 from agent.runtimes.base import Prepared, Runtime, Scope
-from agent.stage import StageRun
+from agent.storage.runlog import RunLog
 from tonnage.model import (
     Fingerprint,
     HostFacts,
@@ -40,7 +40,7 @@ T = TypeVar("T")
 PREPARE_SECONDS = 900.0
 REAP_SECONDS = 120.0
 
-_log = structlog.get_logger("agent.runner")
+_log = structlog.get_logger("agent.runner.run")
 
 
 @dataclass(slots=True)

@@ -16,13 +16,13 @@ from typing import Self
 import structlog
 
 from collector.agents import Agent
-from collector.drive import Drive
+from collector.conductor.drive import Drive
+from collector.conductor.liverun import Figures, LiveRun
+from collector.conductor.patience import Patience
+from collector.conductor.progress import restored
 from collector.errors import InvalidInput, StoreError
 from collector.fleet import Fleet
-from collector.liverun import Figures, LiveRun
 from collector.model import HostRun, Run
-from collector.patience import Patience
-from collector.progress import restored
 from collector.stores.base import Store
 from collector.views import Cancelled, Progress
 from tonnage.model import Problem, ProblemKind, RunState

@@ -1,6 +1,6 @@
 """The durable outbox: what runs found, kept until the collector has stored it.
 
-One folder a run (see ``agent.runlog``), all under one size cap.
+One folder a run (see ``agent.storage.runlog``), all under one size cap.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 import structlog
 
 from agent.errors import InvalidInput, NoSuchRun, SpoolCorrupt, SpoolError, SpoolFull
-from agent.runlog import RunLog
+from agent.storage.runlog import RunLog
 from tonnage.wire import WireError
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -25,7 +25,7 @@ _MAX_PENDING = 10_000
 # trials in flight, its ends, its last event.
 _RESERVE_BYTES = 256 << 10
 
-_log = structlog.get_logger("agent.spool")
+_log = structlog.get_logger("agent.storage.spool")
 
 
 class Spool:

@@ -8,7 +8,7 @@ import structlog
 
 from collector.errors import TonnageError
 from collector.metrics import Metrics
-from collector.outcomes import Outcomes
+from collector.server.outcomes import Outcomes
 from collector.stores.base import Store
 from tonnage.model import RunState
 

@@ -1,6 +1,6 @@
 """The events of one run on disk, and what readers may see of them.
 
-A run's folder holds ``events.log`` (see ``agent.records``) and ``acked``. An
+A run's folder holds ``events.log`` (see ``agent.storage.records``) and ``acked``. An
 event is visible to readers only once it is on disk.
 """
 
@@ -14,13 +14,13 @@ from pathlib import Path
 
 import structlog
 
-from agent.commit import GroupCommit
 from agent.errors import InvalidInput, SpoolError
-from agent.records import RecordFile
+from agent.storage.commit import GroupCommit
+from agent.storage.records import RecordFile
 from tonnage.model import Event, Notice, Payload, RunFinished, Trial, TrialEnd
 from tonnage.wire import WireError, from_bytes, to_bytes
 
-_log = structlog.get_logger("agent.spool")
+_log = structlog.get_logger("agent.storage.spool")
 
 
 class RunLog:

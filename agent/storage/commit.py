@@ -8,7 +8,7 @@ from concurrent.futures import Executor
 from typing import Generic, TypeVar
 
 from agent.errors import SpoolError
-from agent.records import RecordFile
+from agent.storage.records import RecordFile
 
 T = TypeVar("T")
 

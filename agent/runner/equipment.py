@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from agent.guards import Limits
-from agent.holdings import Holdings
-from agent.inventory import Inventory
-from agent.journal import Journal
 from agent.metrics import Metrics
-from agent.observer import Observer
+from agent.runner.holdings import Holdings
+from agent.runner.inventory import Inventory
+from agent.runner.observer import Observer
+from agent.runner.trials import Trials
 from agent.runtimes.base import Runtime
-from agent.spool import Spool
-from agent.trials import Trials
+from agent.storage.journal import Journal
+from agent.storage.spool import Spool
 from tonnage.model import HostFacts
 
 

@@ -14,9 +14,9 @@ import structlog
 
 from collector import errors
 from collector.agents import Agent
+from collector.conductor.patience import Patience, Trouble
+from collector.conductor.pull import Pull
 from collector.model import HostRun, ended_as
-from collector.patience import Patience, Trouble
-from collector.pull import Pull
 from collector.stores.base import Store
 from tonnage import wire
 from tonnage.model import Problem, ProblemKind, RunFinished, RunState

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from agent.clock import Timeline
-from agent.journal import Entry
 from agent.runtimes.base import Instance
+from agent.storage.journal import Entry
 from tonnage.model import InstanceInfo, Target
 
 

@@ -1,0 +1,1 @@
+"""What the collector serves: CollectorService over gRPC, and metrics over HTTP."""
