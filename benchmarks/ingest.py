@@ -22,9 +22,9 @@ import aiosqlite
 
 from benchmarks.rows import Row, paired_ratio
 from collector.agents import Agent
-from collector.drive import Drive
+from collector.conductor.drive import Drive
+from collector.conductor.patience import Patience
 from collector.model import HostRun
-from collector.patience import Patience
 from collector.stores.ingest import Rows
 from collector.stores.open import open_store
 from collector.stores.sqlite import INSERT_END, INSERT_FACT, INSERT_TRIAL, PRAGMAS
