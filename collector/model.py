@@ -29,7 +29,8 @@ class Run:
 
     ``spec_json`` is the experiment file as validated, overrides applied;
     ``versions`` names collector and schema. Times are nanoseconds since the
-    Unix epoch, UTC.
+    Unix epoch, UTC. ``cancel_requested`` outlives a restart: a host that could
+    not be told then is told when it answers again.
     """
 
     run_id: str
@@ -42,6 +43,7 @@ class Run:
     finished_at_unix_ns: int | None = None
     problem: Problem | None = None
     request_token: str = ""
+    cancel_requested: bool = False
 
 
 @dataclass(frozen=True, slots=True)

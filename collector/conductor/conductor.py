@@ -11,7 +11,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
-from typing import Self
+from typing import Any, Self
 
 import structlog
 
@@ -45,7 +45,7 @@ class Conductor:
         self._live: dict[str, LiveRun] = {}
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._group = asyncio.TaskGroup()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._closing = asyncio.Event()
 
     async def __aenter__(self) -> Self:
@@ -57,8 +57,10 @@ class Conductor:
 
     async def __aexit__(self, *_: object) -> None:
         self.close_watches()
-        for task in self._tasks:
+        tasks = tuple(self._tasks)
+        for task in tasks:
             task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._group.__aexit__(None, None, None)
 
     def close_watches(self) -> None:
@@ -73,11 +75,18 @@ class Conductor:
         return {state: states.count(state) for state in (RunState.PENDING, RunState.RUNNING)}
 
     async def submit(self, run: Run, hosts: Sequence[HostRun]) -> Run:
-        """Store and start a run; the earlier one when its token was used before."""
-        stored = await self._store.create_run(run, hosts)
-        if stored.run_id == run.run_id:
-            await self._begin(stored)
-        return stored
+        """Store and start a run; the earlier one when its token was used before.
+
+        A run that was stored is begun even when the one who asked has gone.
+        """
+        taking = asyncio.create_task(self._take_in(run, hosts), name=f"submit {run.run_id}")
+        self._tasks.add(taking)
+        taking.add_done_callback(self._tasks.discard)
+        return await asyncio.shield(taking)
+
+    async def submitted(self, request_token: str) -> Run | None:
+        """The run that was submitted with this token, if one was."""
+        return await self._store.run_by_token(request_token)
 
     async def gave_up(self, run_id: str) -> bool:
         """Whether a run is one of this store's that has ended, whatever its hosts do."""
@@ -91,17 +100,31 @@ class Conductor:
         """Cancel a run on every host; nothing is left to do for one that has ended."""
         run = await self._store.find_run(run_id)
         live = self._live.get(run.run_id)
-        return Cancelled((), ()) if live is None else await live.cancel()
+        if live is not None:
+            return await live.cancel()
+        if not run.state.ended:  # left as it is by a failure of the store: for the next start
+            await self._store.request_cancel(run.run_id)
+        return Cancelled((), ())
 
     async def watch(self, run_id: str) -> AsyncIterator[Progress]:
         """A run's progress now and after each change, until it, or the collector, ends."""
         run = await self._store.find_run(run_id)
         live = self._live.get(run.run_id)
-        tracker = live.tracker if live else await restored(self._store, run)
-        async for progress in tracker.updates():
+        if live is None:
+            # It ended, perhaps only since it was looked up: nothing will change any more.
+            run = await self._store.find_run(run.run_id)
+            yield (await restored(self._store, run)).snapshot()
+            return
+        async for progress in live.tracker.updates():
             yield progress
             if self._closing.is_set():
                 return
+
+    async def _take_in(self, run: Run, hosts: Sequence[HostRun]) -> Run:
+        stored = await self._store.create_run(run, hosts)
+        if stored.run_id == run.run_id:
+            await self._begin(stored)
+        return stored
 
     async def _begin(self, run: Run) -> None:
         hosts = await self._store.host_runs(run.run_id)

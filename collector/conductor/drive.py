@@ -64,6 +64,7 @@ class Drive:
         self._observer = observer
         self._cancelled = asyncio.Event()
         self._handed_over = host.high_water > 0
+        self._has_turn = False
 
     async def run(self, turn: asyncio.Lock) -> None:
         """Return once the host's end is stored; ``state`` and ``problem`` tell it.
@@ -76,18 +77,23 @@ class Drive:
         if not await unless(self._cancelled, turn.acquire()):
             await self._end(RunState.CANCELLED, None)
             return
+        self._has_turn = True
         try:
             await self._within_time_limit()
         finally:
             turn.release()
+
+    def wish_cancelled(self) -> None:
+        """Stop the run on this host as soon as it answers."""
+        self._cancelled.set()
 
     async def cancel(self) -> bool:
         """Stop the run on this host; whether the host took it.
 
         A host that cannot be told now is told when it answers again.
         """
-        self._cancelled.set()
-        if self.state.ended or not self._handed_over:
+        self.wish_cancelled()
+        if self.state.ended or not self._has_turn:
             return True
         return await self._tell_cancelled()
 
@@ -118,17 +124,30 @@ class Drive:
         if self._handed_over:
             # Says what is stored, and shows that somebody is there.
             await agent.ack(run_id, self._mark)
-        elif self._cancelled.is_set():
+        elif not await self._hand_over(agent):
             await self._end(RunState.CANCELLED, None)
             return
-        else:
-            await agent.start_run(self._plan)
-            self._handed_over = True
         self._trouble.answered()
         if self._cancelled.is_set():
             await agent.cancel_run(run_id)
         pull = Pull((run_id, self.host), agent, self._store, self._stored)
         await pull.events_after(self._mark)
+
+    async def _hand_over(self, agent: Agent) -> bool:
+        """Whether the agent has the plan now: one that was cancelled is not given.
+
+        It may have it already, from an offer whose answer was lost or from a
+        collector before this one, so it is asked even then.
+        """
+        if self._cancelled.is_set():
+            try:
+                await agent.cancel_run(self._plan.run_id)
+            except errors.NoSuchRun:
+                return False
+        else:
+            await agent.start_run(self._plan)
+        self._handed_over = True
+        return True
 
     def _stored(self, events: Sequence[model_pb2.Event], seconds: float) -> None:
         self._mark = events[-1].sequence
@@ -153,8 +172,7 @@ class Drive:
 
     async def _abandon(self, problem: Problem) -> None:
         """Stop the run there too, if anybody listens: nothing of it is waited for."""
-        if self._handed_over:
-            await self._tell_cancelled()
+        await self._tell_cancelled()
         await self._give_up(problem)
 
     async def _give_up(self, problem: Problem) -> None:

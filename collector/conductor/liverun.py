@@ -7,13 +7,18 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
+import structlog
+
 from collector.conductor.drive import Drive
 from collector.conductor.progress import RunTracker
+from collector.errors import StoreError
 from collector.model import Run
 from collector.stores.base import Store
 from collector.views import Cancelled
 from tonnage.model import Problem, ProblemKind, RunState
 from tonnage.v1 import model_pb2
+
+_log = structlog.get_logger(__name__)
 
 
 class Figures(Protocol):
@@ -39,11 +44,14 @@ class LiveRun:
         self._figures = figures
         self._drives: Sequence[Drive] = ()
         self._started = asyncio.Event()
-        self._cancelled = False
+        self._cancelled = run.cancel_requested
 
     def take(self, drives: Sequence[Drive]) -> None:
         """The drives of the run's hosts; told once, before ``drive``."""
         self._drives = drives
+        if self._cancelled:
+            for drive in drives:
+                drive.wish_cancelled()
 
     async def drive(self, turn: Callable[[str], asyncio.Lock]) -> None:
         """Drive every host to its end, then store how the run ended.
@@ -73,8 +81,16 @@ class LiveRun:
         self._figures.ended(self.run.run_id, state)
 
     async def cancel(self) -> Cancelled:
-        """Stop the run on every host; which of them took it."""
+        """Stop the run on every host; which of them took it.
+
+        The wish is stored: a host that cannot be told is told later, if need be
+        by the next collector. A store that fails keeps no host from being told.
+        """
         self._cancelled = True
+        try:
+            await self._store.request_cancel(self.run.run_id)
+        except StoreError as error:
+            _log.warning("wish to cancel not stored", run=self.run.run_id, why=str(error))
         took = await asyncio.gather(*(drive.cancel() for drive in self._drives))
         reached = [d.host for d, ok in zip(self._drives, took, strict=True) if ok]
         unreached = [d.host for d, ok in zip(self._drives, took, strict=True) if not ok]

@@ -53,6 +53,8 @@ class Submission:
         """
         if len(spec_json) > _SPEC_MOST:
             raise InvalidInput(f"the spec is longer than {_SPEC_MOST} characters", field="spec")
+        if request_token and (earlier := await self._conductor.submitted(request_token)):
+            return earlier
         spec = await asyncio.to_thread(parse, spec_json)
         hosts = await self._asked(spec)
         now = time.time_ns()

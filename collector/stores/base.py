@@ -39,6 +39,9 @@ class Store(Protocol):
     ) -> None:
         """Move one host of a run, for ends that no event tells (a lost host)."""
 
+    async def request_cancel(self, run_id: str) -> None:
+        """Keep the wish that a run be cancelled. Nothing is moved by it."""
+
     async def append(self, run_id: str, host: str, events: Sequence[model_pb2.Event]) -> int:
         """Store a batch and return the new high-water mark, after commit.
 
@@ -53,6 +56,9 @@ class Store(Protocol):
 
         Raises ``NoSuchRun`` or ``AmbiguousRun``, which name the candidates.
         """
+
+    async def run_by_token(self, token: str) -> Run | None:
+        """The run that was created with this ``request_token``, if one was."""
 
     async def host_runs(self, run_id: str) -> Sequence[HostRun]:
         """A run's hosts, by name."""

@@ -64,6 +64,7 @@ def run_to_row(run: Run) -> dict[str, Any]:
         "finished_at_unix_ns": run.finished_at_unix_ns,
         "problem_json": problem_to_json(run.problem),
         "request_token": run.request_token or None,
+        "cancel_requested": run.cancel_requested,
     }
 
 
@@ -80,6 +81,7 @@ def run_of(row: RowMapping) -> Run:
         finished_at_unix_ns=row["finished_at_unix_ns"],
         problem=problem_of(row["problem_json"]),
         request_token=row["request_token"] or "",
+        cancel_requested=bool(row["cancel_requested"]),
     )
 
 

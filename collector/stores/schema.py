@@ -46,6 +46,7 @@ run = Table(
     Column("finished_at_unix_ns", _BigInt),
     Column("problem_json", Text),
     Column("request_token", Text, unique=True),
+    Column("cancel_requested", _Bool, nullable=False),
     Index("run_started", "started_at_unix_ns"),
     sqlite_strict=True,
 )

@@ -84,6 +84,21 @@ class SqlStore(ABC):
                     change.values(state=state.value, problem_json=rows.problem_to_json(problem))
                 )
 
+    async def request_cancel(self, run_id: str) -> None:
+        """See ``Store``."""
+        table = schema.run
+        with translated():
+            async with self.writing() as connection:
+                await connection.execute(
+                    update(table).where(table.c.run_id == run_id).values(cancel_requested=True)
+                )
+
+    async def run_by_token(self, token: str) -> Run | None:
+        """See ``Store``."""
+        with translated():
+            async with self.reading() as connection:
+                return await _by_token(connection, token)
+
     async def find_run(self, prefix: str) -> Run:
         """See ``Store``."""
         if not prefix:

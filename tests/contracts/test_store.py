@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -243,6 +243,23 @@ async def test_a_known_token_answers_with_the_earlier_run(store: Store) -> None:
     again = await store.create_run(run("r2", **token), [host_run("r2")])
     assert again == first
     assert await store.host_runs("r2") == ()
+
+
+async def test_a_run_is_found_by_its_token(store: Store) -> None:
+    token = {"request_token": "once"}
+    await store.create_run(run("r1", **token), [host_run("r1")])
+    await store.create_run(run("r2"), [host_run("r2")])
+    found = await store.run_by_token("once")
+    assert found is not None
+    assert found.run_id == "r1"
+    assert await store.run_by_token("other") is None
+    assert await store.run_by_token("") is None
+
+
+async def test_the_wish_to_cancel_a_run_is_kept(begun: Store) -> None:
+    before = await begun.find_run("r1")
+    await begun.request_cancel("r1")
+    assert await begun.find_run("r1") == replace(before, cancel_requested=True)
 
 
 async def test_a_run_that_cannot_be_created_leaves_nothing(store: Store) -> None:

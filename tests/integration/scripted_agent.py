@@ -25,6 +25,8 @@ class ScriptedAgent(agent_pb2_grpc.AgentServiceServicer):
     ``resend``: how many events before the wanted one each stream begins.
     ``skip``: sequences left out, each once. ``holds``: streams wait before such a
     sequence until its event is set. ``busy``: how many plans are turned away.
+    ``loses_answers``: how many plans are taken without the collector hearing of it;
+    ``taken`` is set by the first plan.
     """
 
     def __init__(self, host: str, events: Sequence[model_pb2.Event]) -> None:
@@ -37,6 +39,8 @@ class ScriptedAgent(agent_pb2_grpc.AgentServiceServicer):
         self.skips_for_ever = False
         self.holds: dict[int, asyncio.Event] = {}
         self.busy = 0
+        self.loses_answers = 0
+        self.taken = asyncio.Event()
         self.refusal = ""
         self.forgets_runs = False
         self.acked = 0
@@ -83,6 +87,10 @@ class ScriptedAgent(agent_pb2_grpc.AgentServiceServicer):
         if self.refusal:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, self.refusal)
         self.plans.append(wire.from_message(request.plan, Plan))
+        self.taken.set()
+        if self.loses_answers:
+            self.loses_answers -= 1
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "the answer was lost")
         return pb.StartRunResponse(already_known=len(self.plans) > 1)
 
     async def StreamEvents(  # noqa: N802
@@ -113,6 +121,8 @@ class ScriptedAgent(agent_pb2_grpc.AgentServiceServicer):
         self, request: pb.CancelRunRequest, context: Context
     ) -> pb.CancelRunResponse:
         """End the script where it is held, with the event that says so."""
+        if all(plan.run_id != request.run_id for plan in self.plans):
+            await context.abort(grpc.StatusCode.NOT_FOUND, "no such run")
         if not self.cancelled.is_set():
             self.cancelled.set()
             kept = self.events[: min(self.holds, default=1) - 1]

@@ -299,6 +299,60 @@ async def test_a_run_that_waits_for_its_host_is_cancelled_at_once(
     assert (await stand.ended()).state is RunState.FINISHED
 
 
+async def test_a_cancellation_outlives_the_collector(tmp_path: Path, agent: ScriptedAgent) -> None:
+    agent.holds = {30: asyncio.Event()}
+    stand = Stand(tmp_path)
+    async with stand:
+        await stand.submit(agent)
+        await stand.until_ready(10)
+        await agent.die()
+        assert (await stand.conductor.cancel("r1")).unreached == ("h1",)
+    await agent.start()
+    async with stand:
+        assert (await stand.ended()).state is RunState.CANCELLED
+        assert agent.cancelled.is_set()
+        assert await stand.numbers() == list(range(13))
+
+
+async def test_a_plan_whose_taking_was_never_answered_is_cancelled_too(
+    stand: Stand, agent: ScriptedAgent
+) -> None:
+    agent.holds = {1: asyncio.Event()}
+    agent.loses_answers = 1
+    await stand.submit(agent)
+    async with asyncio.timeout(5):
+        await agent.taken.wait()
+    await stand.conductor.cancel("r1")
+    assert (await stand.ended()).state is RunState.CANCELLED
+    assert agent.cancelled.is_set()
+
+
+async def test_a_plan_that_no_host_took_is_cancelled_at_once(
+    stand: Stand, agent: ScriptedAgent
+) -> None:
+    agent.busy = 1_000
+    await stand.submit(agent)
+    async with asyncio.timeout(5):
+        async for progress in stand.conductor.watch("r1"):
+            if progress.hosts[0].message:
+                break
+    assert (await stand.conductor.cancel("r1")).reached == ("h1",)
+    assert (await stand.ended()).state is RunState.CANCELLED
+    assert agent.plans == []
+
+
+async def test_a_run_is_begun_though_its_submitter_has_gone(
+    stand: Stand, agent: ScriptedAgent
+) -> None:
+    submitting = asyncio.create_task(stand.submit(agent))
+    await asyncio.sleep(0)  # until it has begun to store the run
+    submitting.cancel()
+    await asyncio.gather(submitting, return_exceptions=True)
+    async with asyncio.timeout(5):
+        await agent.taken.wait()
+    assert (await stand.ended()).state is RunState.FINISHED
+
+
 async def test_cancelling_an_ended_run_does_nothing(stand: Stand, agent: ScriptedAgent) -> None:
     await stand.submit(agent)
     await stand.ended()

@@ -47,6 +47,7 @@ def _runs() -> None:
         Column("finished_at_unix_ns", _BigInt),
         Column("problem_json", Text),
         Column("request_token", Text, unique=True),
+        Column("cancel_requested", _Bool, nullable=False),
         sqlite_strict=True,
     )
     op.create_index("run_started", "run", ["started_at_unix_ns"])
