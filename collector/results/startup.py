@@ -32,6 +32,11 @@ class StartupSample:
         return [ns / SECOND for ns in found if ns is not None]
 
     @property
+    def unresolved(self) -> int:
+        """Ready trials whose ``created`` is known by their ready line alone."""
+        return sum(_unresolved(t) for t in self.trials if t.outcome is Outcome.READY)
+
+    @property
     def missing(self) -> int:
         """Attempts that would have been slower than any deadline: failed or timed out."""
         outcomes = Counter(trial.outcome for trial in self.trials)
@@ -39,7 +44,11 @@ class StartupSample:
 
 
 def phase_ns(trial: Trial, phase: str) -> int | None:
-    """Duration of a phase, as design section 4 cuts it; None where a mark is absent."""
+    """Duration of a phase, as docs/measuring.md cuts it; None where a mark is absent.
+
+    None too for the ``userspace`` of a container whose ready line was the first
+    that was seen of it: that takes as long as it takes, which is not no time.
+    """
     if phase == "cpu":
         return trial.cpu_ns
     if phase == "total":
@@ -54,7 +63,14 @@ def phase_ns(trial: Trial, phase: str) -> int | None:
         "userspace": (trial.created_ns if container else trial.init_ns, trial.ready_ns),
     }
     begin, end = marks[phase]
-    return None if begin is None or end is None else end - begin
+    if begin is None or end is None or (phase == "userspace" and _unresolved(trial)):
+        return None
+    return end - begin
+
+
+def _unresolved(trial: Trial) -> bool:
+    container = trial.accelerator is Accelerator.NONE
+    return container and trial.created_ns is not None and trial.created_ns == trial.ready_ns
 
 
 def startup_samples(data: RunData, subjects: Subjects) -> list[StartupSample]:
@@ -81,7 +97,9 @@ def _rows(sample: StartupSample, subjects: Subjects, seed: int) -> Iterator[Star
     shared = dict(subjects.subject(sample.key)) | _counts(sample)
     for phase in PHASES:
         seconds = sample.seconds(phase)
-        if seconds or phase == "total":
+        if phase == "userspace" and sample.unresolved:
+            yield StartupRow(**shared, phase=phase, **_no_figures(sample, len(seconds)))
+        elif seconds or phase == "total":
             yield StartupRow(**shared, phase=phase, **_figures(summarise(seconds, seed)))
 
 
@@ -109,3 +127,15 @@ def _figures(summary: Summary) -> dict[str, Any]:
         "max_seconds": summary.maximum,
         "mean_seconds": summary.mean,
     }
+
+
+def _no_figures(sample: StartupSample, n: int) -> dict[str, Any]:
+    """A phase that not all ready trials resolve: the others are no fair sample of it."""
+    ready = sum(trial.outcome is Outcome.READY for trial in sample.trials)
+    reason = (
+        f"not resolved: in {sample.unresolved} of {ready} ready starts the ready line "
+        "was the first evidence of created"
+    )
+    absent = dict.fromkeys(_figures(summarise([], 0)))
+    reasons = dict.fromkeys(("p50_reason", "p95_reason", "p99_reason"), reason)
+    return absent | reasons | {"n": n}

@@ -64,8 +64,7 @@ def _fall(fall: Fall, across: Linear, y: float, width: int) -> list[Markup]:
         parts.append(text(across(0) - 10, y + 14, name, "row", "end"))
         lasts = fall.phases.get(phase)
         if lasts is None:
-            why = "none: the host's kernel runs it" if fall.container else "no mark"
-            parts.append(text(across(0) + 6, y + 14, why, "absent"))
+            parts.append(text(across(0) + 6, y + 14, _absence(fall, phase), "absent"))
         else:
             told = figures.seconds(lasts)
             width_ = across(lasts) - across(0)
@@ -76,3 +75,11 @@ def _fall(fall: Fall, across: Linear, y: float, width: int) -> list[Markup]:
             begin += lasts
         y += _ROW
     return parts
+
+
+def _absence(fall: Fall, phase: str) -> str:
+    if fall.container and phase in ("machine", "kernel"):
+        return "none: the host's kernel runs it"
+    if fall.container and phase == "userspace" and "create" in fall.phases:
+        return "not resolved: within create"
+    return "no mark"

@@ -56,6 +56,23 @@ def test_a_container_has_no_machine_and_no_kernel_phase() -> None:
     assert not phases & {("docker", "machine"), ("docker", "kernel")}
 
 
+def test_a_user_space_hidden_by_the_ready_line_is_no_zero() -> None:
+    data = sample_run()
+    first = next(
+        r
+        for r in data.trials
+        if r.target.runtime == "docker" and r.trial.population is Population.MEASURED
+    )
+    hidden = replace(first, trial=replace(first.trial, created_ns=first.trial.ready_ns))
+    trials = tuple(hidden if r is first else r for r in data.trials)
+    found = row(replace(data, trials=trials), "docker", "userspace", first.trial.concurrency)
+    assert (found.ready, found.n) == (60, 59)
+    assert (found.p50_seconds, found.p50_ci_seconds, found.mean_seconds) == (None, None, None)
+    assert (found.min_seconds, found.max_seconds) == (None, None)
+    assert found.p50_reason == found.p99_reason
+    assert str(found.p50_reason).startswith("not resolved: in 1 of 60 ready starts")
+
+
 @pytest.mark.parametrize("runtime", ["docker", "qemu-microvm"])
 def test_the_phases_of_one_trial_add_up_to_its_total(runtime: str) -> None:
     trial = next(r.trial for r in sample_run().trials if r.target.runtime == runtime)
