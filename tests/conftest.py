@@ -2,7 +2,8 @@
 
 A test that uses one of these fixtures is skipped, with the reason, on a machine
 that lacks the part. ``make test`` sets ``TONNAGE_REQUIRE_ENGINES``: there a test
-marked ``docker`` or ``qemu`` fails instead, however it came to be skipped.
+that uses one, or is marked ``docker`` or ``qemu``, fails instead, however it came
+to be skipped.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from deploy.engine import running_engine
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 ENGINES = ("docker", "qemu")
+FIXTURES = frozenset({"docker_host", "guest_dir", "images_dir", "promtool"})
 
 
 def _file(path: Path) -> Path:
@@ -49,15 +51,26 @@ def images_dir() -> Path:
     return _file(CHECKOUT / "build/images/images.json").parent
 
 
+@pytest.fixture(scope="session")
+def promtool() -> str:
+    """Prometheus' own check of an exposition."""
+    found = shutil.which("promtool", path=f"{os.environ['PATH']}:{CHECKOUT / 'build/tools'}")
+    if found is None:
+        pytest.skip("promtool is missing: run deploy/bootstrap.sh --dev")
+    return found
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Where engines are required, a skipped engine test is a failed one."""
+    """Where engines are required, a test skipped for the lack of one is a failed one."""
     report = yield
     required = os.environ.get("TONNAGE_REQUIRE_ENGINES") == "1"
-    engine_test = any(item.get_closest_marker(name) for name in ENGINES)
-    if report.skipped and required and engine_test and not hasattr(report, "wasxfail"):
+    needs = any(item.get_closest_marker(name) for name in ENGINES) or not FIXTURES.isdisjoint(
+        getattr(item, "fixturenames", ())
+    )
+    if report.skipped and required and needs and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
         report.longrepr = f"skipped although engines are required: {report.longrepr}"
     return report

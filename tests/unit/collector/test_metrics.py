@@ -1,17 +1,15 @@
 """The golden exposition of every metric of the collector.
 
-After a wanted change: TONNAGE_WRITE_GOLDEN=1 pytest tests/unit/collector/test_metrics.py
+After a wanted change: TONNAGE_UPDATE_GOLDEN=1 pytest tests/unit/collector/test_metrics.py
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
-import pytest
 from prometheus_client import generate_latest
 
 from collector.metrics import LatestResults, Metrics
@@ -84,15 +82,12 @@ def _exposition() -> str:
 
 def test_the_exposition_is_the_golden_one() -> None:
     page = _exposition()
-    if os.environ.get("TONNAGE_WRITE_GOLDEN"):
+    if os.environ.get("TONNAGE_UPDATE_GOLDEN") == "1":
         _GOLDEN.write_text(page)
     assert page == _GOLDEN.read_text()
 
 
-def test_the_golden_exposition_is_clean() -> None:
-    promtool = shutil.which("promtool")
-    if promtool is None:
-        pytest.skip("promtool is missing: apt-get install prometheus")
+def test_the_golden_exposition_is_clean(promtool: str) -> None:
     checked = subprocess.run(
         [promtool, "check", "metrics"], input=_GOLDEN.read_text(), capture_output=True, text=True
     )
