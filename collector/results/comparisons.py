@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 from collector.model import RunData
@@ -74,9 +73,6 @@ class Comparer:
         for base, candidate in self._pairs(footprints):
             if base.estimator == candidate.estimator:
                 found = compare_slopes(base.cost, candidate.cost, minimum_effect=self._effect)
-                if base.estimator == "disk_base" and found.interval:
-                    reason = "Allocated blocks are counted, not sampled."
-                    found = replace(found, p_value=None, reason=reason)
                 keys = base.key, candidate.key
                 yield self._row(f"footprint.{base.estimator}", keys, found, _SIZE)
 

@@ -109,7 +109,10 @@ def ratio_interval(baseline: Slope, candidate: Slope) -> Interval | None:
 
 
 def p_value(baseline: Slope, candidate: Slope) -> float | None:
-    """Two-sided p-value of Welch's t test that both slopes are the same."""
+    """Two-sided p-value of Welch's t test that both slopes are the same.
+
+    None where a slope has no error, or neither has any: certainty is no chance.
+    """
     if baseline.value is None or candidate.value is None:
         return None
     if baseline.standard_error is None or candidate.standard_error is None:
@@ -117,7 +120,7 @@ def p_value(baseline: Slope, candidate: Slope) -> float | None:
     gap = abs(candidate.value - baseline.value)
     error = math.hypot(baseline.standard_error, candidate.standard_error)
     if error == 0:
-        return 1.0 if gap == 0 else 0.0
+        return None
     freedom = _freedom(baseline, baseline.standard_error, candidate, candidate.standard_error)
     return float(2 * stdtr(freedom, -gap / error))
 
@@ -134,7 +137,10 @@ def _freedom(baseline: Slope, of_base: float, candidate: Slope, of_cand: float) 
 def compare_slopes(
     baseline: Slope, candidate: Slope, *, minimum_effect: float = MINIMUM_EFFECT
 ) -> Comparison:
-    """Compare two slopes; open where either has no interval or the baseline may be zero."""
+    """Compare two slopes; open where either has no interval or the baseline may be zero.
+
+    Where no reading of either side varied, the ratio is exact and has no p-value.
+    """
     interval, p = ratio_interval(baseline, candidate), p_value(baseline, candidate)
     counts = baseline.n_points, candidate.n_points
     if baseline.value is None or candidate.value is None:
@@ -143,6 +149,10 @@ def compare_slopes(
     if ratio is None:
         reason = "The baseline's cost is not above zero: there is no ratio."
         return Comparison(None, None, p, *counts, Direction.OPEN, reason)
+    if interval is not None and baseline.standard_error == 0 == candidate.standard_error:
+        direction, _ = judge(ratio, interval, 0.0, minimum_effect)
+        reason = "No reading of either side varied: the ratio is exact."
+        return Comparison(ratio, interval, None, *counts, direction, reason)
     if interval is None or p is None:
         reason = "The points do not give the ratio an interval: more counts or repeats would."
         return Comparison(ratio, None, p, *counts, Direction.OPEN, reason)

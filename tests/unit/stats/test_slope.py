@@ -107,9 +107,10 @@ def test_a_baseline_below_nought_has_no_ratio() -> None:
 
 def test_exact_slopes_are_the_same_or_not() -> None:
     exact = [Slope(value, 0.0, 3, (value, value), 4) for value in (2.0, 2.0, 8.0)]
-    assert p_value(exact[0], exact[1]) == 1.0
+    assert p_value(exact[0], exact[2]) is None
     assert compare_slopes(exact[0], exact[1]).direction is Direction.SAME
-    assert compare_slopes(exact[0], exact[2]).direction is Direction.HIGHER
+    found = compare_slopes(exact[0], exact[2])
+    assert (found.direction, found.interval, found.p_value) == (Direction.HIGHER, (4.0, 4.0), None)
 
 
 def test_a_side_without_points_is_inconclusive() -> None:
