@@ -14,6 +14,7 @@ from typing import Any, Self, TypeVar
 
 import grpc
 from grpc import aio
+from pydantic import ValidationError
 
 from collector import errors
 from collector.model import TrialRow
@@ -118,7 +119,8 @@ class Client:
     async def result(self, run_id: str) -> Result:
         """A run's result, as far as it has come."""
         answer = await self._call(self._stub.GetRun, pb.GetRunRequest(run_id=run_id), _SLOW_SECONDS)
-        return Result.model_validate_json(answer.result_json)
+        with self._translated():
+            return Result.model_validate_json(answer.result_json)
 
     async def trials(self, run_id: str) -> AsyncIterator[Sequence[TrialRow]]:
         """Every trial of a run in the order stored, in batches."""
@@ -181,9 +183,9 @@ class Client:
             yield
         except aio.AioRpcError as error:
             raise rebuild(error, self.address) from error
-        except wire.WireError as error:
+        except (wire.WireError, ValidationError) as error:
             raise errors.TonnageError(
-                f"the collector's answer cannot be read: {error}",
+                f"the collector's answer cannot be read: {str(error).splitlines()[0]}",
                 remedy="Use the same version of Tonnage on both sides.",
             ) from error
 
