@@ -7,6 +7,7 @@ outlive a power cut, not only a crash of the collector.
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -140,9 +141,16 @@ async def open_sqlite(path: Path) -> SqliteStore:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise _unusable(path.parent, "a file stands where its folder should be") from error
     except OSError as error:
-        raise _unusable(path, error.strerror or str(error)) from error
+        raise _unusable(path.parent, error.strerror or str(error)) from error
     lock = FolderLock(path.with_name(f"{path.name}.lock"))
+    try:
+        _check_access(path)
+    except OSError as error:
+        lock.release()
+        raise _unusable(path, error.strerror or str(error)) from error
     writer = _engine(path, size=1, begin="BEGIN IMMEDIATE", pragmas=PRAGMAS)
     reader = _engine(path, size=4, begin="BEGIN", pragmas=("query_only=ON",))
     try:
@@ -157,6 +165,12 @@ async def open_sqlite(path: Path) -> SqliteStore:
         lock.release()
         raise
     return SqliteStore(reader, writer, lock)
+
+
+def _check_access(path: Path) -> None:
+    """Open the file once, made if need be: the driver's own failure to open one is
+    vaguer, and may end in its thread only after the event loop has gone."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644))
 
 
 async def _write(raw: aiosqlite.Connection, host_run_id: int, batch: Rows) -> None:

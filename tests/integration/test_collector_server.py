@@ -324,7 +324,8 @@ async def test_settings_that_cannot_be_used_are_one_clear_line(tmp_path: Path) -
     cases = {
         "not a loopback address": ["--listen", "0.0.0.0:7070"],
         "HOST:PORT": ["--http", "localhost"],
-        "Not a directory": ["--store", str(blocked / "store")],
+        "a file stands where": ["--store", str(blocked / "store")],
+        "Is a directory": ["--store", f"sqlite:///{tmp_path}"],
         "not a database": ["--store", str(garbage)],
         "no store of the kind redis": ["--store", "redis://somewhere"],
         "names no file": ["--store", "sqlite://"],

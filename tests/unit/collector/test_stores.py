@@ -111,7 +111,7 @@ async def test_an_address_names_its_file(tmp_path: Path) -> None:
         ("sqlite:///", "names no file"),
         ("sqlite://host/file", "names no file"),
         ("/proc/tonnage/store", "cannot be used"),
-        ("/dev/null/store", "Not a directory"),
+        ("/dev/null/store", "a file stands where its folder should be"),
     ],
 )
 async def test_a_place_that_cannot_be_a_store_is_told(place: str, said: str) -> None:
