@@ -75,6 +75,8 @@ def _read(kind: Any, field: str, value: str) -> Any:
     try:
         return TypeAdapter(kind).validate_python(value)
     except ValidationError as error:
+        if not value:
+            raise InvalidInput("is empty", field=field) from error
         details = error.errors(include_url=False)[0]
         remedy = str(details.get("ctx", {}).get("remedy", ""))
         message = details["msg"]

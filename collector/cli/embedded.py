@@ -8,13 +8,14 @@ import os
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from collector.cli import screen
 from collector.cli.interrupts import Interrupts
-from collector.errors import ConfigError, Unreachable
+from collector.errors import ConfigError, TonnageError, Unreachable
 
 _START_SECONDS = 60.0
 _LAST_LINES = 12
@@ -53,9 +54,59 @@ async def serving(
         await _stop(process, stop_seconds)
 
 
+@asynccontextmanager
+async def serving_on(
+    start: Callable[[], AbstractAsyncContextManager[Server]], interrupts: Interrupts
+) -> AsyncIterator[Server]:
+    """As ``start()``, a call of ``serving``, and started once more if the server dies.
+
+    Whatever a server that was killed left behind, its next life puts in order; so
+    it gets one even if it dies, or has to be killed, while it is being stopped.
+    """
+    leaving = asyncio.Event()
+    async with start() as first:
+        second = asyncio.create_task(_next_life(first, start, leaving))
+        try:
+            yield first
+        finally:
+            interrupts.retire()
+            leaving.set()
+            revived = await second
+    if first.process.returncode != 0 and not revived:
+        screen.say(f"the {first.name} {_death(first)}; starting it once more to clean up")
+        async with start():
+            pass
+
+
+async def _next_life(
+    first: Server, start: Callable[[], AbstractAsyncContextManager[Server]], leaving: asyncio.Event
+) -> bool:
+    """Start the server again if it ends before ``leaving``; tell whether it was."""
+    left = asyncio.create_task(leaving.wait())
+    ended = asyncio.create_task(first.process.wait())
+    await asyncio.wait((left, ended), return_when=asyncio.FIRST_COMPLETED)
+    ended.cancel()
+    if leaving.is_set():
+        return False
+    screen.say(f"the {first.name} {_death(first)}; starting it once more (see {first.log})")
+    try:
+        async with start():
+            await left
+    except TonnageError as error:
+        screen.say(f"error: the {first.name} could not be started again: {error}")
+        await left
+        return False
+    return True
+
+
+def _death(server: Server) -> str:
+    code = server.process.returncode or 0
+    return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
+
+
 async def _start(module: str, arguments: Sequence[str], log: Path) -> Process:
     tether = [sys.executable, "-m", "collector.cli.tether", str(os.getpid()), module]
-    with log.open("wb") as stderr:
+    with log.open("ab") as stderr:
         return await asyncio.create_subprocess_exec(
             *tether, *arguments, stdout=PIPE, stderr=stderr, stdin=DEVNULL, start_new_session=True
         )

@@ -8,12 +8,12 @@ import re
 import socket
 import tempfile
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from uuid import uuid4
 
 from collector.cli import follow, progress, results, screen
-from collector.cli.embedded import Server, serving
+from collector.cli.embedded import Server, serving, serving_on
 from collector.cli.fewer import without
 from collector.cli.interrupts import Interrupts, listening
 from collector.cli.options import Output, TrialFormat
@@ -60,7 +60,7 @@ async def _servers(
     with tempfile.TemporaryDirectory(prefix="tonnage-demo-") as folder:
         at_collector = ["--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"]
         at_collector += ["--store", f"{folder}/store"]
-        collector_log, agent_log = out / "collector.log", out / "agent.log"
+        collector_log, agent_log = _logs(out)
         async with serving(
             "collector",
             "collector.app",
@@ -70,10 +70,23 @@ async def _servers(
             interrupts,
         ) as collector:
             at_agent = _agent_arguments(runtimes, collector.listening, folder)
-            async with serving(
-                "agent", "agent.app", at_agent, agent_log, _AGENT_STOP_SECONDS, interrupts
-            ) as agent:
-                yield collector, agent
+
+            def agent() -> AbstractAsyncContextManager[Server]:
+                return serving(
+                    "agent", "agent.app", at_agent, agent_log, _AGENT_STOP_SECONDS, interrupts
+                )
+
+            async with serving_on(agent, interrupts) as first:
+                yield collector, first
+
+
+def _logs(out: Path) -> tuple[Path, Path]:
+    """Where the collector and the agent log, both empty."""
+    logs = out / "collector.log", out / "agent.log"
+    for log in logs:
+        with screen.writing(log):
+            pass
+    return logs
 
 
 def _agent_arguments(runtimes: str, collector: str, folder: str) -> Sequence[str]:

@@ -50,11 +50,14 @@ def validate(
         return
     targets = [target.id for target in experiment.combinations()]
     kinds = [kind for kind in ("startup", "footprint", "density") if getattr(experiment, kind)]
-    screen.console().print(f"{experiment.name}: valid")
-    screen.console().print(f"  targets   {', '.join(targets)}")
-    screen.console().print(f"  measures  {', '.join(kinds)}")
+    lines = [
+        f"{experiment.name}: valid",
+        f"  targets   {', '.join(targets)}",
+        f"  measures  {', '.join(kinds)}",
+    ]
     if len(targets) > 1:
-        screen.console().print(f"  baseline  {experiment.baseline_id}")
+        lines.append(f"  baseline  {experiment.baseline_id}")
+    screen.put("\n".join(lines) + "\n")
 
 
 def schema(

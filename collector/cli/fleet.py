@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 def hosts(collector: Collector = DEFAULT_COLLECTOR, output: OutputOption = Output.TABLE) -> None:
-    """List the hosts and what each can run."""
+    """List the hosts, what each can run, and why not."""
     from collector.cli import screen
 
     found = _ask(collector, lambda client: client.hosts())
@@ -27,28 +27,41 @@ def hosts(collector: Collector = DEFAULT_COLLECTOR, output: OutputOption = Outpu
         screen.print_rows(found)
         return
     screen.print_table(
-        ("HOST", "STATE", "CPUS", "MEMORY", "KERNEL", "LAST SEEN", "RUNTIMES"),
+        ("HOST", "STATE", "CPUS", "MEMORY", "KERNEL", "LAST SEEN"),
         [_host_row(host) for host in found],
         "no host has registered; start an agent with tonnage-agent --collector",
     )
+    runtimes = [_runtime_row(host, runtime) for host in found for runtime in host.runtimes]
+    if runtimes:
+        screen.put("\n")
+        screen.print_table(("HOST", "RUNTIME", "STATE", "VERSION", "WHY"), runtimes, "")
 
 
 def launch(
-    runtime: Annotated[str, typer.Argument(help="docker, qemu-microvm or fake.")],
+    runtime: Annotated[
+        str, typer.Argument(help="docker or qemu-microvm; tonnage hosts shows what there is.")
+    ],
     image: Annotated[str, typer.Argument(help="The image's reference on the host.")],
     host: Annotated[str, typer.Option(help="The host; needed when there are several.")] = "",
-    memory: Annotated[str, typer.Option(help="Memory limit, or RAM of a VM.")] = "128MiB",
+    memory: Annotated[
+        str, typer.Option(help="A container's limit, or a VM's RAM: 64MiB, 1GiB.")
+    ] = "128MiB",
     cpus: Annotated[int, typer.Option(min=1, max=1024, help="CPUs.")] = 1,
     network: Annotated[str, typer.Option(help="none, bridge or user.")] = "none",
-    variant: Annotated[str, typer.Option(help="A profile of the runtime.")] = "",
+    variant: Annotated[str, typer.Option(help="A profile of the runtime; absent: its first.")] = "",
     ready: Annotated[
         str, typer.Option(help="Ready when a console line contains this.")
     ] = "TONNAGE READY",
-    timeout: Annotated[str, typer.Option(help="Deadline, request to ready.")] = "60s",
+    timeout: Annotated[
+        str, typer.Option(help="How long it may take to be ready: 500ms, 20s, 2m.")
+    ] = "60s",
     collector: Collector = DEFAULT_COLLECTOR,
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Launch one instance by hand and wait until it is ready."""
+    """Launch one instance by hand and wait until it is ready.
+
+    Prints its id. For example: tonnage launch docker nginx --ready "start worker" --timeout 20s
+    """
     from collector.cli import byhand, screen
 
     order = byhand.Order(
@@ -65,7 +78,7 @@ def launch(
     if output is Output.JSON:
         screen.print_json(asdict(launched))
     else:
-        screen.console().print(launched.instance.instance_id)
+        screen.put(f"{launched.instance.instance_id}\n")
         screen.say(_launch_line(launched))
 
 
@@ -117,20 +130,24 @@ def clean(
     collector: Collector = DEFAULT_COLLECTOR,
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Remove every instance of Tonnage that no live run holds."""
+    """Remove every instance that no live run holds, those launched by hand included.
+
+    Only what Tonnage started is touched.
+    """
     from collector.cli import screen
     from collector.errors import InstancesLeaked
+    from collector.suitability import few
 
     cleaning = _ask(collector, lambda client: client.clean(host))
     if output is Output.JSON:
         screen.print_rows(cleaning.hosts)
     else:
         for cleaned in cleaning.hosts:
-            screen.say(f"{cleaned.host}: removed {len(cleaned.removed)}")
+            screen.say(f"{cleaned.host}: {_removed(cleaned.removed)}")
     leaked = [f"{item.host}/{name}" for item in cleaning.hosts for name in item.leaked]
     if leaked:
         raise InstancesLeaked(
-            f"instances survived their removal: {', '.join(leaked)}",
+            f"instances survived their removal: {few(leaked)}",
             remedy="See the agent's log on that host for what holds them.",
         )
     _leave_if_unreached(cleaning.unreached)
@@ -147,6 +164,12 @@ async def _asked(collector: str, question: Callable[[Client], Awaitable[T]]) -> 
 
     async with Client(collector) as client:
         return await question(client)
+
+
+def _removed(ids: Sequence[str]) -> str:
+    from collector.suitability import few
+
+    return f"removed {few(ids)}" if ids else "nothing to remove"
 
 
 def _leave_if_unreached(unreached: Sequence[str]) -> None:
@@ -168,18 +191,18 @@ def _host_row(host: HostInfo) -> tuple[object, ...]:
         f"{host.facts.memory_bytes / 2**30:.1f} GiB",
         host.facts.kernel,
         screen.moment(host.last_seen_unix_ns),
-        "\n".join(_runtime_line(runtime) for runtime in host.runtimes),
     )
 
 
-def _runtime_line(runtime: Fingerprint) -> str:
+def _runtime_row(host: HostInfo, runtime: Fingerprint) -> tuple[object, ...]:
+    """A runtime that cannot launch says why; one that runs VMs, by what their code runs."""
     from tonnage.model import Accelerator, RuntimeState
 
-    if runtime.state is not RuntimeState.HEALTHY:
-        return f"{runtime.runtime} {runtime.state}: {runtime.reason}"
-    accelerated = runtime.accelerator is not Accelerator.NONE
-    accelerator = f" ({runtime.accelerator})" if accelerated else ""
-    return f"{runtime.runtime} {runtime.version}{accelerator}"
+    why = runtime.reason
+    if runtime.state is RuntimeState.HEALTHY and runtime.accelerator is not Accelerator.NONE:
+        proof = f": {runtime.accelerator_proof}" if runtime.accelerator_proof else ""
+        why = f"{runtime.accelerator.upper()}{proof}"
+    return (host.facts.host, runtime.runtime, runtime.state, runtime.version or "-", why)
 
 
 def _launch_line(launched: Launched) -> str:

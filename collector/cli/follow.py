@@ -18,6 +18,14 @@ if TYPE_CHECKING:
     from collector.client import Client
 
 
+_SHOWN_AGAIN_SECONDS = 1.0
+_ENDS = {
+    RunState.PARTIAL: "ended partial: some of it was not measured",
+    RunState.FAILED: "failed",
+    RunState.CANCELLED: "was cancelled; what was measured until then is kept",
+}
+
+
 async def follow(client: Client, run_id: str, screen: Display, interrupts: Interrupts) -> Progress:
     """Show a run until it ends, and return its last progress.
 
@@ -25,12 +33,9 @@ async def follow(client: Client, run_id: str, screen: Display, interrupts: Inter
     clean-up; the second raises ``Left``.
     """
     canceller = asyncio.create_task(_cancel_when_asked(client, run_id, screen, interrupts))
-    last: Progress | None = None
     try:
-        with interrupts.patient(), screen:
-            async for progress in client.watch(run_id):
-                screen.show(progress)
-                last = progress
+        with interrupts.patient():
+            return await shown(client, run_id, screen)
     except asyncio.CancelledError as error:
         raise Left(
             f"left while run {run_id} was being cancelled: its hosts go on cleaning up",
@@ -39,6 +44,25 @@ async def follow(client: Client, run_id: str, screen: Display, interrupts: Inter
     finally:
         canceller.cancel()
         await asyncio.gather(canceller, return_exceptions=True)
+
+
+async def shown(client: Client, run_id: str, screen: Display) -> Progress:
+    """Show a run until it ends, and also every second that brings nothing new."""
+    last: Progress | None = None
+
+    async def again() -> None:
+        while True:
+            await asyncio.sleep(_SHOWN_AGAIN_SECONDS)
+            if last is not None:
+                screen.show(last)
+
+    with screen:
+        repeating = asyncio.create_task(again())
+        try:
+            async for last in client.watch(run_id):
+                screen.show(last)
+        finally:
+            repeating.cancel()
     if last is None:
         raise TonnageError(f"the collector told nothing about run {run_id}")
     return last
@@ -75,7 +99,7 @@ def closing_lines(progress: Progress, result: Result) -> Sequence[str]:
     """Return what a person must know of a run that did not end well."""
     lines = []
     if progress.state is not RunState.FINISHED:
-        lines.append(f"run {progress.run_id} is {progress.state}")
+        lines.append(f"run {progress.run_id} {_ENDS.get(progress.state, f'is {progress.state}')}")
     if progress.problem is not None and progress.state is not RunState.CANCELLED:
         lines.append(f"error: {progress.problem}")
     if _nothing_ready(result) and progress.state is not RunState.CANCELLED:

@@ -30,9 +30,9 @@ def guarded(run: Callable[[], None]) -> int:
     except TonnageError as error:
         _trace()
         return _tell(*sentences(error), error.exit_code)
-    except BrokenPipeError:
+    except BrokenPipeError:  # whoever read our output has left: there is nobody to tell
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.INTERNAL
+        return ExitCode.DONE
     except Exception as error:  # noqa: BLE001 - the last stop: a person reads what comes out here
         _trace()
         what = f"{type(error).__name__}: {error}"

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
 from collector.cli.screen import say
 from collector.views import HostProgress, Progress
+from tonnage.model import RunState
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
-_LINE_EVERY_SECONDS = 10.0
+_LINE_EVERY_SECONDS = 5.0
 
 
 class Display(Protocol):
@@ -42,23 +44,31 @@ def display() -> Display:
 
 def describe(host: HostProgress) -> str:
     """Return where a host stands, in one line."""
-    stages = f"[{min(host.stages_done + 1, host.stages_total)}/{host.stages_total}]"
-    parts = [f"{host.host} {stages} {host.stage_id or host.state}"]
+    stages = f"[{min(host.stages_done + 1, host.stages_total)}/{host.stages_total}] "
+    if not host.stages_total:
+        stages = ""
+    parts = [f"{host.host} {stages}{host.stage_id or _WORDS.get(host.state, host.state)}"]
     if host.trials_done or host.trials_expected:
         of = f"/{host.trials_expected}" if host.trials_expected else ""
         parts.append(f"{host.trials_done}{of} trials")
     if host.instances:
-        parts.append(f"{host.instances} instances")
+        parts.append(f"{host.instances} instances up")
     if host.failed:
         parts.append(f"{host.failed} failed")
     return ", ".join(parts)
 
 
-class Lines:
-    """A line whenever a host enters a stage or says something, and every ten seconds."""
+_WORDS = {RunState.PENDING: "getting ready", RunState.RUNNING: "between stages"}
 
-    def __init__(self) -> None:
-        self._said: dict[str, tuple[str, str, str]] = {}
+
+class Lines:
+    """A line, with the seconds so far, whenever a host enters or leaves a stage or says
+    something, and every few seconds."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._begun = clock()
+        self._last: dict[str, HostProgress] = {}
         self._at: dict[str, float] = {}
 
     def __enter__(self) -> Self:
@@ -70,20 +80,21 @@ class Lines:
     def show(self, progress: Progress) -> None:
         """Say what is new."""
         for host in progress.hosts:
-            now = time.monotonic()
-            news = (host.state.value, host.stage_id, host.message)
-            before = self._said.get(host.host, ("", "", ""))
-            due = now - self._at.get(host.host, 0.0) >= _LINE_EVERY_SECONDS
-            if news[2] and news[2] != before[2]:
-                say(f"{host.host}: {host.message}")
-            if news[:2] != before[:2] or (due and not host.state.ended):
-                say(describe(host) if not host.state.ended else f"{host.host}: {host.state}")
-                self._at[host.host] = now
-            self._said[host.host] = news
+            before = self._last.get(host.host)
+            if host.message and (before is None or host.message != before.message):
+                self.note(f"{host.host}: {host.message}")
+            moved = before is None or (host.state, host.stage_id) != (before.state, before.stage_id)
+            due = self._clock() - self._at.get(host.host, 0.0) >= _LINE_EVERY_SECONDS
+            if moved or (due and not host.state.ended):
+                if before is not None and before.stage_id != host.stage_id and before.stage_id:
+                    self.note(f"{describe(before)}; ended")
+                self.note(describe(host) if not host.state.ended else f"{host.host} {host.state}")
+                self._at[host.host] = self._clock()
+            self._last[host.host] = host
 
     def note(self, text: str) -> None:
         """Say it."""
-        say(text)
+        say(f"{self._clock() - self._begun:4.0f} s  {text}")
 
 
 class Bars:

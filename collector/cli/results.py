@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
 from collector.cli import screen
@@ -16,11 +15,11 @@ if TYPE_CHECKING:
 def print_result(result: Result, output: Output) -> None:
     """Print tables for people, or the JSON document."""
     if output is Output.JSON:
-        sys.stdout.write(result.model_dump_json(indent=2) + "\n")
+        screen.put(result.model_dump_json(indent=2) + "\n")
         return
     from collector.reports.table import render
 
-    screen.console().print(render(result))
+    screen.put_styled(render(result, screen.width()))
 
 
 async def trial_rows(client: Client, run_id: str) -> list[dict[str, Any]]:

@@ -69,8 +69,10 @@ def cancel(run: Run, collector: Collector = DEFAULT_COLLECTOR) -> None:
     from collector.errors import ExitCode
 
     cancelled = interrupts.run(_cancel(collector, run))
-    reached = ", ".join(cancelled.reached) or "no host: it had ended"
-    screen.say(f"cancelled on {reached}")
+    if cancelled.reached:
+        screen.say(f"cancelled on {', '.join(cancelled.reached)}")
+    elif not cancelled.unreached:
+        screen.say(f"run {run} had ended already: there was nothing to cancel")
     if cancelled.unreached:
         screen.say(f"error: not reached: {', '.join(cancelled.unreached)}")
         raise typer.Exit(ExitCode.PARTIAL)
@@ -98,14 +100,19 @@ async def _cancel(collector: str, run: str) -> Cancelled:
 
 
 async def _watch(collector: str, run: str) -> int:
-    from collector.cli import follow, progress, screen
+    import asyncio
+
+    from collector.cli import follow, interrupts, progress, screen
     from collector.client import Client
 
-    async with Client(collector) as client:
-        with progress.display() as display:
-            async for last in client.watch(run):
-                display.show(last)
-        result = await client.result(run)
+    try:
+        async with Client(collector) as client:
+            last = await follow.shown(client, run, progress.display())
+            result = await client.result(run)
+    except asyncio.CancelledError as error:
+        raise interrupts.Left(
+            f"left; run {run} goes on", remedy=f"End it with tonnage cancel {run}."
+        ) from error
     for line in follow.closing_lines(last, result):
         screen.say(line)
     return follow.outcome(last, result)

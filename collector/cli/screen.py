@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -14,17 +16,42 @@ from typing import TYPE_CHECKING, Any, TextIO
 from collector.errors import ConfigError
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
+
+def width() -> int | None:
+    """Columns of the terminal on standard output; ``None`` where there is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def put(text: str) -> None:
+    """Print on standard output. A reader that has left is no error: the rest is not printed.
+
+    Raises ``ConfigError`` where it cannot be written.
+    """
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        nobody_reads()
+    except OSError as error:
+        nobody_reads()
+        raise ConfigError(f"cannot write to standard output: {error.strerror}") from error
+
+
+def nobody_reads() -> None:
+    """Let what is still to be printed go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def put_styled(text: Text) -> None:
+    """Print lines that were made for ``width()``, with their styles on a terminal."""
+    if not sys.stdout.isatty():
+        put(text.plain + "\n")
+        return
     from rich.console import Console
 
-_WIDTH_OFF_TERMINAL = 160
-
-
-def console() -> Console:
-    """Standard output, wide where it is no terminal, so that no table is cut."""
-    from rich.console import Console
-
-    width = None if sys.stdout.isatty() else _WIDTH_OFF_TERMINAL
-    return Console(file=sys.stdout, width=width, highlight=False, markup=False)
+    Console(file=sys.stdout, highlight=False).print(text, soft_wrap=True)
 
 
 def say(text: str) -> None:
@@ -35,7 +62,7 @@ def say(text: str) -> None:
 
 def print_json(document: Any) -> None:
     """Print one JSON document, alone, on standard output."""
-    sys.stdout.write(json.dumps(document, indent=2, default=str, ensure_ascii=False) + "\n")
+    put(json.dumps(document, indent=2, default=str, ensure_ascii=False) + "\n")
 
 
 def print_rows(rows: Iterable[Any]) -> None:
@@ -45,15 +72,14 @@ def print_rows(rows: Iterable[Any]) -> None:
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> None:
     """Print a plain table; what ``empty`` says goes to standard error when there is no row."""
-    from rich.table import Table
+    from collector.reports.grid import Column, Grid
 
-    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
-    for row in rows:
-        table.add_row(*(str(cell) for cell in row))
-    if table.row_count:
-        console().print(table)
-    else:
+    cells = tuple(tuple(str(cell) for cell in row) for row in rows)
+    if not cells:
         say(empty)
+        return
+    grid = Grid("", tuple(Column(name) for name in columns), cells)
+    put("\n".join(grid.lines(width(), rule=False)) + "\n")
 
 
 def moment(unix_ns: int | None) -> str:

@@ -15,6 +15,18 @@ _HEADLINES = {
     "footprint.disk_base": "needs less disk once for all",
     "footprint.disk_marginal": "costs less disk for each further instance",
 }
+_NO_LIMIT = frozenset({"max_instances", "time_limit", "cancelled"})
+_ENDS = {
+    "memory_budget": "the next step took more memory than the experiment allows",
+    "memory_headroom": "the next step left too little memory free",
+    "slo_ready": "with more, a new instance takes too long to start",
+    "slo_pressure": "with more, the host is under too much pressure",
+    "launch_failed": "the next one could not be launched",
+    "instances_died": "with more, not every instance lives and answers",
+    "max_instances": "the experiment asked for no more",
+    "time_limit": "there was no time for more",
+    "cancelled": "then it was cancelled",
+}
 _DIFFERENCES = frozenset({"faster", "slower", "smaller", "larger"})
 _OTHER_ESTIMATORS = {"footprint.pss": "PSS", "footprint.cgroup": "cgroup charge"}
 
@@ -45,19 +57,16 @@ class _Sides:
 def sentences(result: Result) -> list[Sentence]:
     """The findings of a run: start-up, then how many fit, then what each costs."""
     names = Names(result)
+    told = [row for row in result.comparisons if row.n_baseline or row.n_candidate]
     return [
-        *(_startup(row, result, names) for row in result.comparisons if _is_startup(row)),
+        *(_startup(row, result, names) for row in told if row.metric == "startup.total"),
         *(_limit(row, names) for row in result.density),
-        *(_cost(row, result, names) for row in result.comparisons if row.metric in _HEADLINES),
+        *(_cost(row, result, names) for row in told if row.metric in _HEADLINES),
     ]
 
 
-def _is_startup(row: ComparisonRow) -> bool:
-    return row.metric == "startup.total"
-
-
 def _startup(row: ComparisonRow, result: Result, names: Names) -> Sentence:
-    where = f"On {row.baseline.host}"
+    where = f"On host {row.baseline.host}"
     if row.concurrency and row.concurrency > 1:
         where += f" with {row.concurrency} starts in flight"
     if row.ratio is None or row.verdict == "inconclusive":
@@ -82,35 +91,35 @@ def _startup(row: ComparisonRow, result: Result, names: Names) -> Sentence:
 def _limit(row: DensityRow, names: Names) -> Sentence:
     who = names.of(row)
     if row.instances is None:
-        return Sentence("limit", f"On {row.host}, the ramp of {who} has not ended.")
-    most = "at least " if row.stop_reason in ("max_instances", "time_limit", "cancelled") else ""
-    text = (
-        f"{row.host} carries {most}{row.instances} {who} "
-        f"{'instance' if row.instances == 1 else 'instances'}; "
-        f"the ramp ended by {(row.stop_reason or '').replace('_', ' ')}"
-        f"{f': {row.binding_constraint}' if row.binding_constraint else ''}."
-    )
-    return Sentence("limit", text + _forecast(row))
+        return Sentence("limit", f"On host {row.host}, the ramp of {who} did not come to its end.")
+    most = "at least " if row.stop_reason in _NO_LIMIT else ""
+    noun = "instance" if row.instances == 1 else "instances"
+    why = _ENDS.get(row.stop_reason or "", (row.stop_reason or "").replace("_", " "))
+    seen = f": {row.binding_constraint}" if row.binding_constraint else ""
+    text = f"Host {row.host} carries {most}{row.instances} {who} {noun}; {why}{seen}."
+    return Sentence("limit", f"{text} {forecast(row)}".rstrip())
 
 
-def _forecast(row: DensityRow) -> str:
+def forecast(row: DensityRow) -> str:
+    """What was foretold of the limit, and how far off it was, in one sentence; may be empty."""
     if row.forecast_instances is None:
         return ""
+    foretold = round(row.forecast_instances)
     span = ""
     if row.forecast_ci:
-        span = f" ({row.forecast_ci[0]:.0f}–{row.forecast_ci[1]:.0f})"
-    text = (
-        f" The forecast made at {row.forecast_at_instances} instances "
-        f"was {row.forecast_instances:.0f}{span}"
-    )
-    if row.forecast_error is None:
-        return text + "."
-    side = "high" if row.forecast_error >= 0 else "low"
-    return f"{text}, {figures.percent(abs(row.forecast_error), 1)} too {side}."
+        span = f" (95 % interval {row.forecast_ci[0]:.0f}–{row.forecast_ci[1]:.0f})"
+    text = f"The forecast, made at {row.forecast_at_instances} instances, was {foretold}{span}"
+    if row.forecast_error is None or row.instances is None:
+        return f"{text}; the ramp did not get far enough to prove it right or wrong."
+    off = foretold - row.instances
+    if off == 0:
+        return f"{text}, and right."
+    error = f"{abs(off)} too {'many' if off > 0 else 'few'}"
+    return f"{text}: {error} ({figures.percent(abs(row.forecast_error))})."
 
 
 def _cost(row: ComparisonRow, result: Result, names: Names) -> Sentence:
-    where = f"On {row.baseline.host}"
+    where = f"On host {row.baseline.host}"
     if row.ratio is None or row.verdict == "inconclusive":
         claim = f"{where}, {_open(row, names, _HEADLINES[row.metric])}"
         return Sentence(row.verdict, claim + _other_views(row, result, names))
@@ -179,7 +188,7 @@ def _open(row: ComparisonRow, names: Names, claim: str) -> str:
     if row.ratio is not None:
         span = f", 95 % interval {figures.times_span(row.ci)}" if row.ci else ""
         ratio = f" Seen: {candidate} at {figures.times(row.ratio)} of {baseline}{span}."
-    return f"it is open whether {baseline} or {candidate} {claim}. {row.reason}{ratio}"
+    return f"it stays open whether {baseline} or {candidate} {claim}. {row.reason}{ratio}"
 
 
 def _sides(row: ComparisonRow) -> _Sides:
@@ -197,9 +206,8 @@ def _evidence(row: ComparisonRow, sides: _Sides) -> str:
     counts = (row.n_baseline, row.n_candidate)
     if sides.lesser is row.candidate:
         counts = counts[::-1]
-    interval = ""
-    if sides.interval:
-        interval = f"95 % interval {_span(row, sides)}, "
+    span = _span(row, sides) if sides.interval else ""
+    interval = f"95 % interval {span}, " if "–" in span or " to " in span else ""
     return f"{interval}n = {counts[0]} and {counts[1]}"
 
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Iterator, Sequence
 
-from rich import box
-from rich.console import Console, Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from collector.reports import figures
+from collector.reports.grid import Column, Grid
 from collector.reports.model import ComparisonRow, DensityRow, FootprintRow, Result, StartupRow
 from collector.reports.names import Names, same_subject
-from collector.reports.sentences import Sentence, sentences
+from collector.reports.sentences import sentences
 
 PHASES = ("accept", "create", "machine", "kernel", "userspace", "total", "cpu")
 _MARKS = {
@@ -25,31 +23,30 @@ _MARKS = {
     "inconclusive": ("?", "yellow"),
     "limit": ("#", "blue"),
 }
+_HOST = Column("host")
+_SUBJECT = Column("subject")
+_IN_FLIGHT = Column("in flight", right=True)
 
 
-def render(result: Result) -> Group:
-    """Verdict sentences, tables and warnings, for any rich console."""
-    names = Names(result)
-    parts: list[RenderableType] = [_title(result)]
-    parts += [_finding(sentence) for sentence in sentences(result)]
-    parts.append(Text())
-    tables = (
-        _starts(result.startup, names),
-        _phases(result.startup, names),
-        _density(result.density, names),
-        _footprint(result.footprint, names),
-        _comparisons(result.comparisons, names),
-    )
-    parts += [table for table in tables if table.row_count]
-    parts += [_warning(text) for text in result.warnings]
-    return Group(*parts)
+def render(result: Result, width: int | None = None) -> Text:
+    """Verdict sentences, tables and warnings. Sentences wrap and tables fit at ``width``
+    columns; without it each sentence is one line, and no column is left out."""
+    lines = [_title(result)]
+    for sentence in sentences(result):
+        mark, style = _MARKS[sentence.verdict]
+        lines += _bulleted(mark, style, sentence.text, "", width)
+    for grid in _grids(result):
+        lines += [Text(), *_styled(grid.lines(width))]
+    if result.warnings:
+        lines.append(Text())
+    for warning in result.warnings:
+        lines += _bulleted("!", "yellow", warning, "dim", width)
+    return Text("\n", no_wrap=True, overflow="ignore").join(lines)
 
 
-def text(result: Result, width: int = 120) -> str:
-    """The same as plain text, ``width`` columns wide."""
-    out = io.StringIO()
-    Console(file=out, width=width, no_color=True, force_terminal=False).print(render(result))
-    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
+def text(result: Result, width: int | None = None) -> str:
+    """The same as plain text."""
+    return render(result, width).plain + "\n"
 
 
 def _title(result: Result) -> Text:
@@ -57,49 +54,66 @@ def _title(result: Result) -> Text:
     return Text.assemble((run.name, "bold"), f"  {run.id}  {run.state}\n")
 
 
-def _finding(sentence: Sentence) -> Table:
-    mark, style = _MARKS[sentence.verdict]
-    return _bulleted(Text(mark, style=f"bold {style}"), Text(sentence.text))
+def _bulleted(
+    mark: str, mark_style: str, sentence: str, style: str, width: int | None
+) -> Iterator[Text]:
+    wrapped = [sentence]
+    if width is not None:
+        wrapped = textwrap.wrap(sentence, max(width - 2, 20), break_on_hyphens=False)
+    for number, part in enumerate(wrapped):
+        first = (mark, f"bold {mark_style}") if number == 0 else " "
+        yield Text.assemble(first, " ", (part, style))
 
 
-def _warning(sentence: str) -> Table:
-    return _bulleted(Text("!", style="bold yellow"), Text(sentence, style="dim"))
+def _styled(lines: Sequence[str]) -> Iterator[Text]:
+    """Title and what is left out stand out from the rows."""
+    yield Text(lines[0], style="bold")
+    for line in lines[1:]:
+        aside = line.startswith(("─", "(no room"))
+        yield Text(line, style="dim" if aside else "")
 
 
-def _bulleted(mark: Text, body: Text) -> Table:
-    grid = Table.grid(padding=(0, 1))
-    grid.add_column(width=1)
-    grid.add_column(overflow="fold")
-    grid.add_row(mark, body)
-    return grid
-
-
-def _table(title: str, left: Sequence[str], right: Sequence[str]) -> Table:
-    table = Table(
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        pad_edge=False,
+def _grids(result: Result) -> list[Grid]:
+    """The tables that have rows, without what is the same in every row and says nothing."""
+    names = Names(result)
+    grids = (
+        _starts(result.startup, names),
+        _phases(result.startup, names),
+        _density(result.density, names),
+        _footprint(result.footprint, names),
+        _comparisons(result.comparisons, names),
     )
-    for name in left:
-        table.add_column(name, overflow="fold")
-    for name in right:
-        table.add_column(name, justify="right", no_wrap=True)
-    return table
+    needless = []
+    if len({row.host for row in result.hosts}) < 2:
+        needless.append(_HOST.name)
+    if {row.concurrency for row in result.startup} <= {1}:
+        needless.append(_IN_FLIGHT.name)
+    return [grid.without(*needless) for grid in grids if grid.rows]
 
 
-def _starts(rows: Sequence[StartupRow], names: Names) -> Table:
-    table = _table(
+def _right(*columns: str | tuple[str, int]) -> tuple[Column, ...]:
+    """Columns of figures; a number beside a name is how spare it is."""
+    pairs = [(column, 0) if isinstance(column, str) else column for column in columns]
+    return tuple(Column(name, right=True, spare=spare) for name, spare in pairs)
+
+
+def _starts(rows: Sequence[StartupRow], names: Names) -> Grid:
+    figures_of = _right(
+        "ready",
+        ("noisy", 1),
+        "p50",
+        ("95 % interval", 2),
+        "p95",
+        ("p99", 3),
+        ("min", 5),
+        ("max", 4),
+    )
+    return Grid(
         "Start, request to ready",
-        ["host", "subject"],
-        ["in flight", "ready", "noisy", "p50", "95 % interval", "p95", "p99", "min", "max"],
-    )
-    for row in rows:
-        if row.phase == "total":
-            table.add_row(
-                *_cells(row.host, names.of(row), str(row.concurrency)),
+        (_HOST, _SUBJECT, _IN_FLIGHT, *figures_of),
+        tuple(
+            (
+                *(row.host, names.of(row), str(row.concurrency)),
                 f"{row.ready}/{row.requested}",
                 str(row.noisy),
                 figures.seconds(row.p50_seconds),
@@ -109,11 +123,14 @@ def _starts(rows: Sequence[StartupRow], names: Names) -> Table:
                 figures.seconds(row.min_seconds),
                 figures.seconds(row.max_seconds),
             )
-    return table
+            for row in rows
+            if row.phase == "total" and row.requested
+        ),
+    )
 
 
-def _phases(rows: Sequence[StartupRow], names: Names) -> Table:
-    table = _table("Phases of a start, medians", ["host", "subject"], ["in flight", *PHASES])
+def _phases(rows: Sequence[StartupRow], names: Names) -> Grid:
+    cells = []
     for total in rows:
         if total.phase == "total" and total.n:
             medians: dict[str, float | None] = {
@@ -121,71 +138,78 @@ def _phases(rows: Sequence[StartupRow], names: Names) -> Table:
                 for row in rows
                 if same_subject(row, total) and row.concurrency == total.concurrency
             }
-            table.add_row(
-                *_cells(total.host, names.of(total), str(total.concurrency)),
-                *(figures.seconds(medians.get(phase)) for phase in PHASES),
-            )
-    return table
+            told = [figures.seconds(medians.get(phase)) for phase in PHASES]
+            if set(told) == {figures.NOTHING}:
+                continue
+            cells.append((total.host, names.of(total), str(total.concurrency), *told))
+    columns = (_HOST, _SUBJECT, _IN_FLIGHT, *_right(*PHASES[:-1], (PHASES[-1], 1)))
+    return Grid("Phases of a start, medians; cpu is CPU time", columns, tuple(cells))
 
 
-def _density(rows: Sequence[DensityRow], names: Names) -> Table:
-    table = _table(
+def _density(rows: Sequence[DensityRow], names: Names) -> Grid:
+    return Grid(
         "Instances a host carries",
-        ["host", "subject"],
-        ["instances", "forecast", "95 % interval", "made at", "steps", "ended by"],
+        (
+            *(_HOST, _SUBJECT),
+            *_right("carries", "forecast", ("95 % interval", 1), ("made at", 2), ("steps", 3)),
+            Column("ended by"),
+        ),
+        tuple(
+            (
+                *(row.host, names.of(row), _count(row.instances)),
+                _count(row.forecast_instances),
+                f"{row.forecast_ci[0]:.0f}–{row.forecast_ci[1]:.0f}"
+                if row.forecast_ci
+                else figures.NOTHING,
+                _count(row.forecast_at_instances),
+                str(len(row.steps)),
+                (row.stop_reason or "not ended").replace("_", " "),
+            )
+            for row in rows
+        ),
     )
-    for row in rows:
-        ends = row.forecast_ci
-        table.add_row(
-            *_cells(row.host, names.of(row), _count(row.instances)),
-            _count(row.forecast_instances),
-            f"{ends[0]:.0f}–{ends[1]:.0f}" if ends else figures.NOTHING,
-            _count(row.forecast_at_instances),
-            str(len(row.steps)),
-            row.stop_reason or "not ended",
-        )
-    return table
 
 
-def _footprint(rows: Sequence[FootprintRow], names: Names) -> Table:
-    table = _table(
+def _footprint(rows: Sequence[FootprintRow], names: Names) -> Grid:
+    return Grid(
         "Cost of one more instance (disk_base: once for all)",
-        ["host", "subject", "estimator"],
-        ["bytes", "95 % interval", "points"],
+        (_HOST, _SUBJECT, Column("estimator"), *_right("bytes", "95 % interval", ("points", 1))),
+        tuple(
+            (
+                *(row.host, names.of(row), row.estimator),
+                figures.size(row.bytes_per_instance),
+                figures.size_span(row.ci_bytes),
+                str(row.n_points),
+            )
+            for row in rows
+        ),
     )
-    for row in rows:
-        table.add_row(
-            *_cells(row.host, names.of(row), row.estimator),
-            figures.size(row.bytes_per_instance),
-            figures.size_span(row.ci_bytes),
-            str(row.n_points),
-        )
-    return table
 
 
-def _comparisons(rows: Sequence[ComparisonRow], names: Names) -> Table:
-    table = _table(
-        "Ratios, candidate / baseline",
-        ["host", "metric", "candidate / baseline"],
-        ["in flight", "ratio", "95 % interval", "p", "n", "verdict"],
+def _comparisons(rows: Sequence[ComparisonRow], names: Names) -> Grid:
+    """One table for all pairs; where there is one pair only, it stands in the title."""
+    pairs = [f"{names.of(row.candidate)} / {names.of(row.baseline)}" for row in rows]
+    columns = (
+        *(_HOST, Column("metric"), Column("candidate / baseline"), _IN_FLIGHT),
+        *_right("ratio", "95 % interval", ("p", 2), ("n", 1)),
+        Column("verdict"),
     )
-    for row in rows:
-        pair = f"{names.of(row.candidate)} / {names.of(row.baseline)}"
-        table.add_row(
-            *_cells(row.baseline.host, row.metric, pair),
-            _count(row.concurrency),
+    cells = tuple(
+        (
+            *(row.baseline.host, row.metric, pair, _count(row.concurrency)),
             figures.times(row.ratio),
             figures.times_span(row.ci),
             figures.chance(row.p_value),
             f"{row.n_candidate}/{row.n_baseline}",
             row.verdict,
         )
-    return table
-
-
-def _cells(*texts: str) -> list[Text]:
-    """Cells that hold names from outside: taken literally, never as rich's markup."""
-    return [Text(text) for text in texts]
+        for row, pair in zip(rows, pairs, strict=True)
+        if row.n_candidate or row.n_baseline
+    )
+    if len(set(pairs)) == 1:
+        title = f"Ratios, {pairs[0]}"
+        return Grid(title, columns, cells).without("candidate / baseline")
+    return Grid("Ratios, candidate / baseline", columns, cells)
 
 
 def _count(value: float | None) -> str:

@@ -104,12 +104,19 @@ def test_a_folder_that_cannot_be_made_is_told_before_anything_starts(
     assert "--out" in stderr
 
 
-def until(process: "subprocess.Popen[str]", beginning: str) -> None:
+def wait_for(condition: Callable[[], object]) -> None:
+    """No event tells these tests how far another process has come."""
+    deadline = time.monotonic() + 20
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.005)
+
+
+def until(process: "subprocess.Popen[str]", said: str) -> None:
     assert process.stderr is not None
     for line in process.stderr:
-        if line.startswith(beginning):
+        if said in line:
             return
-    pytest.fail(f"never said {beginning}")
+    pytest.fail(f"never said {said}")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -117,9 +124,7 @@ def test_an_interruption_at_the_start_leaves_nothing(
     demo: Demo, place: Path, number: signal.Signals
 ) -> None:
     process = demo()
-    deadline = time.monotonic() + 20
-    while not list((place / "temporary").iterdir()) and time.monotonic() < deadline:
-        time.sleep(0.005)  # no event tells that a process has come so far
+    wait_for(lambda: list((place / "temporary").iterdir()))
     process.send_signal(number)
     stdout, stderr = process.communicate(timeout=50)
     assert (process.returncode, stdout) == (130, "")
@@ -169,3 +174,23 @@ def test_its_servers_end_even_if_it_is_killed(demo: Demo, place: Path) -> None:
     process.communicate(timeout=50)
     gone, alive = psutil.wait_procs(servers, timeout=30)
     assert (len(gone), alive) == (2, [])
+
+
+def test_an_agent_that_is_killed_is_started_again_and_removes_what_it_left(
+    demo: Demo, place: Path
+) -> None:
+    held = ["--set", "workload.environment={FAKE_READY_MS: 60000, FAKE_DURABLE: 1}"]
+    process = demo("--set", "startup.trials=5000", "--set", "startup.concurrency=[4]", *held)
+    until(process, "run ")
+    instances = place / "temporary"
+    wait_for(lambda: list(instances.glob("*/agent/runtimes/**/i*")))
+    agent = next(p for p in children_of(place) if "agent.app" in p.cmdline())
+    agent.kill()
+    _, stderr = process.communicate(timeout=50)
+    assert process.returncode == 5, stderr
+    assert "the agent was killed by SIGKILL; starting it once more" in stderr
+    result = Result.model_validate_json((place / "out/result.json").read_text())
+    assert result.run.state == "partial"
+    assert result.hosts[0].removed
+    assert result.hosts[0].leaked == []
+    assert nothing_is_left(place)

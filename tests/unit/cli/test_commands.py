@@ -153,3 +153,25 @@ def test_a_collector_that_is_down_is_told_with_address_and_way_out(arguments: li
         "error: --collector: the collector does not answer (got '127.0.0.1:1')\n"
         "  Start one with tonnage serve, or name another address.\n"
     )
+
+
+def test_a_reader_that_leaves_is_no_error() -> None:
+    command = f"{sys.executable} -m collector.cli schema | head -1; exit ${{PIPESTATUS[0]}}"
+    shown = subprocess.run(
+        ["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, timeout=30
+    )
+    assert (shown.returncode, shown.stdout, shown.stderr) == (0, "{\n", "")
+
+
+def test_an_output_that_is_full_is_told() -> None:
+    with Path("/dev/full").open("w") as full:
+        shown = subprocess.run(
+            [sys.executable, "-m", "collector.cli", "schema"],
+            cwd=ROOT,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=30,
+        )
+    assert shown.returncode == 2
+    assert shown.stderr == "error: cannot write to standard output: No space left on device\n"

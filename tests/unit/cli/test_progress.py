@@ -23,22 +23,50 @@ HOST = HostProgress(
 )
 
 
-def shown(*hosts: HostProgress) -> None:
-    lines = Lines()
+class Clock:
+    """Seconds as told."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def shown(*hosts: HostProgress, every: float = 0.0) -> None:
+    clock = Clock()
+    lines = Lines(clock)
     for host in hosts:
         lines.show(Progress("r1", host.state, (host,)))
+        clock.now += every
 
 
 def test_a_line_tells_stage_and_trials() -> None:
     assert describe(HOST) == "h1 [1/3] startup, 4/76 trials"
     ramp = replace(HOST, stage_id="density/docker", stages_done=2, trials_expected=0, instances=16)
-    assert describe(ramp) == "h1 [3/3] density/docker, 4 trials, 16 instances"
+    assert describe(ramp) == "h1 [3/3] density/docker, 4 trials, 16 instances up"
     assert describe(replace(HOST, failed=2)).endswith("2 failed")
+    before = replace(HOST, state=RunState.PENDING, stage_id="", stages_total=0, trials_done=0)
+    assert describe(replace(before, trials_expected=0)) == "h1 getting ready"
 
 
-def test_a_stage_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_stage_is_told_when_it_begins_and_when_it_ends(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     shown(HOST, replace(HOST, trials_done=5), replace(HOST, stages_done=1, stage_id="density"))
-    assert capsys.readouterr().err.count("\n") == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "   0 s  h1 [1/3] startup, 4/76 trials",
+        "   0 s  h1 [1/3] startup, 5/76 trials; ended",
+        "   0 s  h1 [2/3] density, 4/76 trials",
+    ]
+
+
+def test_a_long_stage_is_told_every_few_seconds(capsys: pytest.CaptureFixture[str]) -> None:
+    shown(*(replace(HOST, trials_done=n) for n in range(11)), every=1.0)
+    assert capsys.readouterr().err.splitlines() == [
+        "   0 s  h1 [1/3] startup, 0/76 trials",
+        "   5 s  h1 [1/3] startup, 5/76 trials",
+        "  10 s  h1 [1/3] startup, 10/76 trials",
+    ]
 
 
 def test_a_message_is_told_once_and_the_end_too(capsys: pytest.CaptureFixture[str]) -> None:
@@ -46,5 +74,5 @@ def test_a_message_is_told_once_and_the_end_too(capsys: pytest.CaptureFixture[st
     shown(said, said, replace(said, state=RunState.FINISHED))
     captured = capsys.readouterr()
     assert captured.err.count("host is noisy") == 1
-    assert captured.err.endswith("h1: finished\n")
+    assert captured.err.endswith("h1 finished\n")
     assert captured.out == ""

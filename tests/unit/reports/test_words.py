@@ -56,7 +56,9 @@ def test_every_figure_has_a_unit_and_is_short(value: float) -> None:
 
 def test_the_headline_says_who_by_how_much_and_how_sure() -> None:
     first = sentences(assemble(sample_run()))[0]
-    assert first.text.startswith("On h1, docker starts 9.3× faster than qemu-microvm (TCG): median")
+    assert first.text.startswith(
+        "On host h1, docker starts 9.3× faster than qemu-microvm (TCG): median"
+    )
     assert "95 % interval" in first.text
     assert "n = 60 and 19" in first.text
 
@@ -88,7 +90,7 @@ def test_no_difference_and_open_are_said_so() -> None:
     same = with_comparison(ratio=1.01, ci=(0.98, 1.03), verdict="no difference")
     assert "start equally fast" in same
     unsure = with_comparison(ratio=None, ci=None, verdict="inconclusive", reason="Too few samples.")
-    assert "it is open whether docker or qemu-microvm (TCG) starts faster. Too few" in unsure
+    assert "it stays open whether docker or qemu-microvm (TCG) starts faster. Too few" in unsure
 
 
 @settings(deadline=None)  # the first one builds the result
