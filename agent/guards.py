@@ -72,8 +72,14 @@ def _floor(what: str, limit: int, found: int | None) -> GuardTripped | None:
     if found >= limit:
         return None
     return GuardTripped(
-        f"the {what} guard stops launching: {name} is {found} bytes, {key} is {limit}", reason
+        f"the {what} guard stops launching: {name} is {_mebibytes(found)},"
+        f" {key} is {limit} ({_mebibytes(limit)})",
+        reason,
     )
+
+
+def _mebibytes(count: int) -> str:
+    return f"{count / 2**20:.1f} MiB"
 
 
 def _count(limits: Limits, state: HostState) -> GuardTripped | None:

@@ -10,16 +10,17 @@ import pytest
 from agent.guards import HostState, Limits, check
 from tonnage.model import StopReason
 
+MIB = 1024 * 1024
 LIMITS = Limits(
-    memory_headroom_bytes=1000,
-    disk_headroom_bytes=500,
+    memory_headroom_bytes=1000 * MIB,
+    disk_headroom_bytes=500 * MIB,
     max_instances=10,
     max_run_seconds=60,
     memory_some_avg10=50,
 )
 FINE = HostState(
-    mem_available_bytes=1000,
-    disk_free_bytes=500,
+    mem_available_bytes=1000 * MIB,
+    disk_free_bytes=500 * MIB,
     instances=9,
     elapsed_seconds=59,
     cpu_some_avg10=99,
@@ -35,9 +36,9 @@ def test_a_host_at_its_limits_may_launch() -> None:
 @pytest.mark.parametrize(
     ("state", "reason", "says"),
     [
-        ({"mem_available_bytes": 999}, StopReason.MEMORY_HEADROOM, "999 bytes"),
+        ({"mem_available_bytes": 999 * MIB}, StopReason.MEMORY_HEADROOM, "is 999.0 MiB"),
         ({"mem_available_bytes": None}, StopReason.MEMORY_HEADROOM, "cannot be read"),
-        ({"disk_free_bytes": 499}, StopReason.DISK_HEADROOM, "499 bytes"),
+        ({"disk_free_bytes": 499 * MIB}, StopReason.DISK_HEADROOM, "(500.0 MiB)"),
         ({"disk_free_bytes": None}, StopReason.DISK_HEADROOM, "cannot be read"),
         ({"instances": 10}, StopReason.MAX_INSTANCES, "10 instances"),
         ({"elapsed_seconds": 60}, StopReason.TIME_LIMIT, "60 s"),

@@ -9,7 +9,7 @@ import pytest
 from agent.probes.base import NoData, Reading, Roots
 from agent.probes.cgroup import CgroupMemory
 from agent.probes.cpu import HostCpu
-from agent.probes.memory import HostMemory
+from agent.probes.memory import PAGE_BYTES, HostMemory
 from agent.probes.pressure import Pressure
 from agent.probes.pss import Pss, VmmOverhead
 from agent.process import TICK_NS, ProcessView
@@ -50,6 +50,21 @@ def test_memory_is_in_bytes() -> None:
         "mem_total_bytes": 16384000 * KIB,
         "swap_total_bytes": 2097152 * KIB,
         "swap_free_bytes": 2097148 * KIB,
+    }
+
+
+def test_free_pages_on_the_lists_of_each_cpu_are_available(tmp_path: Path) -> None:
+    (tmp_path / "meminfo").write_text("MemTotal: 4000 kB\nMemAvailable: 1000 kB\n")
+    (tmp_path / "zoneinfo").write_text(
+        "Node 0, zone   Normal\n  pages free     500\n      nr_free_pages 500\n  pagesets\n"
+        "    cpu: 0\n              count:    7\n              high:     90\n"
+        "              high_max: 106496\n  vm stats threshold: 32\n"
+        "    cpu: 1\n              count:    3\n              high:     90\n"
+    )
+    assert values(HostMemory(Roots(tmp_path)).read()) == {
+        "mem_available_bytes": 1000 * KIB + 10 * PAGE_BYTES,
+        "mem_total_bytes": 4000 * KIB,
+        "per_cpu_free_bytes": 10 * PAGE_BYTES,
     }
 
 
