@@ -155,6 +155,7 @@ def _density(spec: Spec, common: Density, target: Combination) -> Stage:
         ready_timeout_seconds=spec.ready_timeout,
         concurrency=density.concurrency,
         memory_budget_bytes=density.memory_budget,
+        resolution=density.resolution,
     )
     return Stage(f"density/{target.id}", stage)
 

@@ -33,6 +33,7 @@ def open_experiment(
             _known(stage, [work.target_id], targets)
             _at_least_one(stage, "step", work.step)
             _at_least_one(stage, "max_instances", work.max_instances)
+            _at_least_one(stage, "resolution", work.resolution)
             _at_least_one(stage, "concurrency", work.concurrency)
             return Density(stage.id, work, guard_floor_bytes)
         case FootprintStage():

@@ -1,16 +1,20 @@
 """The density experiment: how many instances the host carries.
 
-An additive ramp. Each step adds ``step`` fill instances (``concurrency`` in
-flight), starts the probe instances one after another, each destroyed at once,
-rests, and measures. Step 0 is the empty host: probes and a measurement, so
-that start latency and memory have their zero. Each step is recorded before
-the next begins.
+A ramp. Each step adds ``step`` fill instances (``concurrency`` in flight),
+starts the probe instances one after another, each destroyed at once, rests, and
+measures. Step 0 is the empty host: probes and a measurement, so that start
+latency and memory have their zero. Each step is recorded before the next begins.
 
-**Limit.** The number of fill instances at the last step at which every demand
-held (``verdict.judge``): a number that was measured, never interpolated.
-Beyond a failing step the truth lies between two levels; the binding constraint
-then says that the ramp's resolution is its step. A launch is never repeated:
-the first that fails ends the ramp with ``launch_failed``.
+**Closing in.** Beyond a step that failed the truth lies between two levels. The
+ramp destroys its newest instances and closes in on the limit to the declared
+``resolution`` (``bracket``): every level on the way is a step like any other, so
+steps go down and up. Nothing closes in on a launch that failed or instances that
+died: a launch is never repeated, and a host that loses instances is left alone.
+
+**Limit.** The largest number of fill instances at which every demand held
+(``verdict.judge``): a number that was measured, never interpolated. The binding
+constraint names the smallest at which one did not. What cuts the closing in
+short does not unmake it: the demand that broke stays the reason.
 
 **Forecast.** Once ``forecast_after_steps`` steps beyond the empty host hold,
 and at least three points are there, the limit is foreseen and recorded, before
@@ -26,6 +30,7 @@ continues it.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from enum import Enum, auto
 
 from agent.experiments.base import (
@@ -40,6 +45,7 @@ from agent.experiments.base import (
     Stopped,
     TrialDone,
 )
+from agent.experiments.bracket import Bracket
 from agent.experiments.forecast import NoForecast
 from agent.experiments.foresight import foresee
 from agent.experiments.ledger import Ledger, failure
@@ -60,6 +66,8 @@ from tonnage.model import (
 
 # Ends that say nothing about how many instances the host carries.
 _CUT_SHORT = (StopReason.CANCELLED, StopReason.TIME_LIMIT, StopReason.DISK_HEADROOM)
+# Breaches that end the ramp where it is.
+_AT_ONCE = (StopReason.LAUNCH_FAILED, StopReason.INSTANCES_DIED)
 
 
 class _Phase(Enum):
@@ -87,11 +95,13 @@ class Density:
         self._phase = _Phase.FILLING
         self._orders: Iterator[Launch] = iter(())
         self._level = 0
+        self._filled = 0
         self._samples: list[Sample] = []
         self._probes: list[Trial] = []
-        self._limit = 0
-        self._failed: Trial | None = None
+        self._bracket = Bracket()
         self._breach: Breach | None = None
+        self._failed: Trial | None = None
+        self._stopped: Stopped | None = None
         self._foreseen = False
         self._excused = False
 
@@ -111,8 +121,8 @@ class Density:
                 return self._advance()
             case Measured(sample):
                 return self._measured(sample) if self._phase is _Phase.MEASURING else []
-            case Stopped(reason, message):
-                return self._end(Breach(reason, message))
+            case Stopped():
+                return self._cut_short(event)
 
     # --- a step: fill, probe, measure
 
@@ -120,16 +130,19 @@ class Density:
         self._level = level
         self._probes = []
         self._phase = _Phase.FILLING
-        self._orders = self._fill_orders(len(self._ledger.live), level)
-        return self._advance()
+        surplus = self._ledger.destroy(self._ledger.live[level:])
+        self._orders = self._fill_orders(level - len(self._ledger.live))
+        return [*surplus, *self._advance()]
 
-    def _fill_orders(self, first: int, end: int) -> Iterator[Launch]:
-        for number in range(first, end):
+    def _fill_orders(self, count: int) -> Iterator[Launch]:
+        """Numbers go on where the ramp went down and up again: no trial has two launches."""
+        for _ in range(count):
+            self._filled += 1
             yield Launch(
-                f"{self._stage_id}/fill/{number:04d}",
+                f"{self._stage_id}/fill/{self._filled - 1:04d}",
                 self._stage.target_id,
                 Population.FILL,
-                number,
+                self._filled - 1,
                 block=len(self._samples),
                 concurrency=self._stage.concurrency,
                 fill=len(self._ledger.live),
@@ -191,13 +204,15 @@ class Density:
         self._samples.append(sample)
         breach = judge(self._stage, self._samples[0], sample, self._probes)
         step = Record(self._step(sample, met_slo=breach is None))
-        if breach is not None:
-            return [step, *self._end(self._with_resolution(breach))]
-        self._limit = sample.instances
-        if self._level >= self._stage.max_instances:
-            return [step, *self._end(self._own_cap(sample))]
-        next_level = min(self._level + self._stage.step, self._stage.max_instances)
-        return [step, *self._foresee(), *self._begin(next_level)]
+        if breach is None:
+            self._bracket = replace(self._bracket, held=self._level)
+        else:
+            self._bracket = replace(self._bracket, failed=self._level)
+            self._breach = breach
+        level = self._bracket.next_level(self._stage)
+        if level is None or (breach is not None and breach.reason in _AT_ONCE):
+            return [step, *self._end(self._found(sample))]
+        return [step, *self._foresee(), *self._begin(level)]
 
     def _step(self, sample: Sample, *, met_slo: bool) -> Step:
         """``met_slo`` tells whether every demand held, the memory budget included."""
@@ -212,23 +227,25 @@ class Density:
             probe_p95_seconds=quantile(starts, 0.95),
         )
 
-    def _with_resolution(self, breach: Breach) -> Breach:
-        if self._stage.step == 1 or self._level == 0:
-            return breach
-        where = f"at {self._level} instances; the ramp's resolution is {self._stage.step}"
-        return Breach(breach.reason, f"{breach.constraint} ({where})")
+    def _found(self, sample: Sample) -> Breach:
+        """What bounds the limit: the demand that broke, or a cap that was reached."""
+        if self._breach is None:
+            used = mebibytes(used_bytes(self._samples[0], sample))
+            text = (
+                f"max_instances {self._stage.max_instances}, a cap of this experiment's own, was"
+                f" reached with {used} used: it proves nothing about memory"
+            )
+            return Breach(StopReason.MAX_INSTANCES, text)
+        return Breach(self._breach.reason, f"{self._breach.constraint} ({self._where()})")
 
-    def _own_cap(self, sample: Sample) -> Breach:
-        used = mebibytes(used_bytes(self._samples[0], sample))
-        text = (
-            f"max_instances {self._stage.max_instances}, a cap of this experiment's own, was"
-            f" reached with {used} used: it proves nothing about memory"
-        )
-        return Breach(StopReason.MAX_INSTANCES, text)
+    def _where(self) -> str:
+        if not self._bracket.failed:
+            return "on the empty host"
+        return f"at {self._bracket.failed} instances; {self._bracket.held} held"
 
     def _foresee(self) -> list[Instruction]:
         due = max(2, self._stage.forecast_after_steps)  # steps beyond the empty host
-        if self._foreseen or len(self._samples) <= due:
+        if self._foreseen or self._breach is not None or len(self._samples) <= due:
             return []
         foreseen = foresee(self._stage_id, self._stage, self._samples, self._guard_floor_bytes)
         if not isinstance(foreseen, NoForecast):
@@ -242,15 +259,23 @@ class Density:
 
     # --- the end
 
-    def _end(self, breach: Breach) -> list[Instruction]:
-        """Launch nothing more; the first cause of the end stands."""
+    def _cut_short(self, stopped: Stopped) -> list[Instruction]:
+        """Once a demand broke, a stop ends no more than the closing in."""
+        if self._phase is _Phase.ENDING:
+            return self._wind_down()
+        self._stopped = stopped
+        if self._breach is None:
+            return self._end(Breach(stopped.reason, stopped.message))
+        text = f"{self._breach.constraint} ({self._where()}; then cut short: {stopped.message})"
+        return self._end(Breach(self._breach.reason, text))
+
+    def _end(self, why: Breach) -> list[Instruction]:
+        """Launch nothing more."""
         self._orders = iter(())
         self._phase = _Phase.ENDING
-        if self._breach is None:
-            self._breach = breach
-            result = DensityResult(self._stage_id, self._limit, breach.reason, breach.constraint)
-            return [Record(result), *self._wind_down()]
-        return self._wind_down()
+        limit = self._bracket.held
+        result = DensityResult(self._stage_id, limit, why.reason, why.constraint)
+        return [Record(result), *self._wind_down()]
 
     def _wind_down(self) -> list[Instruction]:
         """Destroy what lives, what still becomes ready included; then finish."""
@@ -261,9 +286,9 @@ class Density:
         return [*issued, Finish(self._problem())]
 
     def _problem(self) -> Problem | None:
-        if self._failed is not None and not self._limit:
+        if self._failed is not None and not self._bracket.held:
             return failure(self._failed)
-        if self._breach is not None and self._breach.reason in _CUT_SHORT:
-            text = f"The ramp was cut short at {self._level} instances: {self._breach.constraint}"
+        if self._stopped is not None and self._stopped.reason in _CUT_SHORT:
+            text = f"The ramp was cut short at {self._level} instances: {self._stopped.message}"
             return Problem(ProblemKind.GUARD, text)
         return None

@@ -12,6 +12,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from agent.experiments.verdict import mebibytes
+
 LEVEL = 0.95
 
 
@@ -38,7 +40,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Crossing:
-    """The x at which the line meets a level, with its 95 % interval."""
+    """The x at which the line meets a level, with its 95 % interval, which may be open."""
 
     x: float
     low: float
@@ -72,25 +74,36 @@ def descend(line: Line, level: float) -> Crossing | NoForecast:
 
     The interval is inverse prediction by Fieller's theorem: all x at which a new
     measurement equal to ``level`` would lie within the line's 95 % prediction
-    band. It is asymmetric, and unbounded when the slope is not distinguishable
-    from zero: then there is no forecast. Neither is there one below x = 0.
+    band. It is asymmetric. Where the slope's own interval reaches zero the band
+    never falls below ``level`` for good: the interval then has no upper end
+    (``inf``), and where nothing can be ruled out no lower end either (``-inf``).
+    There is no forecast for a line that does not fall, nor one below x = 0.
     """
+    if line.slope >= 0:
+        more = mebibytes(round(line.slope))
+        return NoForecast(f"memory does not fall with the number of instances: {more} more each")
+    rise = level - line.mean_y
+    x = line.mean_x + rise / line.slope
+    if x < 0:
+        return NoForecast("the line is below its limit before the first instance")
+    low, high = _fieller(line, rise)
+    return Crossing(x, line.mean_x + low, line.mean_x + high)
+
+
+def _fieller(line: Line, rise: float) -> tuple[float, float]:
+    """The ends about ``mean_x``: where a d^2 - 2 slope rise d + c <= 0, the part with the
+    line's own crossing."""
     margin = (t_quantile(line.n - 2) * line.residual) ** 2
     a = line.slope**2 - margin / line.spread_x  # positive if the slope's interval excludes 0
-    low, high = line.slope_interval
-    if high >= 0 or a <= 0:
-        return NoForecast(
-            "memory does not fall with the number of instances beyond doubt:"
-            f" slope {line.slope:.0f} bytes for each, 95 % interval {low:.0f} to {high:.0f}"
-        )
-    rise = level - line.mean_y
     c = rise**2 - margin * (1 + 1 / line.n)
-    root = math.sqrt(max(0.0, (line.slope * rise) ** 2 - a * c))
-    low, high = ((line.slope * rise + sign * root) / a for sign in (-1, 1))
-    crossing = Crossing(line.mean_x + rise / line.slope, line.mean_x + low, line.mean_x + high)
-    if crossing.x < 0:
-        return NoForecast("the line is below its limit before the first instance")
-    return crossing
+    under = (line.slope * rise) ** 2 - a * c
+    if a == 0 or (a < 0 and under < 0):
+        return -math.inf, math.inf
+    root = math.sqrt(max(0.0, under))
+    first, last = sorted((line.slope * rise + sign * root) / a for sign in (-1, 1))
+    if a > 0:
+        return first, last
+    return (last if rise / line.slope >= last else -math.inf), math.inf
 
 
 def t_quantile(degrees: int, level: float = LEVEL) -> float:

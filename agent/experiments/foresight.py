@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 
+from agent.experiments.bracket import last_level_held
 from agent.experiments.forecast import Crossing, NoForecast, descend, fit
 from tonnage.model import DensityStage, Forecast, Sample, StopReason
 
@@ -15,9 +15,9 @@ def foresee(
     """Forecast the ramp's limit from the fall of MemAvailable over its steps so far.
 
     Of the memory constraints the one met first counts; behind it stands
-    ``max_instances``. A ramp tests only multiples of its step, so crossing and
-    interval are brought down to the last level at or below them: the forecast
-    is of the very number the ramp will report. The level measured last has held,
+    ``max_instances``. Crossing and interval are brought down to the level at which
+    the ramp would end there: the forecast is of the very number it will report.
+    An interval without an upper end reaches to ``max_instances``. The level measured last has held,
     so nothing below it is foreseen. Time and pressure are not foreseen.
     """
     points = [
@@ -51,13 +51,6 @@ def _forecast(
     if crossing.x >= stage.max_instances:
         reason = StopReason.MAX_INSTANCES
     limit, low, high = (
-        max(at, _tested(stage, x)) for x in (crossing.x, crossing.low, crossing.high)
+        float(max(at, last_level_held(stage, x))) for x in (crossing.x, crossing.low, crossing.high)
     )
     return Forecast(stage_id, at, limit, low, high, reason)
-
-
-def _tested(stage: DensityStage, x: float) -> float:
-    """The last level of the ramp at or below ``x``."""
-    if x >= stage.max_instances:
-        return float(stage.max_instances)
-    return float(math.floor(x / stage.step) * stage.step)

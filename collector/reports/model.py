@@ -112,6 +112,7 @@ class DensityStep(_Document):
     probe_p50_seconds: float | None
     alive: int
     answering: int
+    met_slo: bool = Field(description="Whether every demand held, the memory budget included.")
 
 
 class DensityRow(Subject):
@@ -128,7 +129,9 @@ class DensityRow(Subject):
     forecast_error: float | None = Field(
         description="(forecast - instances) / instances; null unless the ramp got that far."
     )
-    steps: list[DensityStep]
+    steps: list[DensityStep] = Field(
+        description="In the order measured: up to the first that failed, then closing in."
+    )
 
 
 class FootprintRow(Subject):

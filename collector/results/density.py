@@ -92,4 +92,5 @@ def _step(step: Step) -> DensityStep:
         probe_p50_seconds=step.probe_p50_seconds,
         alive=sample.alive,
         answering=sample.answering,
+        met_slo=step.met_slo,
     )

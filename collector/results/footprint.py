@@ -52,7 +52,7 @@ def footprints(data: RunData, subjects: Subjects) -> list[Footprint]:
     """
     points: dict[tuple[str, str], list[FootprintPoint]] = {}
     for row in data.facts:
-        if isinstance(row.fact, FootprintPoint):
+        if isinstance(row.fact, FootprintPoint) and _whole(row.fact):
             points.setdefault((row.host, row.fact.stage_id), []).append(row.fact)
     return [
         footprint
@@ -61,6 +61,11 @@ def footprints(data: RunData, subjects: Subjects) -> list[Footprint]:
             subjects.key(host, experiment.target_id), points.get((host, stage_id), [])
         )
     ]
+
+
+def _whole(point: FootprintPoint) -> bool:
+    """Whether all instances live: what the dead still hold would be laid to the living."""
+    return point.sample.alive == point.sample.instances
 
 
 def _of_series(key: Key, points: Sequence[FootprintPoint]) -> Iterable[Footprint]:

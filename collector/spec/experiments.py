@@ -73,6 +73,8 @@ class DensityTweak(Part):
     """Rest before each measurement."""
     concurrency: InFlight | None = None
     """Fill launches in flight at once."""
+    resolution: Count | None = None
+    """How closely the limit is looked for between the last step that held and the next."""
 
 
 class Density(DensityTweak):
@@ -92,6 +94,8 @@ class Density(DensityTweak):
     """Rest before each measurement."""
     concurrency: InFlight = 1
     """Fill launches in flight at once."""
+    resolution: Count = 1
+    """How closely the limit is looked for between the last step that held and the next."""
     per_target: Mapping[Name, DensityTweak] = Field(default_factory=dict, max_length=64)
     """Other values for one target, by its name or runtime."""
 

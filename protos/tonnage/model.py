@@ -224,7 +224,7 @@ class Slo:
 
 @dataclass(frozen=True, slots=True)
 class DensityStage:
-    """An additive ramp to a limit."""
+    """A ramp to a limit."""
 
     target_id: str
     step: int
@@ -236,6 +236,7 @@ class DensityStage:
     ready_timeout_seconds: float
     concurrency: int = 1
     memory_budget_bytes: int | None = None
+    resolution: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,20 +9,22 @@ from markupsafe import Markup
 from collector.reports import figures
 from collector.reports.charts.scales import Linear
 from collector.reports.charts.svg import chart, dot, element, line, path, text
-from collector.reports.model import DensityRow
+from collector.reports.model import DensityRow, DensityStep
 
 WIDE = 448
 _LEFT, _RIGHT, _LANE, _PANEL, _GAP = 62.0, 18.0, 58.0, 120.0, 34.0
 
-Points = Sequence[tuple[float, float]]
+Points = Sequence[tuple[DensityStep, float]]
 
 
 def draw(row: DensityRow, name: str, series: int, width: int, label: str) -> Markup:
     """Forecast and limit above; available memory and the probes' start below, on one axis."""
     across = Linear(0, _most(row), _LEFT, width - _RIGHT)
     kind = f"s{series}"
-    memory = [(s.instances, s.mem_available_bytes) for s in row.steps if s.mem_available_bytes]
-    probes = [(s.instances, s.probe_p50_seconds) for s in row.steps if s.probe_p50_seconds]
+    # A ramp that closes in on its limit goes down and up: the line follows the count.
+    steps = sorted(row.steps, key=lambda step: step.instances)
+    memory = [(s, s.mem_available_bytes) for s in steps if s.mem_available_bytes]
+    probes = [(s, s.probe_p50_seconds) for s in steps if s.probe_p50_seconds]
     parts = _lane(row, across, kind)
     y = _LANE
     for points, title, told in (
@@ -97,11 +99,12 @@ def _panel(
     for value in up.ticks(3):
         parts.append(line(across.start, up(value), across.end, up(value), "grid"))
         parts.append(text(across.start - 8, up(value) + 4, told(value), "tick", "end"))
-    parts.append(path([(across(n), up(value)) for n, value in points], f"curve {kind}"))
-    parts += [
-        dot(across(n), up(value), 3, f"point {kind}", f"{who}{n:.0f} instances, {told(value)}")
-        for n, value in points
-    ]
+    line_of = [(across(step.instances), up(value)) for step, value in points]
+    parts.append(path(line_of, f"curve {kind}"))
+    for (x, y), (step, value) in zip(line_of, points, strict=True):
+        held = "" if step.met_slo else ", not every demand held"
+        title = f"{who}{step.instances} instances, {told(value)}{held}"
+        parts.append(dot(x, y, 3, f"{'point' if step.met_slo else 'hollow'} {kind}", title))
     return parts
 
 

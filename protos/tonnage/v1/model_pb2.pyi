@@ -763,6 +763,7 @@ class DensityStage(message.Message):
     SETTLE_SECONDS_FIELD_NUMBER: builtins.int
     READY_TIMEOUT_SECONDS_FIELD_NUMBER: builtins.int
     CONCURRENCY_FIELD_NUMBER: builtins.int
+    RESOLUTION_FIELD_NUMBER: builtins.int
     target_id: builtins.str
     """The target."""
     step: builtins.int
@@ -783,6 +784,10 @@ class DensityStage(message.Message):
     """Deadline of one launch, request to ready."""
     concurrency: builtins.int
     """Fill launches in flight at once."""
+    resolution: builtins.int
+    """Between the largest level that held and the smallest that failed at most
+    this many instances are left.
+    """
     @builtins.property
     def slo(self) -> Slo:
         """What must hold at each step."""
@@ -800,10 +805,11 @@ class DensityStage(message.Message):
         settle_seconds: builtins.float = ...,
         ready_timeout_seconds: builtins.float = ...,
         concurrency: builtins.int = ...,
+        resolution: builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["_memory_budget_bytes", b"_memory_budget_bytes", "memory_budget_bytes", b"memory_budget_bytes", "slo", b"slo"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["_memory_budget_bytes", b"_memory_budget_bytes", "concurrency", b"concurrency", "forecast_after_steps", b"forecast_after_steps", "max_instances", b"max_instances", "memory_budget_bytes", b"memory_budget_bytes", "probes", b"probes", "ready_timeout_seconds", b"ready_timeout_seconds", "settle_seconds", b"settle_seconds", "slo", b"slo", "step", b"step", "target_id", b"target_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_memory_budget_bytes", b"_memory_budget_bytes", "concurrency", b"concurrency", "forecast_after_steps", b"forecast_after_steps", "max_instances", b"max_instances", "memory_budget_bytes", b"memory_budget_bytes", "probes", b"probes", "ready_timeout_seconds", b"ready_timeout_seconds", "resolution", b"resolution", "settle_seconds", b"settle_seconds", "slo", b"slo", "step", b"step", "target_id", b"target_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__memory_budget_bytes: _TypeAlias = typing.Literal["memory_budget_bytes"]  # noqa: Y015
     _WhichOneofArgType__memory_budget_bytes: _TypeAlias = typing.Literal["_memory_budget_bytes", b"_memory_budget_bytes"]  # noqa: Y015

@@ -58,6 +58,7 @@ def test_an_unknown_target_is_refused_by_name(stage: Stage) -> None:
         (DensityStage("docker", 0, 10, 1, Slo(), 2, 1, 10), "step"),
         (DensityStage("docker", 1, 0, 1, Slo(), 2, 1, 10), "max_instances"),
         (DensityStage("docker", 1, 1, 1, Slo(), 2, 1, 10, concurrency=0), "concurrency"),
+        (DensityStage("docker", 1, 1, 1, Slo(), 2, 1, 10, resolution=0), "resolution"),
         (FootprintStage("docker", (1,), 0, 1, 10), "repeats"),
     ],
 )

@@ -9,7 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.experiments.base import Destroy, Launch, Measure, Measured, Record, Stopped, TrialDone
+from agent.experiments.base import (
+    Destroy,
+    Destroyed,
+    Finish,
+    Launch,
+    Measure,
+    Measured,
+    Record,
+    Stopped,
+    TrialDone,
+)
+from agent.experiments.bracket import last_level_held
 from agent.experiments.density import Density
 from tests.unit.experiments.shell import MIB, Shell, trial_of, weigh
 from tonnage.model import (
@@ -90,45 +101,143 @@ def test_reaching_our_own_cap_proves_nothing_about_memory() -> None:
     assert shell.finish.problem is None
 
 
-def test_a_memory_budget_binds_at_the_last_step_within_it() -> None:
+def test_a_ramp_closes_in_on_the_largest_number_that_holds() -> None:
     shell = ramp(stage(memory_budget_bytes=220 * MIB))
     found = result(shell)
-    assert (found.limit_instances, found.stop_reason) == (20, StopReason.MEMORY_BUDGET)
+    assert (found.limit_instances, found.stop_reason) == (22, StopReason.MEMORY_BUDGET)
     assert found.binding_constraint == (
-        "memory used 250.0 MiB > budget 220.0 MiB (at 25 instances; the ramp's resolution is 5)"
+        "memory used 230.0 MiB > budget 220.0 MiB (at 23 instances; 22 held)"
     )
-    assert [step.met_slo for step in steps(shell)] == [True] * 5 + [False]
+    counts = [step.sample.instances for step in steps(shell)]
+    assert counts == [0, 5, 10, 15, 20, 25, 22, 23]
+    assert [step.number for step in steps(shell)] == list(range(8))
+    assert [step.met_slo for step in steps(shell)] == [True] * 5 + [False, True, False]
+
+
+def test_closing_in_removes_the_newest_and_numbers_what_follows_anew() -> None:
+    shell = ramp(stage(memory_budget_bytes=220 * MIB, probes=0))
+    removed = next(i for i in shell.log if isinstance(i, Destroy))
+    assert removed.trial_ids == tuple(f"density/docker/fill/{n:04d}" for n in (22, 23, 24))
+    assert shell.launches[-1].trial_id == "density/docker/fill/0025"
+    assert shell.launches[-1].fill == 22
+
+
+def test_a_coarser_resolution_ends_sooner_and_says_where() -> None:
+    found = result(ramp(stage(memory_budget_bytes=220 * MIB, resolution=5)))
+    assert found.limit_instances == 20
+    assert found.binding_constraint.endswith("(at 25 instances; 20 held)")
+
+
+def test_an_empty_host_that_breaks_a_demand_carries_nothing() -> None:
+    found = result(ramp(stage(Slo(mem_available_bytes=2000 * MIB))))
+    assert (found.limit_instances, found.stop_reason) == (0, StopReason.MEMORY_HEADROOM)
+    assert found.binding_constraint.endswith("(on the empty host)")
+
+
+@pytest.mark.parametrize("reason", [StopReason.CANCELLED, StopReason.MEMORY_HEADROOM])
+def test_a_stop_while_closing_in_leaves_the_demand_that_broke(reason: StopReason) -> None:
+    machine = Density("d", stage(step=8, probes=0, memory_budget_bytes=70 * MIB, concurrency=8))
+    machine.start()
+    orders = machine.handle(Measured(weigh(0)))
+    for order in orders:
+        if isinstance(order, Launch):
+            measure = machine.handle(TrialDone(trial_of(order, Outcome.READY)))
+    assert isinstance(measure[0], Measure)
+    step, removal = machine.handle(Measured(weigh(8)))
+    assert isinstance(removal, Destroy)
+    assert len(removal.trial_ids) == 4
+    record, rest = machine.handle(Stopped(reason, "enough"))
+    assert record == Record(
+        DensityResult(
+            "d",
+            0,
+            StopReason.MEMORY_BUDGET,
+            "memory used 80.0 MiB > budget 70.0 MiB (at 8 instances; 0 held;"
+            " then cut short: enough)",
+        )
+    )
+    assert isinstance(rest, Destroy)
+    ids = (*removal.trial_ids, *rest.trial_ids)
+    (finish,) = [i for trial_id in ids for i in machine.handle(Destroyed(trial_id))]
+    assert isinstance(finish, Finish)
+    assert (finish.problem is not None) == (reason is StopReason.CANCELLED)
+    assert isinstance(step, Record)
+
+
+@given(
+    st.integers(1, 12),
+    st.integers(1, 14),
+    st.integers(1, 60),
+    st.integers(0, 700),
+    st.integers(2, 4),
+)
+def test_on_a_host_without_noise_forecast_and_limit_are_one_number(
+    step: int, resolution: int, most: int, budget: int, after: int
+) -> None:
+    plan = stage(
+        step=step,
+        resolution=resolution,
+        max_instances=most,
+        probes=0,
+        memory_budget_bytes=budget * MIB,
+        forecast_after_steps=after,
+    )
+    shell = ramp(plan)
+    found = result(shell)
+    assert found.limit_instances == last_level_held(plan, budget / 10)
+    if found.stop_reason is StopReason.MEMORY_BUDGET and step >= resolution:
+        assert budget // 10 - found.limit_instances < resolution
+    assert [f.limit_instances for f in forecasts(shell)] in ([], [found.limit_instances])
 
 
 @pytest.mark.parametrize(
-    ("slo", "figures", "reason", "text"),
+    ("slo", "figures", "reason", "limit", "text"),
     [
-        (Slo(), {"alive": 14}, StopReason.INSTANCES_DIED, "14 of 15 instances are alive"),
-        (Slo(), {"answering": 13}, StopReason.INSTANCES_DIED, "13 of 15 instances answer"),
         (
-            Slo(cpu_some_avg10=50),
-            {"cpu_some_avg10": 60.0},
-            StopReason.SLO_PRESSURE,
-            "PSI cpu some avg10 60 % > 50 %",
+            Slo(),
+            {"alive": 14},
+            StopReason.INSTANCES_DIED,
+            10,
+            "14 of 15 instances are alive (at 15 instances; 10 held)",
+        ),
+        (
+            Slo(),
+            {"answering": 13},
+            StopReason.INSTANCES_DIED,
+            10,
+            "13 of 15 instances answer (at 15 instances; 10 held)",
+        ),
+        *(
+            (
+                Slo(**{f"{resource}_some_avg10": 50}),
+                {f"{resource}_some_avg10": 60.0},
+                StopReason.SLO_PRESSURE,
+                14,
+                f"PSI {resource} some avg10 60 % > 50 % (at 15 instances; 14 held)",
+            )
+            for resource in ("cpu", "memory", "io")
         ),
         (
             Slo(mem_available_bytes=300 * MIB),
             {"mem_available_bytes": 299 * MIB},
             StopReason.MEMORY_HEADROOM,
-            "MemAvailable 299.0 MiB < 300.0 MiB",
+            14,
+            "MemAvailable 299.0 MiB < 300.0 MiB (at 15 instances; 14 held)",
         ),
     ],
 )
 def test_each_demand_ends_the_ramp_with_its_own_reason(
-    slo: Slo, figures: dict[str, object], reason: StopReason, text: str
+    slo: Slo, figures: dict[str, object], reason: StopReason, limit: int, text: str
 ) -> None:
+    pressure = dict.fromkeys(("cpu_some_avg10", "memory_some_avg10", "io_some_avg10"), 1.0)
+
     def weigh_so(count: int) -> Sample:
-        usual = replace(weigh(count), cpu_some_avg10=1.0)
+        usual = replace(weigh(count), **pressure)  # type: ignore[arg-type]
         return replace(usual, **figures) if count >= 15 else usual  # type: ignore[arg-type]
 
     found = result(ramp(stage(slo), weigh=weigh_so))
-    assert (found.limit_instances, found.stop_reason) == (10, reason)
-    assert found.binding_constraint.startswith(text)
+    assert (found.limit_instances, found.stop_reason) == (limit, reason)
+    assert found.binding_constraint == text
 
 
 def test_slow_probes_end_the_ramp() -> None:
@@ -136,10 +245,10 @@ def test_slow_probes_end_the_ramp() -> None:
         stage(Slo(ready_p95_seconds=1.0)), start_seconds=lambda order: 0.1 + order.fill * 0.1
     )
     found = result(shell)
-    assert (found.limit_instances, found.stop_reason) == (5, StopReason.SLO_READY)
-    assert found.binding_constraint.startswith("probe start p95 1.1 s > 1 s")
-    last = steps(shell)[-1]
-    assert last.probe_p50_seconds == pytest.approx(1.1)
+    assert (found.limit_instances, found.stop_reason) == (9, StopReason.SLO_READY)
+    assert found.binding_constraint == "probe start p95 1.1 s > 1 s (at 10 instances; 9 held)"
+    (failed,) = (step for step in steps(shell) if not step.met_slo)
+    assert failed.probe_p50_seconds == pytest.approx(1.1)
 
 
 def failing_probe(outcome: Outcome) -> dict[str, object]:
@@ -151,21 +260,22 @@ def failing_probe(outcome: Outcome) -> dict[str, object]:
 
 
 @pytest.mark.parametrize(
-    ("slo", "outcome", "reason"),
+    ("slo", "outcome", "reason", "limit"),
     [
-        (Slo(ready_p95_seconds=1.0), Outcome.TIMED_OUT, StopReason.SLO_READY),
-        (Slo(ready_p95_seconds=1.0), Outcome.FAILED, StopReason.LAUNCH_FAILED),
-        (Slo(), Outcome.TIMED_OUT, StopReason.LAUNCH_FAILED),
+        (Slo(ready_p95_seconds=1.0), Outcome.TIMED_OUT, StopReason.SLO_READY, 9),
+        (Slo(ready_p95_seconds=1.0), Outcome.FAILED, StopReason.LAUNCH_FAILED, 5),
+        (Slo(), Outcome.TIMED_OUT, StopReason.LAUNCH_FAILED, 5),
     ],
 )
 def test_a_probe_that_is_not_ready_is_never_passed_over(
-    slo: Slo, outcome: Outcome, reason: StopReason
+    slo: Slo, outcome: Outcome, reason: StopReason, limit: int
 ) -> None:
     shell = ramp(stage(slo), **failing_probe(outcome))
     found = result(shell)
-    assert (found.limit_instances, found.stop_reason) == (5, reason)
-    assert steps(shell)[-1].probes == 1
-    assert not steps(shell)[-1].met_slo
+    assert (found.limit_instances, found.stop_reason) == (limit, reason)
+    assert found.binding_constraint.endswith(f"(at 10 instances; {limit} held)")
+    (failed,) = (step for step in steps(shell) if not step.met_slo)
+    assert failed.probes == 1
 
 
 def test_a_demand_that_cannot_be_measured_does_not_hold() -> None:
@@ -187,7 +297,9 @@ def test_a_launch_that_fails_ends_the_ramp_and_is_not_repeated() -> None:
     shell = ramp(stage(), ending=ending)
     found = result(shell)
     assert (found.limit_instances, found.stop_reason) == (10, StopReason.LAUNCH_FAILED)
-    assert "made to end failed" in found.binding_constraint
+    assert found.binding_constraint == (
+        "a launch with 12 instances up did not become ready: made to end failed"
+    )
     assert max(o.number for o in shell.launches if o.population is Population.FILL) <= 13
     assert shell.finish.problem is None  # a limit was found
 
@@ -221,9 +333,9 @@ def test_the_limit_is_foreseen_before_it_is_reached() -> None:
     shell = ramp(stage(memory_budget_bytes=320 * MIB, max_instances=100))
     (found,) = forecasts(shell)
     assert found.at_instances == 15
-    assert (found.limit_low, found.limit_instances, found.limit_high) == (30, 30, 30)
+    assert (found.limit_low, found.limit_instances, found.limit_high) == (32, 32, 32)
     assert found.constraint is StopReason.MEMORY_BUDGET
-    assert result(shell).limit_instances == 30
+    assert result(shell).limit_instances == 32
     facts = [type(fact).__name__ for fact in shell.records]
     assert facts.index("Forecast") == 4  # right after the step at 15, before the next launch
     after = shell.log[shell.log.index(Record(found)) + 1]
@@ -252,6 +364,18 @@ def test_noise_widens_the_interval() -> None:
     assert found.limit_low < found.limit_instances < found.limit_high
 
 
+def test_a_forecast_that_rules_little_out_still_says_so() -> None:
+    used = [0, 60, 20, 110, 100]
+
+    def coarse(count: int) -> Sample:
+        taken = used[count // 5] if count // 5 < len(used) else 10 * count
+        return replace(weigh(count), mem_available_bytes=(1000 - taken) * MIB)
+
+    (found,) = forecasts(ramp(stage(memory_budget_bytes=300 * MIB), weigh=coarse))
+    assert found.at_instances == 15
+    assert found.limit_low <= found.limit_instances <= found.limit_high == 40
+
+
 def test_a_ramp_that_ends_early_has_no_forecast() -> None:
     shell = ramp(stage(max_instances=10))
     assert forecasts(shell) == []
@@ -264,7 +388,10 @@ def test_memory_that_does_not_fall_gives_one_notice_and_no_forecast() -> None:
     )
     notices = [fact for fact in shell.records if isinstance(fact, Notice)]
     assert len(notices) == 1
-    assert "no forecast after 3 steps" in notices[0].message
+    assert notices[0].message == (
+        "no forecast after 3 steps: memory does not fall with the number of instances:"
+        " 0.0 MiB more each"
+    )
     assert forecasts(shell) == []
 
 
@@ -287,6 +414,7 @@ def test_a_host_that_tells_no_memory_ramps_without_a_forecast() -> None:
     st.randoms(use_true_random=False),
     st.one_of(st.none(), st.integers(0, 60)),
     st.floats(0, 0.1),
+    st.integers(0, 250),
 )
 def test_any_order_any_outcome_any_stop(
     step: int,
@@ -296,9 +424,11 @@ def test_any_order_any_outcome_any_stop(
     draw: random.Random,
     stop_after: int | None,
     failing: float,
+    budget: int,
 ) -> None:
+    plan = stage(step=step, max_instances=most, probes=probes, concurrency=concurrency)
     shell = ramp(
-        stage(step=step, max_instances=most, probes=probes, concurrency=concurrency),
+        replace(plan, memory_budget_bytes=budget * MIB),
         ending=lambda _: Outcome.FAILED if draw.random() < failing else Outcome.READY,
         pick=draw.randrange,
         stop_after=stop_after,

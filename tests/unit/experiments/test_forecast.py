@@ -77,6 +77,24 @@ def test_the_interval_holds_the_truth_in_95_of_100_ramps() -> None:
     assert 0.93 < hits / ramps < 0.97
 
 
+def test_a_slope_in_doubt_gives_an_interval_without_an_upper_end() -> None:
+    """From its lower end on the prediction band holds the level, and leaves it no more."""
+    fitted = line([(0, 100), (1, 99), (2, 90), (3, 92)])
+    found = descend(fitted, 0)
+    assert isinstance(found, Crossing)
+    assert 3 < found.low < found.x < found.high == math.inf
+    for x, inside in ((found.low - 0.1, False), (found.low + 0.1, True), (1e9, True)):
+        spread = fitted.residual * math.sqrt(1 + 1 / 4 + (x - 1.5) ** 2 / fitted.spread_x)
+        predicted = fitted.mean_y + fitted.slope * (x - 1.5)
+        assert (abs(predicted) <= stats.t.ppf(0.975, 2) * spread) == inside
+
+
+def test_where_nothing_can_be_ruled_out_the_interval_is_open_on_both_sides() -> None:
+    found = descend(line([(0, 100), (1, 80), (2, 99)]), 0)
+    assert isinstance(found, Crossing)
+    assert (found.low, found.high) == (-math.inf, math.inf)
+
+
 def test_two_points_foretell_nothing() -> None:
     found = fit([(0, 100), (1, 90)])
     assert isinstance(found, NoForecast)
@@ -88,7 +106,6 @@ def test_two_points_foretell_nothing() -> None:
     [
         ([(0, 100), (1, 110), (2, 121)], "does not fall"),
         ([(0, 100), (1, 100), (2, 100)], "does not fall"),
-        ([(0, 100), (1, 80), (2, 99)], "does not fall"),
         ([(0, 100), (1, 90), (2, 80.1)], "before the first"),
     ],
 )

@@ -171,13 +171,18 @@ def test_an_a_a_run_is_never_called_different() -> None:
     assert compared.n_baseline == compared.n_candidate == 30
 
 
-def test_points_count_the_instances_alive() -> None:
+def test_a_point_with_dead_instances_is_in_no_slope() -> None:
     data = sample_run()
-    facts = tuple(
-        replace(f, fact=replace(f.fact, sample=replace(f.fact.sample, alive=0)))
-        if isinstance(f.fact, FootprintPoint)
+    before = assemble(data).footprint
+    facts = [
+        replace(f, fact=replace(f.fact, sample=replace(f.fact.sample, alive=7, pss_bytes=10**12)))
+        if isinstance(f.fact, FootprintPoint) and (f.fact.repeat, f.fact.sample.instances) == (2, 8)
         else f
         for f in data.facts
-    )
-    rows = assemble(replace(data, facts=facts)).footprint
-    assert {row.bytes_per_instance for row in rows if row.estimator == "pss"} == {None}
+    ]
+    after = assemble(replace(data, facts=tuple(facts))).footprint
+    for old, new in zip(before, after, strict=True):
+        fewer = 1 if old.n_points else 0
+        assert new.n_points == old.n_points - fewer
+        if old.estimator == "pss":
+            assert new.bytes_per_instance == pytest.approx(old.bytes_per_instance, rel=0.05)
