@@ -10,9 +10,19 @@ app = typer.Typer(
     name="tonnage",
     help="How many containers or virtual machines does each of your servers carry, how fast "
     "do they start, and what does each one cost?",
-    epilog="Every flag has an environment twin: TONNAGE_COLLECTOR, TONNAGE_OUTPUT, TONNAGE_SET, "
-    "and TONNAGE_<COMMAND>_<FLAG>. Exit codes: 0 done, 1 internal error, 2 invalid input, "
-    "5 partial, 6 instances leaked, 130 cancelled.",
+    epilog="""\b
+Begin with:
+  tonnage demo                                  containers beside VMs, here and now
+  tonnage serve                                 then tonnage-agent, on the same host
+  tonnage hosts                                 what each host can run, and why not
+  tonnage run experiments/quick-compare.yaml    measure; Ctrl-C cancels
+  tonnage report RUN -o report.html             the run as one page
+
+\b
+Every flag has an environment twin: TONNAGE_COLLECTOR, TONNAGE_OUTPUT, TONNAGE_SET,
+and TONNAGE_<COMMAND>_<FLAG>. TONNAGE_DEBUG=1 adds tracebacks to errors.
+Exit codes: 0 done, 1 internal error, 2 invalid input, 5 partial,
+6 instances leaked, 130 cancelled.""",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -16,7 +16,10 @@ def demo(
     ] = None,
     overrides: Overrides = None,
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="The folder for result.json and report.html.")
+        Path,
+        typer.Option(
+            "--out", "-o", help="The folder for result.json, report.html, trials.csv and logs."
+        ),
     ] = Path("build/demo"),
     runtimes: Annotated[
         str, typer.Option(help="Runtimes to offer, separated by commas.")
@@ -28,6 +31,12 @@ def demo(
     Starts a collector and an agent with a temporary store, runs the experiment,
     prints and writes its result, and leaves nothing running. Runtimes that this
     host lacks are left out, with a notice.
+
+    \b
+    For example:
+      tonnage demo
+      tonnage demo experiments/density.yaml --out build/density
+      tonnage demo --set startup.trials=300 --runtimes docker
     """
     from collector.cli import embedded_run, interrupts
     from collector.cli.experiments import load

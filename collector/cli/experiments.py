@@ -28,6 +28,11 @@ def run(
     """Run an experiment, show its progress, and print its result.
 
     Ctrl-C cancels the run, waits for its hosts to clean up, and keeps what was measured.
+
+    \b
+    For example:
+      tonnage run experiments/startup.yaml
+      tonnage run experiments/startup.yaml --set startup.trials=300 --output json
     """
     from collector.cli import interrupts
 
@@ -65,7 +70,10 @@ def schema(
         bool, typer.Option("--result", help="The schema of result.json instead.")
     ] = False,
 ) -> None:
-    """Print the JSON Schema of experiment files, for editors."""
+    """Print the JSON Schema of experiment files, for editors.
+
+    With --result: of result.json, which is what tonnage show --output json prints.
+    """
     from collector.cli import screen
 
     if result:

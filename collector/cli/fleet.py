@@ -60,7 +60,13 @@ def launch(
 ) -> None:
     """Launch one instance by hand and wait until it is ready.
 
-    Prints its id. For example: tonnage launch docker nginx --ready "start worker" --timeout 20s
+    Prints its id. It stays until tonnage destroy, tonnage clean, or the end of its agent.
+
+    \b
+    For example:
+      tonnage launch docker tonnage/idle:1
+      tonnage launch docker nginx:1.27 --ready "start worker process" --timeout 20s
+      tonnage launch qemu-microvm tonnage/idle:1 --memory 256MiB --host h1
     """
     from collector.cli import byhand, screen
 
@@ -130,9 +136,9 @@ def clean(
     collector: Collector = DEFAULT_COLLECTOR,
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Remove every instance that no live run holds, those launched by hand included.
+    """Remove every instance that no live run holds.
 
-    Only what Tonnage started is touched.
+    Those launched by hand go too; nothing that Tonnage did not start is touched.
     """
     from collector.cli import screen
     from collector.errors import InstancesLeaked

@@ -33,7 +33,9 @@ Collector = Annotated[
 ]
 OutputOption = Annotated[
     Output,
-    typer.Option("--output", "-O", envvar="TONNAGE_OUTPUT", help="table for people, json alone."),
+    typer.Option(
+        "--output", "-O", envvar="TONNAGE_OUTPUT", help="table for people, or one JSON document."
+    ),
 ]
 Overrides = Annotated[
     list[str] | None,
@@ -41,7 +43,7 @@ Overrides = Annotated[
         "--set",
         envvar="TONNAGE_SET",
         metavar="A.B=C",
-        help="Override a value of the experiment; repeatable.",
+        help="Override a value of the experiment, such as startup.trials=300; repeatable.",
     ),
 ]
 Run = Annotated[str, typer.Argument(help="The run's id, or a unique beginning of it.")]

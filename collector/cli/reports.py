@@ -38,7 +38,12 @@ def export(
     out: File = None,
     collector: Collector = DEFAULT_COLLECTOR,
 ) -> None:
-    """Write every trial of a run."""
+    """Write every trial of a run, those that failed included.
+
+    \b
+    For example:
+      tonnage export 20261124-1dts2sy --format csv > trials.csv
+    """
     from collector.cli import interrupts, screen
 
     interrupts.run(_export(collector, run, fmt, out))

@@ -17,7 +17,8 @@ from collector.reports.charts.waterfall import PHASES
 from collector.reports.model import Result, RunSummary
 from collector.reports.names import Names
 from collector.reports.page import OUTCOMES, Trial, host_pages
-from collector.reports.sentences import sentences
+from collector.reports.sentences import ended, forecast, sentences
+from collector.suitability import few
 
 _NUMBER = re.compile(r"(\d[\d.,–]*×?)\s(?=(?:µs|ms|s|B|kB|MB|GB|TB|MiB|GiB|%)(?:\W|$))")
 
@@ -35,6 +36,8 @@ def render(result: Result, trials: Sequence[Trial]) -> str:
         estimators=ESTIMATORS,
         spec=_spec(result.run),
         commands=_commands(result.run),
+        attempts=len(trials),
+        unready=sum(trial["outcome"] != "ready" for trial in trials),
     )
 
 
@@ -47,7 +50,7 @@ def _template() -> jinja2.Template:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.globals["figures"] = figures
+    environment.globals.update(figures=figures, ended=ended, forecast=forecast, few=few)
     environment.filters["prose"] = prose
     environment.filters["moment"] = _moment
     return environment.get_template("report.html.j2")

@@ -195,6 +195,8 @@ def _counts(trials: Sequence[Trial]) -> list[tuple[str, str, Counter[str]]]:
     counts: dict[tuple[str, str], Counter[str]] = {}
     for trial in trials:
         chip = "" if trial["accelerator"] == "none" else f" ({trial['accelerator'].upper()})"
-        place = f"{trial['runtime']}{chip}", POPULATIONS[trial["population"]]
+        place = f"{trial['runtime']}{chip}", trial["population"]
         counts.setdefault(place, Counter())[trial["outcome"]] += 1
-    return [(who, why, outcomes) for (who, why), outcomes in counts.items()]
+    order = list(POPULATIONS)
+    ordered = sorted(counts.items(), key=lambda item: (item[0][0], order.index(item[0][1])))
+    return [(who, POPULATIONS[why], outcomes) for (who, why), outcomes in ordered]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from collector.reports import figures
 from collector.reports.model import ComparisonRow, DensityRow, Interval, Result, Subject
@@ -27,21 +27,25 @@ _ENDS = {
     "time_limit": "there was no time for more",
     "cancelled": "then it was cancelled",
 }
-_DIFFERENCES = frozenset({"faster", "slower", "smaller", "larger"})
 _OTHER_ESTIMATORS = {"footprint.pss": "PSS", "footprint.cgroup": "cgroup charge"}
 
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """One finding. ``verdict`` is a comparison's, or ``limit`` for a ramp's."""
+    """One finding. ``topic`` is what it is about; ``verdict`` is a comparison's, or ``limit``
+    for a ramp's. ``claim`` is the finding alone, ``evidence`` the figures behind it."""
 
+    topic: str
     verdict: str
-    text: str
+    claim: str
+    evidence: str
 
     @property
-    def label(self) -> str:
-        """The verdict without the side it was seen from, which the sentence tells."""
-        return "difference" if self.verdict in _DIFFERENCES else self.verdict
+    def text(self) -> str:
+        """Claim and evidence in one."""
+        if not self.evidence:
+            return f"{self.claim}."
+        return f"{self.claim}{'.' if self.evidence[0].isupper() else ':'} {self.evidence}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +74,7 @@ def _startup(row: ComparisonRow, result: Result, names: Names) -> Sentence:
     if row.concurrency and row.concurrency > 1:
         where += f" with {row.concurrency} starts in flight"
     if row.ratio is None or row.verdict == "inconclusive":
-        return Sentence(row.verdict, f"{where}, {_open(row, names, 'starts faster')}")
+        return _open(row, "start", where, names, "starts faster")
     sides = _sides(row)
     lesser, greater = names.of(sides.lesser), names.of(sides.greater)
     if row.verdict == "no difference":
@@ -82,22 +86,26 @@ def _startup(row: ComparisonRow, result: Result, names: Names) -> Sentence:
     else:
         claim = f"{lesser} starts {figures.times(sides.factor)} faster than {greater}"
     medians = [_median(result, side, row.concurrency) for side in (sides.lesser, sides.greater)]
-    return Sentence(
-        row.verdict,
-        f"{where}, {claim}: median {medians[0]} against {medians[1]} ({_evidence(row, sides)}).",
-    )
+    evidence = f"median {medians[0]} against {medians[1]} ({_evidence(row, sides)})."
+    return Sentence("start", row.verdict, f"{where}, {claim}", evidence)
 
 
 def _limit(row: DensityRow, names: Names) -> Sentence:
     who = names.of(row)
     if row.instances is None:
-        return Sentence("limit", f"On host {row.host}, the ramp of {who} did not come to its end.")
+        claim = f"On host {row.host}, the ramp of {who} did not come to its end"
+        return Sentence("density", "limit", claim, forecast(row))
     most = "at least " if row.stop_reason in _NO_LIMIT else ""
     noun = "instance" if row.instances == 1 else "instances"
+    claim = f"Host {row.host} carries {most}{row.instances} {who} {noun}"
+    return Sentence("density", "limit", claim, f"{ended(row)} {forecast(row)}".rstrip())
+
+
+def ended(row: DensityRow) -> str:
+    """Why a ramp ended, in one sentence."""
     why = _ENDS.get(row.stop_reason or "", (row.stop_reason or "").replace("_", " "))
     seen = f": {row.binding_constraint}" if row.binding_constraint else ""
-    text = f"Host {row.host} carries {most}{row.instances} {who} {noun}; {why}{seen}."
-    return Sentence("limit", f"{text} {forecast(row)}".rstrip())
+    return f"{why[:1].upper()}{why[1:]}{seen}."
 
 
 def forecast(row: DensityRow) -> str:
@@ -114,21 +122,23 @@ def forecast(row: DensityRow) -> str:
     off = foretold - row.instances
     if off == 0:
         return f"{text}, and right."
-    error = f"{abs(off)} too {'many' if off > 0 else 'few'}"
-    return f"{text}: {error} ({figures.percent(abs(row.forecast_error))})."
+    share = abs(row.forecast_error)
+    told = "less than 1 %" if share < 0.01 else figures.percent(share)
+    return f"{text}: {abs(off)} too {'many' if off > 0 else 'few'} ({told})."
 
 
 def _cost(row: ComparisonRow, result: Result, names: Names) -> Sentence:
     where = f"On host {row.baseline.host}"
+    topic = "memory" if row.metric == "footprint.mem_available" else "disk"
     if row.ratio is None or row.verdict == "inconclusive":
-        claim = f"{where}, {_open(row, names, _HEADLINES[row.metric])}"
-        return Sentence(row.verdict, claim + _other_views(row, result, names))
+        told = _open(row, topic, where, names, _HEADLINES[row.metric])
+        return replace(told, evidence=told.evidence + _other_views(row, result, names))
     sides = _sides(row)
     bytes_ = [_bytes(result, side, row.metric) for side in (sides.lesser, sides.greater)]
-    others = _by_other_estimators(row, result) if row.metric == "footprint.mem_available" else ""
-    evidence = f" ({_evidence(row, sides)}{others})" if row.metric != "footprint.disk_base" else ""
-    claim = _cost_claim(row, sides, names)
-    return Sentence(row.verdict, f"{where}, {claim}: {bytes_[0]} against {bytes_[1]}{evidence}.")
+    others = _by_other_estimators(row, result) if topic == "memory" else ""
+    proof = f" ({_evidence(row, sides)}{others})" if row.metric != "footprint.disk_base" else ""
+    claim = f"{where}, {_cost_claim(row, sides, names)}"
+    return Sentence(topic, row.verdict, claim, f"{bytes_[0]} against {bytes_[1]}{proof}.")
 
 
 def _cost_claim(row: ComparisonRow, sides: _Sides, names: Names) -> str:
@@ -182,13 +192,14 @@ def _same_pair(row: ComparisonRow, other: ComparisonRow) -> bool:
     )
 
 
-def _open(row: ComparisonRow, names: Names, claim: str) -> str:
+def _open(row: ComparisonRow, topic: str, where: str, names: Names, claim: str) -> Sentence:
     baseline, candidate = names.of(row.baseline), names.of(row.candidate)
     ratio = ""
     if row.ratio is not None:
         span = f", 95 % interval {figures.times_span(row.ci)}" if row.ci else ""
         ratio = f" Seen: {candidate} at {figures.times(row.ratio)} of {baseline}{span}."
-    return f"it stays open whether {baseline} or {candidate} {claim}. {row.reason}{ratio}"
+    whether = f"{where}, it stays open whether {baseline} or {candidate} {claim}"
+    return Sentence(topic, row.verdict, whether, f"{row.reason}{ratio}")
 
 
 def _sides(row: ComparisonRow) -> _Sides:

@@ -51,7 +51,7 @@ def draw(costs: Sequence[Cost], width: int, label: str) -> Markup:
                 parts += _cost(cost, across, y + head + _LANE * (lane + 0.5))
             y += head + _LANE * len(lanes) + 9
             parts.append(line(0, y - 4, width, y - 4, "grid"))
-    return chart(width, y + 22, label, [*_axis(across, y, width), *parts])
+    return chart(width, y + 40, label, [*_axis(across, y, width), *parts])
 
 
 def _axis(across: Log, y: float, width: int) -> list[Markup]:
@@ -59,7 +59,8 @@ def _axis(across: Log, y: float, width: int) -> list[Markup]:
     for value in across.ticks(9 if width > NARROW else 4):
         parts.append(line(across(value), 4, across(value), y - 4, "grid"))
         parts.append(text(across(value), y + 14, figures.size_short(value), "tick", "middle"))
-    return parts
+    what = "bytes, log scale"
+    return [*parts, text(across.end, y + 34, what, "tick", "end")]
 
 
 def _cost(cost: Cost, across: Log, y: float) -> list[Markup]:

@@ -21,13 +21,17 @@ class Linear:
         return self.start + share * (self.end - self.start)
 
     def ticks(self, about: int = 5) -> list[float]:
-        """Round values within the range, about so many."""
+        """Round values within the range, about so many, and at least two: one tells no scale."""
         span = self.high - self.low
         if span <= 0:
             return [self.low]
-        step = _round_step(span / about)
-        first = ceil(self.low / step - 1e-9)
-        return [i * step for i in range(first, floor(self.high / step + 1e-9) + 1)]
+        found: list[float] = []
+        for finer in (1, 2, 4):
+            if len(found) < 2:
+                step = _round_step(span / about / finer)
+                first, last = ceil(self.low / step - 1e-9), floor(self.high / step + 1e-9)
+                found = [i * step for i in range(first, last + 1)]
+        return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,8 +39,8 @@ def _margins(width: int) -> tuple[float, float]:
 
 def draw(curves: Sequence[Curve], across: Log, width: int, label: str) -> Markup:
     """The chart; a curve that stops short of 100 % had attempts that were never ready."""
-    top, height = 14.0, 250.0 if width > NARROW else 220.0
-    up = Linear(0, 1, height - 34, top)
+    top, height = 14.0, 268.0 if width > NARROW else 238.0
+    up = Linear(0, 1, height - 52, top)
     parts = [*_grid(across, up, width), *(part for c in curves for part in _curve(c, across, up))]
     return chart(width, height, label, parts)
 
@@ -56,6 +56,8 @@ def _grid(across: Log, up: Linear, width: int) -> list[Markup]:
         parts.append(line(x, up(0), x, up(0) + 5, "axis"))
         parts.append(text(x, up(0) + 20, figures.seconds_short(value), "tick", "middle"))
     parts.append(line(across.start, up(0), across.end, up(0), "axis"))
+    what = "time from request to ready, log scale"
+    parts.append(text(across.end, up(0) + 40, what, "tick", "end"))
     return parts
 
 

@@ -47,7 +47,8 @@ def draw(falls: Sequence[Fall], width: int, label: str) -> Markup:
     for value in ticks:
         axis.append(line(across(value), 4, across(value), y, "grid"))
         axis.append(text(across(value), y + 17, figures.seconds_short(value), "tick", "middle"))
-    return chart(width, y + 26, label, [*axis, *parts])
+    axis.append(text(across(longest), y + 34, "time since the request", "tick", "end"))
+    return chart(width, y + 42, label, [*axis, *parts])
 
 
 def _end(fall: Fall) -> float:

@@ -131,3 +131,33 @@ def test_names_tell_subjects_apart_by_what_differs() -> None:
 def test_comparison_rows_know_both_sides() -> None:
     row: ComparisonRow = assemble(sample_run()).comparisons[0]
     assert (row.baseline.runtime, row.candidate.runtime) == ("docker", "qemu-microvm")
+
+
+def limit_with(**changes: object) -> str:
+    result = plain_result()
+    row = result.density[0].model_copy(update=changes)
+    told = sentences(result.model_copy(update={"density": [row], "comparisons": []}))
+    return told[0].text
+
+
+def test_a_limit_says_how_many_why_no_more_and_how_good_the_forecast_was() -> None:
+    changes = {
+        "instances": 72,
+        "binding_constraint": "memory used 260.0 MiB > budget 256.0 MiB",
+        "forecast_instances": 100.0,
+        "forecast_ci": (64.0, 110.0),
+        "forecast_at_instances": 24,
+        "forecast_error": 28 / 72,
+    }
+    assert limit_with(**changes) == (
+        "Host h1 carries 72 docker instances. The next step took more memory than the experiment "
+        "allows: memory used 260.0 MiB > budget 256.0 MiB. The forecast, made at 24 instances, "
+        "was 100 (95 % interval 64–110): 28 too many (39 %)."
+    )
+    assert limit_with(**{**changes, "instances": 100, "forecast_error": 0.0}).endswith("and right.")
+
+
+def test_a_ramp_that_found_no_limit_says_at_least() -> None:
+    text = limit_with(instances=50, stop_reason="max_instances", binding_constraint=None)
+    assert "carries at least 50 docker instances. The experiment asked for no more." in text
+    assert "did not come to its end" in limit_with(instances=None, stop_reason=None)
