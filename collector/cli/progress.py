@@ -62,8 +62,8 @@ _WORDS = {RunState.PENDING: "getting ready", RunState.RUNNING: "between stages"}
 
 
 class Lines:
-    """A line, with the seconds so far, whenever a host enters or leaves a stage or says
-    something, and every few seconds."""
+    """A line, with the seconds so far, whenever a host enters a stage or says something,
+    and every few seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -86,8 +86,6 @@ class Lines:
             moved = before is None or (host.state, host.stage_id) != (before.state, before.stage_id)
             due = self._clock() - self._at.get(host.host, 0.0) >= _LINE_EVERY_SECONDS
             if moved or (due and not host.state.ended):
-                if before is not None and before.stage_id != host.stage_id and before.stage_id:
-                    self.note(f"{describe(before)}; ended")
                 self.note(describe(host) if not host.state.ended else f"{host.host} {host.state}")
                 self._at[host.host] = self._clock()
             self._last[host.host] = host

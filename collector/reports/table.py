@@ -31,8 +31,10 @@ _IN_FLIGHT = Column("in flight", right=True)
 def render(result: Result, width: int | None = None) -> Text:
     """Verdict sentences, tables and warnings. Sentences wrap and tables fit at ``width``
     columns; without it each sentence is one line, and no column is left out."""
-    lines = [_title(result)]
-    for sentence in sentences(result):
+    lines, told = [_title(result)], sentences(result)
+    if told:
+        lines.append(Text())
+    for sentence in told:
         mark, style = _MARKS[sentence.verdict]
         lines += _bulleted(mark, style, sentence.text, "", width)
     for grid in _grids(result):
@@ -51,7 +53,7 @@ def text(result: Result, width: int | None = None) -> str:
 
 def _title(result: Result) -> Text:
     run = result.run
-    return Text.assemble((run.name, "bold"), f"  {run.id}  {run.state}\n")
+    return Text.assemble((run.name, "bold"), f"  {run.id}  {run.state}")
 
 
 def _bulleted(

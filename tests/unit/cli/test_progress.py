@@ -49,13 +49,12 @@ def test_a_line_tells_stage_and_trials() -> None:
     assert describe(replace(before, trials_expected=0)) == "h1 getting ready"
 
 
-def test_a_stage_is_told_when_it_begins_and_when_it_ends(
+def test_a_stage_is_told_once(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     shown(HOST, replace(HOST, trials_done=5), replace(HOST, stages_done=1, stage_id="density"))
     assert capsys.readouterr().err.splitlines() == [
         "   0 s  h1 [1/3] startup, 4/76 trials",
-        "   0 s  h1 [1/3] startup, 5/76 trials; ended",
         "   0 s  h1 [2/3] density, 4/76 trials",
     ]
 
