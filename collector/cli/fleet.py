@@ -205,9 +205,10 @@ def _runtime_row(host: HostInfo, runtime: Fingerprint) -> tuple[object, ...]:
     from tonnage.model import Accelerator, RuntimeState
 
     why = runtime.reason
-    if runtime.state is RuntimeState.HEALTHY and runtime.accelerator is not Accelerator.NONE:
+    if runtime.state is RuntimeState.HEALTHY:
         proof = f": {runtime.accelerator_proof}" if runtime.accelerator_proof else ""
-        why = f"{runtime.accelerator.upper()}{proof}"
+        virtual = runtime.accelerator is not Accelerator.NONE
+        why = f"{runtime.accelerator.upper()}{proof}" if virtual else ""
     return (host.facts.host, runtime.runtime, runtime.state, runtime.version or "-", why)
 
 

@@ -27,14 +27,14 @@ def runs(
         screen.print_rows(found)
         return
     screen.print_table(
-        ("RUN", "NAME", "STATE", "STARTED", "FINISHED", "TRIALS", "HOSTS"),
+        ("RUN", "NAME", "STATE", "STARTED", "TOOK", "TRIALS", "HOSTS"),
         [
             (
                 run.run_id,
                 run.name,
                 run.state,
                 screen.moment(run.started_at_unix_ns),
-                screen.moment(run.finished_at_unix_ns),
+                screen.span(run.started_at_unix_ns, run.finished_at_unix_ns),
                 run.trials,
                 ", ".join(run.hosts),
             )

@@ -89,6 +89,15 @@ def moment(unix_ns: int | None) -> str:
     return datetime.fromtimestamp(unix_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
+def span(begun_unix_ns: int | None, ended_unix_ns: int | None) -> str:
+    """Return how long something took, or a dash while it goes on."""
+    from collector.reports.figures import duration
+
+    if not begun_unix_ns or not ended_unix_ns:
+        return "-"
+    return duration((ended_unix_ns - begun_unix_ns) / 1e9)
+
+
 def read_text(path: Path, what: str) -> str:
     """Return a file's text; raise ``ConfigError`` that names it if it cannot be read."""
     try:
