@@ -6,13 +6,10 @@ measures. Step 0 is the empty host: probes and a measurement, so that start
 latency and memory have their zero. Each step is recorded before the next begins.
 
 **Closing in.** Beyond a step that failed the truth lies between two levels. The
-ramp closes in on the limit to the declared ``resolution`` (``bracket``): every
-level on the way is a step like any other, so steps go down and up. To go down it
-destroys all beyond the last level that held and fills up again from there: what
-a host keeps for a while of an instance removed would count against those that
-live, so each level is reached from below. Nothing closes in on a launch that
-failed or instances that died: a launch is never repeated, and a host that loses
-instances is left alone.
+ramp destroys its newest instances and closes in on the limit to the declared
+``resolution`` (``bracket``): every level on the way is a step like any other, so
+steps go down and up. Nothing closes in on a launch that failed or instances that
+died: a launch is never repeated, and a host that loses instances is left alone.
 
 **Limit.** The largest number of fill instances at which every demand held
 (``verdict.judge``): a number that was measured, never interpolated. The binding
@@ -133,8 +130,7 @@ class Density:
         self._level = level
         self._probes = []
         self._phase = _Phase.FILLING
-        down = level < len(self._ledger.live)
-        surplus = self._ledger.destroy(self._ledger.live[self._bracket.held :]) if down else []
+        surplus = self._ledger.destroy(self._ledger.live[level:])
         self._orders = self._fill_orders(level - len(self._ledger.live))
         return [*surplus, *self._advance()]
 
