@@ -97,7 +97,9 @@ def _limit(row: DensityRow, names: Names) -> Sentence:
         return Sentence("density", "limit", claim, forecast(row))
     most = "at least " if row.stop_reason in _NO_LIMIT else ""
     noun = "instance" if row.instances == 1 else "instances"
-    claim = f"Host {row.host} carries {most}{row.instances} {who} {noun}"
+    # A budget says what fits into it, not into the host.
+    within = " within the memory budget" if row.stop_reason == "memory_budget" else ""
+    claim = f"Host {row.host} carries {most}{row.instances} {who} {noun}{within}"
     return Sentence("density", "limit", claim, f"{ended(row)} {forecast(row)}".rstrip())
 
 

@@ -150,7 +150,8 @@ def test_a_limit_says_how_many_why_no_more_and_how_good_the_forecast_was() -> No
         "forecast_error": 28 / 72,
     }
     assert limit_with(**changes) == (
-        "Host h1 carries 72 docker instances. The next step took more memory than the experiment "
+        "Host h1 carries 72 docker instances within the memory budget. "
+        "The next step took more memory than the experiment "
         "allows: memory used 260.0 MiB > budget 256.0 MiB. The forecast, made at 24 instances, "
         "was 100 (95 % interval 64–110): 28 too many (39 %)."
     )
