@@ -23,6 +23,8 @@ Causes are chained. Errors of libraries are translated once, at their border.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from tonnage.model import Problem, ProblemKind, StopReason
 
 
@@ -91,9 +93,18 @@ class ReadyTimeout(LaunchFailed):
 
 
 class InstanceLeaked(TonnageError):
-    """Something of an instance survived its removal; the message names it."""
+    """Something of an instance survived its removal; the message says what.
+
+    ``problem.value`` holds the instance's id; of several, all joined by ``", "``.
+    """
 
     kind = ProblemKind.LEAKED
+
+
+def all_leaked(failures: Mapping[str, TonnageError]) -> InstanceLeaked:
+    """One error for the instances that could not be removed, by their ids."""
+    said = "; ".join(failure.problem.message for failure in failures.values())
+    return InstanceLeaked(said, value=", ".join(failures), remedy="Run: tonnage clean.")
 
 
 class GuardTripped(TonnageError):

@@ -18,14 +18,6 @@ from tonnage.model import Sample
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
-    """The host's CPU accounts and pressure (percent) at one instant."""
-
-    accounts: Accounts | None
-    cpu_some_avg10: float | None
-
-
-@dataclass(frozen=True, slots=True)
 class Census:
     """Instances to weigh, as counted by their health checks just before."""
 
@@ -51,13 +43,15 @@ class Observer:
         self._collector_pid: int | None = None
 
     def collector_is(self, pid: int | None) -> None:
-        """The collector's process, when it runs on this host: its CPU is not foreign."""
+        """The collector's process, when it runs on this host: its CPU and memory are not foreign."""
         self._collector_pid = pid
 
     def engines(self, pids: Iterable[int]) -> None:
         """The engines' daemons that serve from now on."""
-        ours = [self._collector_pid] if self._collector_pid is not None else []
-        self._load.engines([*pids, *ours])
+        self._load.engines([*pids, *self._collector()])
+
+    def _collector(self) -> list[int]:
+        return [] if self._collector_pid is None else [self._collector_pid]
 
     def joined(self, instance_id: str, find: Callable[[], Sequence[int]]) -> None:
         """An instance is about to be launched; ``find`` tells its processes."""
@@ -71,14 +65,16 @@ class Observer:
         """An instance is gone."""
         self._load.left(instance_id)
 
-    def moment(self) -> Moment:
-        """The host's CPU accounts and pressure now."""
-        return Moment(self._load.snapshot(), self.pressure().get("cpu"))
+    def accounts(self) -> Accounts | None:
+        """Whose the host's CPU time was until now."""
+        return self._load.snapshot()
 
-    def shares(self, before: Moment, after: Moment) -> tuple[float | None, float | None]:
-        """Foreign CPU and steal between two moments, as shares of the host's CPU time,
+    def shares(
+        self, before: Accounts | None, after: Accounts | None
+    ) -> tuple[float | None, float | None]:
+        """Foreign CPU and steal between two instants, as shares of the host's CPU time,
         0 to 1; ``None`` where it cannot be told."""
-        shares = self._load.shares(before.accounts, after.accounts)
+        shares = self._load.shares(before, after)
         return shares.foreign, shares.steal
 
     def pressure(self) -> dict[str, float]:
@@ -123,4 +119,5 @@ class Observer:
             answering=census.answering,
             base_paths=census.base_paths,
             engine_pids=census.engine_pids,
+            program_pids=[os.getpid(), *self._collector()],
         )

@@ -18,7 +18,7 @@ import structlog
 from agent.clock import Mark, Timeline
 from agent.errors import InstanceLeaked, LaunchFailed, SpoolError, TonnageError
 from agent.runner.holdings import Holding, Holdings
-from agent.runner.observer import Moment, Observer
+from agent.runner.observer import Observer
 from agent.runtimes.base import Instance, LaunchSpec, Prepared, Runtime, Scope
 from agent.storage.journal import Entry, Journal
 from tonnage.model import Accelerator, Outcome, Population, Target, Trial, TrialEnd
@@ -132,10 +132,10 @@ class Trials:
         if holding.cancelled:
             return Attempt(order.trial(Outcome.CANCELLED), Start(Outcome.CANCELLED), holding)
         self._observer.joined(holding.id, holding.pids)
-        before = self._observer.moment()
+        before = self._observer.accounts()
         start = await self._start(order, holding)
-        after = self._observer.moment()
-        trial = self._row(order, holding, start, before, after)
+        shares = self._observer.shares(before, self._observer.accounts())
+        trial = self._row(order, holding, start, shares)
         if start.outcome is Outcome.READY:
             holding.state = "ready"
             return Attempt(trial, start, holding)
@@ -186,10 +186,13 @@ class Trials:
             holding.deadline = None
 
     def _row(
-        self, order: Order, holding: Holding, start: Start, before: Moment, after: Moment
+        self,
+        order: Order,
+        holding: Holding,
+        start: Start,
+        shares: tuple[float | None, float | None],
     ) -> Trial:
         timeline = holding.timeline or Timeline()
-        foreign, steal = self._observer.shares(before, after)
         limit = order.noisy_above_share
         return replace(
             order.trial(start.outcome, start.error),
@@ -201,11 +204,11 @@ class Trials:
             init_ns=timeline.get(Mark.INIT),
             ready_ns=timeline.get(Mark.READY),
             cpu_ns=start.cpu_ns,
-            foreign_cpu_share=foreign,
-            steal_share=steal,
-            noisy=any(share is not None and share > limit for share in (foreign, steal)),
+            foreign_cpu_share=shares[0],
+            steal_share=shares[1],
+            noisy=any(share is not None and share > limit for share in shares),
             suspect=not timeline.in_order(),
-            cpu_some_avg10=after.cpu_some_avg10,
+            cpu_some_avg10=self._observer.pressure().get("cpu"),
         )
 
     async def remove(self, holding: Holding) -> TrialEnd:

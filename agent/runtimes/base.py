@@ -146,7 +146,8 @@ class Runtime(Protocol):
         """Remove every instance of the scope's agent (of its run only, where
         ``run_id`` is set) and whatever is left of any; return their ids.
 
-        Touches nothing of another agent. Raises ``InstanceLeaked`` after trying all.
+        Touches nothing of another agent. Raises ``InstanceLeaked``, which names the
+        ids of all that survived, after trying all.
         """
 
     def engine_pids(self) -> Sequence[int]:

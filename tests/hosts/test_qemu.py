@@ -282,7 +282,7 @@ async def test_the_death_of_its_keeper_takes_the_vm_along(bench: Bench) -> None:
         async with asyncio.timeout(10):
             await instance.ready()
     await instance.destroy()
-    assert not machine.alive
+    assert not machine.alive()
 
 
 async def test_a_foreign_vm_survives_every_sweep(bench: Bench) -> None:

@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from agent import process
-from agent.process import PROC
-from agent.runtimes.docker.places import Identity
+from agent.process import PROC, Identity
 
 _CREDENTIALS = struct.Struct("3i")  # pid, uid, gid: unix(7), SO_PEERCRED
 _SHIM = "containerd-shim"

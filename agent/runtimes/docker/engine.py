@@ -92,13 +92,14 @@ class Engine:
             lambda client: client.containers(all=True, filters={"label": list(labels)})
         )
 
-    async def remove(self, container: str) -> None:
+    async def remove(self, container: str, instance_id: str) -> None:
         """Kill and remove a container with its volumes; one that is gone is as good.
 
-        Returns when the engine knows it no more. Raises ``InstanceLeaked`` if
-        it still does after ``REMOVE_SECONDS``.
+        Returns once the engine has said that it knows no such container. Raises
+        ``InstanceLeaked``, about ``instance_id``, if it still does after
+        ``REMOVE_SECONDS``.
         """
-        await self.call(lambda client: _remove(client, container))
+        await self.call(lambda client: _remove(client, container, instance_id))
 
     async def wait_exit(self, container: str, timeout_seconds: int) -> bool:
         """Whether the container ended within the time."""
@@ -194,7 +195,7 @@ def _pull(client: APIClient, reference: str) -> None:
     client.pull(reference if ":" in last or "@" in last else f"{reference}:latest")
 
 
-def _remove(client: APIClient, container: str) -> None:
+def _remove(client: APIClient, container: str, instance_id: str) -> None:
     deadline = time.monotonic() + REMOVE_SECONDS
     while True:
         try:
@@ -205,7 +206,8 @@ def _remove(client: APIClient, container: str) -> None:
             # 409: another removal is at work; 5xx: a mount is still busy.
             if time.monotonic() > deadline:
                 raise InstanceLeaked(
-                    f"the engine does not remove it: {error.explanation}", value=container
+                    f"the engine does not remove container {container}: {error.explanation}",
+                    value=instance_id,
                 ) from error
             if error.status_code != _CONFLICT and not error.is_server_error():
                 raise

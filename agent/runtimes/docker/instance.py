@@ -170,7 +170,7 @@ class DockerInstance:
                 return
             place = await self._locate()
             with self._marking_stopped(place):
-                await self._engine.remove(self._container_id)
+                await self._engine.remove(self._container_id, self._id)
             self._stream.close()
             await self._verify_gone(place)
             self._timeline.mark(Mark.STOPPED)
@@ -178,14 +178,13 @@ class DockerInstance:
             self._removed = True
 
     async def _verify_gone(self, place: Place | None) -> None:
-        """The engine knows it no more, and no process of it lives."""
-        left = ["the container"] if await self._engine.inspect(self._container_id) else []
-        if place is not None:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(GONE_SECONDS):
-                    while place.survivors():  # noqa: ASYNC110 (processes end without an event for us)
-                        await asyncio.sleep(_GONE_RETRY_SECONDS)
-            left += place.survivors()
+        """No process of it lives; that the engine knows it no more, its removal has shown."""
+        if place is None:
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(GONE_SECONDS):
+                while left := place.survivors():  # noqa: ASYNC110 (no event tells it all)
+                    await asyncio.sleep(_GONE_RETRY_SECONDS)
         if left:
             raise InstanceLeaked(
                 f"{', '.join(left)} survived the removal",

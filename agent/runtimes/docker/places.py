@@ -13,30 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent import process
-from agent.process import PROC, ProcessView
+from agent.process import PROC, Identity, ProcessView
 
 _CONTROLLERS = ("memory", "cpuacct")
 UNIFIED = "unified"
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """A process that is not mistaken for a later one of the same pid."""
-
-    pid: int
-    start_ticks: int
-
-    @classmethod
-    def of(cls, pid: int, proc: Path = PROC) -> Identity | None:
-        """The process that has the pid now, if any."""
-        ticks = process.start_ticks(pid, proc) if pid > 0 else None
-        return None if ticks is None else cls(pid, ticks)
-
-    def alive(self, proc: Path = PROC) -> bool:
-        """Whether it still runs."""
-        return process.alive(self.pid, proc) and process.start_ticks(self.pid, proc) == (
-            self.start_ticks
-        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from agent.runtimes.docker.places import Identity
+from agent.process import Identity
 
 
 @contextmanager

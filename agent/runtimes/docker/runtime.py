@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.clock import Mark, Timeline
-from agent.errors import InstanceLeaked, TonnageError
+from agent.errors import TonnageError, all_leaked
 from agent.runtimes.base import Capabilities, Instance, LaunchSpec, Prepared, Scope
 from agent.runtimes.console import Console
 from agent.runtimes.docker.config import (
@@ -143,7 +143,7 @@ class DockerRuntime:
         thread.cancelled() or thread.exception()  # it is told by the caller
         order.stream.close()
         if order.container_id:
-            await self._engine.remove(order.container_id)
+            await self._engine.remove(order.container_id, spec.instance_id)
         elif order.unknown and (left := await self.recover(spec.instance_id)) is not None:
             await left.destroy()
 
@@ -166,12 +166,14 @@ class DockerRuntime:
         found = await self._engine.containers(label_filter(scope))
         instances = [self._adopt(one["Labels"].get(LABEL_INSTANCE, ""), one) for one in found]
         results = await asyncio.gather(*map(remove, instances), return_exceptions=True)
-        failures = [result for result in results if isinstance(result, BaseException)]
-        for failure in failures:
-            if not isinstance(failure, TonnageError):
-                raise failure
+        failures: dict[str, TonnageError] = {}
+        for instance, result in zip(instances, results, strict=True):
+            if isinstance(result, TonnageError):
+                failures[instance.id] = result
+            elif result is not None:
+                raise result
         if failures:
-            raise InstanceLeaked("; ".join(str(failure) for failure in failures))
+            raise all_leaked(failures)
         return [instance.id for instance in instances]
 
     def _adopt(self, instance_id: str, found: Inspection) -> DockerInstance:

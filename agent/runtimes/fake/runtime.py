@@ -8,7 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agent.clock import Timeline
-from agent.errors import InstanceLeaked, InvalidInput, LaunchFailed, RuntimeUnavailable
+from agent.errors import (
+    InstanceLeaked,
+    InvalidInput,
+    LaunchFailed,
+    RuntimeUnavailable,
+    all_leaked,
+)
 from agent.runtimes.base import Capabilities, Instance, LaunchSpec, Prepared, Scope
 from agent.runtimes.fake.behaviour import Behaviour
 from agent.runtimes.fake.instance import FakeInstance
@@ -85,15 +91,16 @@ class FakeRuntime:
         return self._adopt(instance_id, scope)
 
     async def reap(self, scope: Scope) -> Sequence[str]:
-        removed, leaked = [], []
+        removed: list[str] = []
+        leaks: dict[str, InstanceLeaked] = {}
         for instance in self._owned_by(scope):
             try:
                 await instance.destroy()
                 removed.append(instance.id)
-            except InstanceLeaked:
-                leaked.append(instance.id)
-        if leaked:
-            raise InstanceLeaked("fake instances live on", value=", ".join(leaked))
+            except InstanceLeaked as leak:
+                leaks[instance.id] = leak
+        if leaks:
+            raise all_leaked(leaks)
         return removed
 
     def _owned_by(self, scope: Scope) -> list[FakeInstance]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agent.errors import InstanceExited
-from agent.process import ProcessView, cpu_ns
+from agent.process import Identity, ProcessView, cpu_ns
 from agent.runtimes.qemu import cgroups, vmm
 from agent.runtimes.qemu.places import Places, Record
 from agent.runtimes.qemu.removal import check_gone, remove_remains
@@ -12,7 +12,7 @@ from agent.runtimes.qemu.removal import check_gone, remove_remains
 class RecoveredInstance:
     """A VM whose console and monitor were closed with its agent: it cannot answer."""
 
-    def __init__(self, record: Record, processes: tuple[vmm.Identity, ...], places: Places) -> None:
+    def __init__(self, record: Record, processes: tuple[Identity, ...], places: Places) -> None:
         self._record = record
         self._processes = processes
         self._places = places
@@ -31,7 +31,7 @@ class RecoveredInstance:
         return f"recovered after a crash of the agent; live processes: {pids}"
 
     def processes(self) -> ProcessView:
-        pids = tuple(process.pid for process in self._processes if process.alive)
+        pids = tuple(process.pid for process in self._processes if process.alive())
         if not pids:
             return ProcessView(pids=())
         folder = self._places.folder(self.id)
@@ -41,11 +41,11 @@ class RecoveredInstance:
         charged = cgroups.cpu_ns(self._record.cgroups)
         if charged is not None:
             return charged
-        used = [cpu_ns(process.pid) for process in self._processes if process.alive]
+        used = [cpu_ns(process.pid) for process in self._processes if process.alive()]
         return sum(ns for ns in used if ns is not None) if used else None
 
     async def alive(self) -> bool:
-        return any(process.alive for process in self._processes)
+        return any(process.alive() for process in self._processes)
 
     async def answers(self) -> bool:
         return False

@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import Sequence
 
 from agent.errors import InstanceLeaked
-from agent.runtimes.qemu import cgroups, vmm
+from agent.process import Identity
+from agent.runtimes.qemu import cgroups
 from agent.runtimes.qemu.places import Places, Record
 
 
-def check_gone(instance_id: str, survivors: Sequence[vmm.Identity]) -> None:
+def check_gone(instance_id: str, survivors: Sequence[Identity]) -> None:
     """Raise ``InstanceLeaked`` if processes were killed and live on."""
     if survivors:
         pids = ", ".join(str(survivor.pid) for survivor in survivors)

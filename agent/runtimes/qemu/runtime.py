@@ -9,7 +9,8 @@ from pathlib import Path
 from weakref import WeakSet
 
 from agent.clock import Mark, Timeline
-from agent.errors import InstanceLeaked, LaunchFailed, RuntimeUnavailable
+from agent.errors import InstanceLeaked, LaunchFailed, RuntimeUnavailable, all_leaked
+from agent.process import Identity
 from agent.runtimes.base import Capabilities, LaunchSpec, Prepared, Scope
 from agent.runtimes.qemu import cgroups, vmm
 from agent.runtimes.qemu.demands import CAPABILITIES, check_target, check_workload
@@ -128,15 +129,16 @@ class QemuMicrovm:
     async def reap(self, scope: Scope) -> Sequence[str]:
         if scope.agent_id != self._settings.agent_id:
             return []
-        removed, leaks = [], []
+        removed: list[str] = []
+        leaks: dict[str, InstanceLeaked] = {}
         for instance in await self._remains(scope.run_id):
             try:
                 await instance.destroy()
                 removed.append(instance.id)
             except InstanceLeaked as leak:
-                leaks.append(str(leak))
+                leaks[instance.id] = leak
         if leaks:
-            raise InstanceLeaked("; ".join(leaks))
+            raise all_leaked(leaks)
         return removed
 
     def engine_pids(self) -> Sequence[int]:
@@ -162,7 +164,7 @@ class QemuMicrovm:
         ]
 
     def _recovered(
-        self, name: str, record: Record, found: Mapping[str, tuple[vmm.Identity, ...]]
+        self, name: str, record: Record, found: Mapping[str, tuple[Identity, ...]]
     ) -> RecoveredInstance:
         return RecoveredInstance(record, found.get(name, ()), self._places)
 

@@ -27,11 +27,10 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from agent.process import alive, children, cmdline, pids, start_ticks
+from agent.process import Identity, children, cmdline, pids
 from agent.runtimes.qemu.machine import PROGRAM
 
 NEEDED_PROGRAMS = (PROGRAM, "timeout", "setpriv", "sh")
@@ -40,19 +39,6 @@ _ENTER = (
 )
 _END_SECONDS = 5.0
 _KEEPER_SECONDS = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """A process that is not confused with a later one of the same pid."""
-
-    pid: int
-    start_ticks: int
-
-    @property
-    def alive(self) -> bool:
-        """Whether this very process still runs."""
-        return start_ticks(self.pid) == self.start_ticks and alive(self.pid)
 
 
 class VmmProcess:
@@ -87,7 +73,7 @@ class VmmProcess:
         """The VMM itself; ``None`` before it began and after it ended."""
         if self._vmm is None and not self.ended:
             self._vmm = next(iter(identities(children(self._popen.pid))), None)
-        return self._vmm if self._vmm is not None and self._vmm.alive else None
+        return self._vmm if self._vmm is not None and self._vmm.alive() else None
 
     def when_ended(self, callback: Callable[[], None]) -> None:
         """Call ``callback`` on the event loop once it has ended."""
@@ -156,8 +142,7 @@ def spawn(
 
 def identities(found: Iterable[int]) -> tuple[Identity, ...]:
     """The identities of those pids that still exist."""
-    pairs = ((pid, start_ticks(pid)) for pid in found)
-    return tuple(Identity(pid, ticks) for pid, ticks in pairs if ticks is not None)
+    return tuple(one for pid in found if (one := Identity.of(pid)) is not None)
 
 
 def find(name_prefix: str) -> dict[str, tuple[Identity, ...]]:
@@ -189,7 +174,7 @@ async def _kill_one(target: Identity) -> Identity | None:
     ended = asyncio.Event()
     loop.add_reader(pidfd, ended.set)
     try:
-        if not target.alive:  # asked after opening: what the pidfd means stays the same
+        if not target.alive():  # asked after opening: what the pidfd means stays the same
             return None
         signal.pidfd_send_signal(pidfd, signal.SIGKILL)
         async with asyncio.timeout(_END_SECONDS):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from agent.errors import InvalidInput
-from agent.process import start_ticks
+from agent.process import Identity, start_ticks
 from agent.runtimes.qemu import accelerator, cgroups, equipment, vmm
 from agent.runtimes.qemu.demands import check_target
 from agent.runtimes.qemu.places import Places, Record
@@ -152,9 +152,9 @@ async def test_a_pid_of_another_time_is_never_killed() -> None:
     )
     began = start_ticks(process.pid)
     assert began is not None
-    assert await vmm.kill([vmm.Identity(process.pid, began - 1)]) == ()
-    assert vmm.Identity(process.pid, began).alive
-    assert await vmm.kill([vmm.Identity(process.pid, began)]) == ()
+    assert await vmm.kill([Identity(process.pid, began - 1)]) == ()
+    assert Identity(process.pid, began).alive()
+    assert await vmm.kill([Identity(process.pid, began)]) == ()
     await process.wait()
 
 

@@ -13,13 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.errors import InvalidInput, RuntimeUnavailable
+from agent.process import Identity
 from agent.runtimes.base import LaunchSpec, Prepared, Scope
 from agent.runtimes.console import Console
 from agent.runtimes.docker import DockerRuntime, EngineProfile
 from agent.runtimes.docker.config import container_config, label_filter
 from agent.runtimes.docker.daemons import Daemons
 from agent.runtimes.docker.details import Details, ending
-from agent.runtimes.docker.places import Identity, Place, cgroup_folders
+from agent.runtimes.docker.places import Place, cgroup_folders
 from agent.runtimes.docker.stream import ConsoleStream, Demultiplexer
 from agent.runtimes.registry import RuntimeSettings
 from tonnage.model import (
