@@ -16,6 +16,8 @@ from typing import TypeGuard
 PROC = Path("/proc")
 TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
+_CHUNK_BYTES = 1 << 16
+
 # Fields of /proc/PID/stat after the parenthesised name, counted from 0: proc(5).
 _STATE, _PPID, _UTIME, _STIME, _CUTIME, _CSTIME, _STARTTIME = 0, 1, 11, 12, 13, 14, 19
 
@@ -202,7 +204,16 @@ def _stat(pid: int, proc: Path) -> list[str] | None:
 
 
 def _text(path: Path) -> str:
+    """The whole of a file in /proc; by system calls alone, as a file object costs as
+    much again, and a trial takes dozens of these looks."""
+    chunks = []
     try:
-        return path.read_bytes().decode("utf-8", "replace")
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            while chunk := os.read(descriptor, _CHUNK_BYTES):
+                chunks.append(chunk)
+        finally:
+            os.close(descriptor)
     except OSError:
         return ""
+    return b"".join(chunks).decode("utf-8", "replace")

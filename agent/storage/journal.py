@@ -76,7 +76,7 @@ class Journal:
         Raises ``SpoolError`` when the disk refuses it; it is closed again then.
         """
         self._open[entry.instance_id] = entry
-        number = self._commit.append(_payload(entry))
+        number = self._commit.append(_payload(entry), urgent=True)
         while self._commit.durable < number:
             await self._commit.moved()
             if self.trouble is not None and self._commit.durable < number:

@@ -94,6 +94,7 @@ class RunLog:
 
     async def flushed(self) -> None:
         """Wait until everything recorded so far is on disk."""
+        self._commit.hurry()
         await self._commit.wait(self._commit.last)
 
     async def read(self, after: int, max_events: int, max_bytes: int) -> list[bytes]:
@@ -114,7 +115,7 @@ class RunLog:
 
     def retry(self) -> None:
         """Try to store what is pending now: room may have been made."""
-        self._commit.retry()
+        self._commit.hurry()
 
     async def ack(self, sequence: int) -> None:
         """Note that events up to ``sequence`` are stored elsewhere; kept over restarts.
