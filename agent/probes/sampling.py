@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 
 from agent import process
 from agent.probes.base import NoData, Reading, Roots
 from agent.probes.cgroup import CgroupMemory
 from agent.probes.disk import Disk, allocated_bytes
+from agent.probes.foreign import ForeignMemory
 from agent.probes.memory import HostMemory
 from agent.probes.pressure import Pressure
 from agent.probes.pss import Pss, VmmOverhead
@@ -33,6 +34,7 @@ class Sampler:
         roots = roots or Roots()
         self._proc = roots.proc
         self._memory = HostMemory(roots)
+        self._foreign = ForeignMemory(roots)
         self._pressure = Pressure(roots)
         self._pss = Pss(roots)
         self._vmm = VmmOverhead(roots)
@@ -50,19 +52,30 @@ class Sampler:
         answering: int,
         base_paths: Sequence[Path] = (),
         engine_pids: Sequence[int] = (),
+        program_pids: Sequence[int] = (),
     ) -> Sample:
-        """Read now. The host comes first, so that our own reading does not show in it."""
+        """Read now. The host comes first, so that our own reading does not show in it.
+
+        ``program_pids``: agent and collector. With the engine's daemons and the
+        instances they are ours; every other process is foreign.
+        """
+        ours = {*engine_pids, *program_pids, *(pid for view in instances for pid in view.pids)}
         values: dict[str, float] = {}
-        for name, read in self._readings(instances, base_paths, engine_pids):
+        for name, read in self._readings(instances, base_paths, engine_pids, ours):
             values.update(self._timed(name, read))
         figures = {name: int(value) for name, value in values.items() if name in _WHOLE}
         averages = {name: value for name, value in values.items() if name in _AVERAGES}
         return Sample(len(instances), alive, answering, **figures, **averages)  # type: ignore[arg-type]  # names checked by the tables below
 
     def _readings(
-        self, views: Sequence[ProcessView], base: Sequence[Path], engine: Sequence[int]
+        self,
+        views: Sequence[ProcessView],
+        base: Sequence[Path],
+        engine: Sequence[int],
+        ours: Collection[int],
     ) -> Iterator[tuple[str, Read]]:
         yield self._memory.name, self._memory.read
+        yield self._foreign.name, lambda: self._foreign.read(ours)
         yield self._pressure.name, self._pressure.read
         yield self._pss.name, lambda: self._pss.read(views)
         if any(view.cgroups for view in views):

@@ -43,7 +43,7 @@ class Observer:
         self._collector_pid: int | None = None
 
     def collector_is(self, pid: int | None) -> None:
-        """The collector's process, when it runs on this host: its CPU and memory are not foreign."""
+        """The collector's process, when it is on this host: its CPU and memory are not foreign."""
         self._collector_pid = pid
 
     def engines(self, pids: Iterable[int]) -> None:

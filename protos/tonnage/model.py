@@ -373,6 +373,7 @@ class Sample:
     cpu_some_avg10: float | None = None
     memory_some_avg10: float | None = None
     io_some_avg10: float | None = None
+    foreign_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

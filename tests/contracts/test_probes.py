@@ -15,6 +15,7 @@ from agent.probes.base import NoData, Reading, Roots
 from agent.probes.cgroup import CgroupMemory
 from agent.probes.cpu import HostCpu
 from agent.probes.disk import Disk
+from agent.probes.foreign import ForeignMemory
 from agent.probes.memory import HostMemory
 from agent.probes.pressure import Pressure
 from agent.probes.pss import Pss, VmmOverhead
@@ -30,6 +31,9 @@ PROBES: dict[str, Read] = {
     "memory": lambda roots, _: HostMemory(roots).read(),
     "pressure": lambda roots, _: Pressure(roots).read(),
     "cpu": lambda roots, _: HostCpu(roots).read(),
+    "foreign": lambda roots, views: ForeignMemory(roots).read(
+        pid for view in views for pid in view.pids
+    ),
     "pss": lambda roots, views: Pss(roots).read(views),
     "vmm_overhead": lambda roots, views: VmmOverhead(roots).read(views),
     "cgroup": lambda _, views: CgroupMemory().read(views),
@@ -102,7 +106,13 @@ def test_a_zombie_counts_as_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("probe", "kind"),
-    [("memory", "bare"), ("pressure", "bare"), ("pressure", "v1"), ("pss", "bare")],
+    [
+        ("memory", "bare"),
+        ("pressure", "bare"),
+        ("pressure", "v1"),
+        ("pss", "bare"),
+        ("foreign", "not-there"),
+    ],
 )
 def test_what_a_kernel_lacks_is_no_data(probe: str, kind: str) -> None:
     assert isinstance(PROBES[probe](roots_of(kind), views_of(kind)), NoData)

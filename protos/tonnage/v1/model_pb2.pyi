@@ -1361,6 +1361,7 @@ class Sample(message.Message):
     CPU_SOME_AVG10_FIELD_NUMBER: builtins.int
     MEMORY_SOME_AVG10_FIELD_NUMBER: builtins.int
     IO_SOME_AVG10_FIELD_NUMBER: builtins.int
+    FOREIGN_BYTES_FIELD_NUMBER: builtins.int
     instances: builtins.int
     """Instances of the stage."""
     alive: builtins.int
@@ -1389,6 +1390,10 @@ class Sample(message.Message):
     """PSI memory "some" average over 10 s, in percent."""
     io_some_avg10: builtins.float
     """PSI io "some" average over 10 s, in percent."""
+    foreign_bytes: builtins.int
+    """Anonymous resident memory, in bytes, of all processes that are not ours:
+    not agent, collector, the engine's daemons, nor the instances.
+    """
     def __init__(
         self,
         *,
@@ -1406,10 +1411,11 @@ class Sample(message.Message):
         cpu_some_avg10: builtins.float | None = ...,
         memory_some_avg10: builtins.float | None = ...,
         io_some_avg10: builtins.float | None = ...,
+        foreign_bytes: builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["_cgroup_bytes", b"_cgroup_bytes", "_cpu_some_avg10", b"_cpu_some_avg10", "_disk_base_bytes", b"_disk_base_bytes", "_disk_marginal_bytes", b"_disk_marginal_bytes", "_engine_bytes", b"_engine_bytes", "_engine_cpu_ns", b"_engine_cpu_ns", "_io_some_avg10", b"_io_some_avg10", "_mem_available_bytes", b"_mem_available_bytes", "_memory_some_avg10", b"_memory_some_avg10", "_pss_bytes", b"_pss_bytes", "_vmm_overhead_bytes", b"_vmm_overhead_bytes", "cgroup_bytes", b"cgroup_bytes", "cpu_some_avg10", b"cpu_some_avg10", "disk_base_bytes", b"disk_base_bytes", "disk_marginal_bytes", b"disk_marginal_bytes", "engine_bytes", b"engine_bytes", "engine_cpu_ns", b"engine_cpu_ns", "io_some_avg10", b"io_some_avg10", "mem_available_bytes", b"mem_available_bytes", "memory_some_avg10", b"memory_some_avg10", "pss_bytes", b"pss_bytes", "vmm_overhead_bytes", b"vmm_overhead_bytes"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["_cgroup_bytes", b"_cgroup_bytes", "_cpu_some_avg10", b"_cpu_some_avg10", "_disk_base_bytes", b"_disk_base_bytes", "_disk_marginal_bytes", b"_disk_marginal_bytes", "_engine_bytes", b"_engine_bytes", "_engine_cpu_ns", b"_engine_cpu_ns", "_foreign_bytes", b"_foreign_bytes", "_io_some_avg10", b"_io_some_avg10", "_mem_available_bytes", b"_mem_available_bytes", "_memory_some_avg10", b"_memory_some_avg10", "_pss_bytes", b"_pss_bytes", "_vmm_overhead_bytes", b"_vmm_overhead_bytes", "cgroup_bytes", b"cgroup_bytes", "cpu_some_avg10", b"cpu_some_avg10", "disk_base_bytes", b"disk_base_bytes", "disk_marginal_bytes", b"disk_marginal_bytes", "engine_bytes", b"engine_bytes", "engine_cpu_ns", b"engine_cpu_ns", "foreign_bytes", b"foreign_bytes", "io_some_avg10", b"io_some_avg10", "mem_available_bytes", b"mem_available_bytes", "memory_some_avg10", b"memory_some_avg10", "pss_bytes", b"pss_bytes", "vmm_overhead_bytes", b"vmm_overhead_bytes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["_cgroup_bytes", b"_cgroup_bytes", "_cpu_some_avg10", b"_cpu_some_avg10", "_disk_base_bytes", b"_disk_base_bytes", "_disk_marginal_bytes", b"_disk_marginal_bytes", "_engine_bytes", b"_engine_bytes", "_engine_cpu_ns", b"_engine_cpu_ns", "_io_some_avg10", b"_io_some_avg10", "_mem_available_bytes", b"_mem_available_bytes", "_memory_some_avg10", b"_memory_some_avg10", "_pss_bytes", b"_pss_bytes", "_vmm_overhead_bytes", b"_vmm_overhead_bytes", "alive", b"alive", "answering", b"answering", "cgroup_bytes", b"cgroup_bytes", "cpu_some_avg10", b"cpu_some_avg10", "disk_base_bytes", b"disk_base_bytes", "disk_marginal_bytes", b"disk_marginal_bytes", "engine_bytes", b"engine_bytes", "engine_cpu_ns", b"engine_cpu_ns", "instances", b"instances", "io_some_avg10", b"io_some_avg10", "mem_available_bytes", b"mem_available_bytes", "memory_some_avg10", b"memory_some_avg10", "pss_bytes", b"pss_bytes", "vmm_overhead_bytes", b"vmm_overhead_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_cgroup_bytes", b"_cgroup_bytes", "_cpu_some_avg10", b"_cpu_some_avg10", "_disk_base_bytes", b"_disk_base_bytes", "_disk_marginal_bytes", b"_disk_marginal_bytes", "_engine_bytes", b"_engine_bytes", "_engine_cpu_ns", b"_engine_cpu_ns", "_foreign_bytes", b"_foreign_bytes", "_io_some_avg10", b"_io_some_avg10", "_mem_available_bytes", b"_mem_available_bytes", "_memory_some_avg10", b"_memory_some_avg10", "_pss_bytes", b"_pss_bytes", "_vmm_overhead_bytes", b"_vmm_overhead_bytes", "alive", b"alive", "answering", b"answering", "cgroup_bytes", b"cgroup_bytes", "cpu_some_avg10", b"cpu_some_avg10", "disk_base_bytes", b"disk_base_bytes", "disk_marginal_bytes", b"disk_marginal_bytes", "engine_bytes", b"engine_bytes", "engine_cpu_ns", b"engine_cpu_ns", "foreign_bytes", b"foreign_bytes", "instances", b"instances", "io_some_avg10", b"io_some_avg10", "mem_available_bytes", b"mem_available_bytes", "memory_some_avg10", b"memory_some_avg10", "pss_bytes", b"pss_bytes", "vmm_overhead_bytes", b"vmm_overhead_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cgroup_bytes: _TypeAlias = typing.Literal["cgroup_bytes"]  # noqa: Y015
     _WhichOneofArgType__cgroup_bytes: _TypeAlias = typing.Literal["_cgroup_bytes", b"_cgroup_bytes"]  # noqa: Y015
@@ -1423,6 +1429,8 @@ class Sample(message.Message):
     _WhichOneofArgType__engine_bytes: _TypeAlias = typing.Literal["_engine_bytes", b"_engine_bytes"]  # noqa: Y015
     _WhichOneofReturnType__engine_cpu_ns: _TypeAlias = typing.Literal["engine_cpu_ns"]  # noqa: Y015
     _WhichOneofArgType__engine_cpu_ns: _TypeAlias = typing.Literal["_engine_cpu_ns", b"_engine_cpu_ns"]  # noqa: Y015
+    _WhichOneofReturnType__foreign_bytes: _TypeAlias = typing.Literal["foreign_bytes"]  # noqa: Y015
+    _WhichOneofArgType__foreign_bytes: _TypeAlias = typing.Literal["_foreign_bytes", b"_foreign_bytes"]  # noqa: Y015
     _WhichOneofReturnType__io_some_avg10: _TypeAlias = typing.Literal["io_some_avg10"]  # noqa: Y015
     _WhichOneofArgType__io_some_avg10: _TypeAlias = typing.Literal["_io_some_avg10", b"_io_some_avg10"]  # noqa: Y015
     _WhichOneofReturnType__mem_available_bytes: _TypeAlias = typing.Literal["mem_available_bytes"]  # noqa: Y015
@@ -1445,6 +1453,8 @@ class Sample(message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__engine_bytes) -> _WhichOneofReturnType__engine_bytes | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__engine_cpu_ns) -> _WhichOneofReturnType__engine_cpu_ns | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__foreign_bytes) -> _WhichOneofReturnType__foreign_bytes | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__io_some_avg10) -> _WhichOneofReturnType__io_some_avg10 | None: ...
     @typing.overload

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from agent.probes.base import Roots
+from agent.probes.memory import PAGE_BYTES
 from agent.probes.sampling import Sampler
 from agent.process import TICK_NS, ProcessView
 from tonnage.model import Sample
@@ -24,7 +25,12 @@ def container(kind: str) -> ProcessView:
 def test_a_sample_holds_every_estimator(tmp_path: Path) -> None:
     (tmp_path / "image").write_bytes(b"x" * 10000)
     sample = Sampler(roots("hybrid")).sample(
-        [container("hybrid")], alive=1, answering=1, base_paths=[tmp_path], engine_pids=[4300, 4300]
+        [container("hybrid")],
+        alive=1,
+        answering=1,
+        base_paths=[tmp_path],
+        engine_pids=[4300, 4300],
+        program_pids=[4242],
     )
     assert sample.disk_base_bytes
     assert sample == Sample(
@@ -41,6 +47,7 @@ def test_a_sample_holds_every_estimator(tmp_path: Path) -> None:
         cpu_some_avg10=3.53,
         memory_some_avg10=0.62,
         io_some_avg10=12.0,
+        foreign_bytes=250 * PAGE_BYTES,
     )
 
 
@@ -66,7 +73,7 @@ def test_each_probe_reports_its_duration_and_success() -> None:
     seen: dict[str, tuple[float, bool]] = {}
     sampler = Sampler(roots("v1"), lambda name, took, success: seen.update({name: (took, success)}))
     sampler.sample([container("v1")], alive=1, answering=1)
-    assert set(seen) == {"memory", "pressure", "pss", "cgroup", "disk"}
+    assert set(seen) == {"memory", "foreign", "pressure", "pss", "cgroup", "disk"}
     assert all(took >= 0 for took, _ in seen.values())
     assert [name for name, (_, success) in seen.items() if not success] == ["pressure"]
 
