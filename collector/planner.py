@@ -17,7 +17,7 @@ from collector.spec import (
     WorkloadSpec,
     tweaked,
 )
-from collector.suitability import Host, check
+from collector.suitability import NO_HOST_REMEDY, Host, check
 from tonnage.model import (
     ConsoleHealth,
     DensityStage,
@@ -69,6 +69,8 @@ def short_name(image: str) -> str:
 
 def _chosen(spec: Spec, hosts: Sequence[Host]) -> Sequence[Host]:
     known = {host.name: host for host in hosts}
+    if not known:
+        raise NoSuchHost("no healthy host is registered", remedy=NO_HOST_REMEDY)
     for index, name in enumerate(spec.hosts or ()):
         if name not in known:
             raise NoSuchHost(
@@ -77,11 +79,6 @@ def _chosen(spec: Spec, hosts: Sequence[Host]) -> Sequence[Host]:
                 value=name,
                 remedy="See tonnage hosts for those that are.",
             )
-    if not known:
-        raise NoSuchHost(
-            "no healthy host is registered",
-            remedy="Start an agent with tonnage-agent --collector, then see tonnage hosts.",
-        )
     return hosts if spec.hosts is None else [known[name] for name in dict.fromkeys(spec.hosts)]
 
 

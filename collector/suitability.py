@@ -22,6 +22,13 @@ from tonnage.model import (
 )
 
 _FEW = 10
+_SIZE = Size("0B", "64TiB")
+
+NO_HOST_REMEDY = (
+    "An agent that runs registers again within 15 s of the collector's start; "
+    "else start one with tonnage-agent --collector HOST:PORT."
+)
+"""The way out where the collector knows no host: it may itself have just begun."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +53,7 @@ def check(target: Target, host: Host, where: str = "") -> None:
         if value not in offered:
             raise _lacking(f"{where}{field}", str(value), host, target, offered)
     _check_memory(target, host, f"{where}memory")
+    _check_cpus(target, host, f"{where}cpus")
     _check_access(target, host, runtime)
 
 
@@ -80,8 +88,24 @@ def _check_memory(target: Target, host: Host, field: str) -> None:
         raise InvalidInput(
             f"host {host.name} has only {total / 2**30:.1f} GiB of memory",
             field=field,
-            value=Size("0B", "64TiB").write(target.memory_bytes),
-            remedy="Ask for less.",
+            value=_SIZE.write(target.memory_bytes),
+            remedy=f"Ask for less, for example {_SIZE.write(_half(total))}.",
+        )
+
+
+def _half(total_bytes: int) -> int:
+    """The largest power of two up to half of ``total_bytes``."""
+    return int(1 << max(total_bytes // 2, 1).bit_length() - 1)
+
+
+def _check_cpus(target: Target, host: Host, field: str) -> None:
+    has = host.facts.cpus
+    if target.cpus > has:
+        raise InvalidInput(
+            f"host {host.name} has only {has} CPU{'' if has == 1 else 's'}",
+            field=field,
+            value=str(target.cpus),
+            remedy=f"Ask for {has} or fewer." if has > 1 else "Ask for 1.",
         )
 
 

@@ -11,6 +11,7 @@ from collector.client import Client
 from collector.errors import InvalidInput
 from collector.planner import Host, check, short_name
 from collector.spec.units import Deadline, InstanceMemory
+from collector.suitability import NO_HOST_REMEDY
 from collector.views import HostInfo, Launched
 from tonnage.model import LogReadiness, Mode, Network, Target, Workload
 
@@ -42,12 +43,14 @@ def _choose(hosts: tuple[HostInfo, ...], name: str) -> HostInfo:
     matching = [host for host in hosts if host.healthy and name in ("", host.facts.host)]
     if len(matching) == 1:
         return matching[0]
-    known = ", ".join(host.facts.host for host in hosts if host.healthy) or "none"
+    known = ", ".join(host.facts.host for host in hosts if host.healthy)
     if matching:
         message = f"{len(matching)} hosts are healthy"
         raise InvalidInput(message, field="--host", remedy=f"Name one of: {known}.")
-    message = "no such healthy host" if name else "no healthy host is registered"
-    raise InvalidInput(message, field="--host", value=name, remedy=f"Healthy hosts: {known}.")
+    if not known:
+        raise InvalidInput("no healthy host is registered", remedy=NO_HOST_REMEDY)
+    remedy = f"Healthy hosts: {known}."
+    raise InvalidInput("no such healthy host", field="--host", value=name, remedy=remedy)
 
 
 def _target(order: Order, host: HostInfo) -> Target:

@@ -21,6 +21,7 @@ T = TypeVar("T")
 def hosts(collector: Collector = DEFAULT_COLLECTOR, output: OutputOption = Output.TABLE) -> None:
     """List the hosts, what each can run, and why not."""
     from collector.cli import screen
+    from collector.suitability import NO_HOST_REMEDY
 
     found = _ask(collector, lambda client: client.hosts())
     if output is Output.JSON:
@@ -29,7 +30,7 @@ def hosts(collector: Collector = DEFAULT_COLLECTOR, output: OutputOption = Outpu
     screen.print_table(
         ("HOST", "STATE", "CPUS", "MEMORY", "KERNEL", "LAST SEEN"),
         [_host_row(host) for host in found],
-        "no host has registered; start an agent with tonnage-agent --collector",
+        f"no host has registered\n  {NO_HOST_REMEDY}",
     )
     runtimes = [_runtime_row(host, runtime) for host in found for runtime in host.runtimes]
     if runtimes:

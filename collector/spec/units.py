@@ -29,6 +29,7 @@ class Quantity:
     maximum: str
 
     noun: ClassVar[str] = "quantity"
+    example: ClassVar[str] = ""
     units: ClassVar[Mapping[str, Fraction]] = {}
     lookalikes: ClassVar[Mapping[str, str]] = {}
     whole: ClassVar[bool] = False
@@ -74,7 +75,7 @@ class Quantity:
             return f"{advice}; did you mean {match[1]}{meant}?"
         if isinstance(value, int | float) and not isinstance(value, bool):
             return f"{advice}: a bare number leaves its unit to guesswork."
-        return f"{advice}, for example {self.maximum}."
+        return f"{advice}, for example {self.example}."
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
@@ -104,6 +105,7 @@ class Size(Quantity):
     """A number of bytes, whole."""
 
     noun: ClassVar[str] = "size"
+    example: ClassVar[str] = "128MiB"
     units: ClassVar[Mapping[str, Fraction]] = {
         "B": Fraction(1),
         "KiB": Fraction(2**10),
@@ -122,6 +124,7 @@ class Duration(Quantity):
     """A time, in seconds."""
 
     noun: ClassVar[str] = "duration"
+    example: ClassVar[str] = "30s"
     units: ClassVar[Mapping[str, Fraction]] = {
         "ms": Fraction(1, 1000),
         "s": Fraction(1),
@@ -149,6 +152,7 @@ class Share(Quantity):
     """A part of a whole, 0 to 1, written in percent."""
 
     noun: ClassVar[str] = "percentage"
+    example: ClassVar[str] = "5%"
     units: ClassVar[Mapping[str, Fraction]] = {"%": Fraction(1, 100)}
     lookalikes: ClassVar[Mapping[str, str]] = {"percent": "%", "pct": "%"}
 

@@ -56,6 +56,7 @@ def run(served: Started, tmp_path: Path) -> Run:
         ("targets.0.memory=128MB", ("targets[0].memory", "'128MB'", "KiB, MiB, GiB")),
         ("targets.0.runtime=podman", ("targets[0].runtime", "'podman'", "Usable there: fake")),
         ("targets.0.memory=9TiB", ("targets[0].memory", "'9TiB'", "Ask for less")),
+        ("targets.0.cpus=1024", ("targets[0].cpus", "'1024'", "Ask for")),
         ("hosts=[nowhere]", ("hosts[0]", "'nowhere'", "tonnage hosts")),
     ],
 )
@@ -83,6 +84,21 @@ def test_a_ready_condition_that_never_comes_is_a_timed_out_trial(run: Run) -> No
     ]
     assert (total.requested, total.ready, total.timed_out, total.n) == (3, 0, 3, 0)
     assert total.p50_seconds is None
+
+
+def test_an_instance_by_hand_that_the_host_cannot_carry_is_invalid_input(served: Started) -> None:
+    shown = tonnage("launch", "fake", "fake:ok", "--cpus", "500", "--collector", served.address)
+    assert (shown.returncode, shown.stdout) == (2, "")
+    assert "error: cpus: host h1 has only" in shown.stderr
+    assert "(got '500')" in shown.stderr
+
+
+@pytest.mark.parametrize("command", [["hosts"], ["launch", "fake", "fake:ok"]])
+def test_a_collector_without_hosts_says_how_they_come(tmp_path: Path, command: list[str]) -> None:
+    with collector(tmp_path) as server:
+        shown = tonnage(*command, "--collector", server.address)
+    assert "registers again within 15 s" in shown.stderr
+    assert "start one with tonnage-agent" in shown.stderr
 
 
 def test_an_instance_by_hand_that_never_is_ready_leaves_nothing(served: Started) -> None:

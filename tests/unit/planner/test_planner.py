@@ -207,6 +207,23 @@ def test_more_memory_than_the_host_has_is_refused() -> None:
     problem = refusal("targets.1.memory=16GiB").problem
     assert (problem.field, problem.value) == ("targets[1].memory", "16GiB")
     assert "8.0 GiB" in problem.message
+    assert problem.remedy == "Ask for less, for example 4GiB."
+
+
+def test_more_cpus_than_the_host_has_is_refused() -> None:
+    problem = refusal("targets.1.cpus=3").problem
+    assert (problem.field, problem.value) == ("targets[1].cpus", "3")
+    assert problem.message == "host h1 has only 2 CPUs"
+    assert problem.remedy == "Ask for 2 or fewer."
+    assert planned("targets.1.cpus=2")["h1"].targets[1].cpus == 2
+
+
+@pytest.mark.parametrize("override", ["hosts=null", "hosts=[h1]"])
+def test_where_no_host_is_known_a_restart_of_the_collector_is_thought_of(override: str) -> None:
+    problem = refusal(override, hosts=[]).problem
+    assert problem.message == "no healthy host is registered"
+    assert "registers again within 15 s" in problem.remedy
+    assert "start one with tonnage-agent" in problem.remedy
 
 
 @pytest.mark.parametrize("readiness", ["{http: {port: 80}}", "{tcp: {port: 80}}"])
