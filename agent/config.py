@@ -36,6 +36,13 @@ class Address:
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
+    def another(self, flag: str) -> str:
+        """The way out where this cannot be listened on; ``flag`` names another."""
+        return (
+            f"Choose another port with {flag}, or 0 for any; "
+            f"ss -ltnp 'sport = :{self.port}' shows who holds port {self.port}."
+        )
+
 
 class AgentConfig(BaseModel):
     """Every key of the agent. Sizes are bytes, times seconds, pressures percent."""

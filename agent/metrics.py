@@ -300,5 +300,5 @@ def serve_metrics(registry: CollectorRegistry, at: Address) -> tuple[WSGIServer,
             f"cannot be listened on: {error.strerror}",
             field="metrics",
             value=str(at),
-            remedy="Choose another port with --metrics, or 0 for any.",
+            remedy=at.another("--metrics"),
         ) from error

@@ -46,7 +46,7 @@ _STATUS: tuple[tuple[type[Exception], grpc.StatusCode], ...] = (
     (NoSuchRun, grpc.StatusCode.NOT_FOUND),
     (InvalidInput, grpc.StatusCode.INVALID_ARGUMENT),
     (WireError, grpc.StatusCode.INVALID_ARGUMENT),
-    (RunActive, grpc.StatusCode.FAILED_PRECONDITION),
+    (RunActive, grpc.StatusCode.ABORTED),  # alone: ask again once the run has ended
     (RuntimeUnavailable, grpc.StatusCode.FAILED_PRECONDITION),
     (LaunchFailed, grpc.StatusCode.FAILED_PRECONDITION),
     (GuardTripped, grpc.StatusCode.FAILED_PRECONDITION),
@@ -234,7 +234,7 @@ class Server:
                 "cannot be listened on; is another program using the port?",
                 field="listen",
                 value=str(at),
-                remedy="Choose another port with --listen, or 0 for any.",
+                remedy=at.another("--listen"),
             ) from error
         await self._server.start()
         for name in ("", _SERVICE):

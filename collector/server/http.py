@@ -86,5 +86,8 @@ def port_unusable(flag: str, at: Address, why: str) -> ConfigError:
         f"cannot listen there: {why}",
         field=flag,
         value=str(at),
-        remedy="Stop what listens there, or give another port; 0 takes any.",
+        remedy=(
+            f"Choose another port with {flag}, or 0 for any; "
+            f"ss -ltnp 'sport = :{at.port}' shows who holds port {at.port}."
+        ),
     )

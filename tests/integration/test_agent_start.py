@@ -31,11 +31,13 @@ async def refusal(data_dir: Path, *flags: str) -> str:
 @pytest.mark.parametrize("flag", ["--listen", "--metrics"])
 async def test_a_port_in_use(tmp_path: Path, flag: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        at = f"127.0.0.1:{taken.getsockname()[1]}"
+        port = taken.getsockname()[1]
+        at = f"127.0.0.1:{port}"
         said = await refusal(tmp_path, flag, at)
     assert f"{flag.removeprefix('--')}: cannot be listened on" in said
     assert at in said
     assert f"Choose another port with {flag}" in said
+    assert f"shows who holds port {port}" in said
 
 
 async def test_a_second_agent_on_the_same_port(tmp_path: Path) -> None:

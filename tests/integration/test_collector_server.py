@@ -312,6 +312,8 @@ async def test_a_port_in_use_is_one_clear_line(tmp_path: Path) -> None:
             assert (code, out) == (2, "")
             assert flag in err
             assert place in err
+            assert f"Choose another port with {flag}" in err
+            assert f"ss -ltnp 'sport = :{port}' shows who holds port {port}" in err
             assert err.count("\n") == 1
 
 
