@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 
 from collector.errors import InvalidInput
 from collector.spec.experiments import Spec
+from collector.spec.parts import ONE_LINE
 from collector.spec.source import Path, Source, dotted, read
 
 _MAX_SHOWN = 20
@@ -70,6 +71,8 @@ def _sentence(details: ErrorDetails, path: Path) -> tuple[str, str]:
         return "is missing", "Add it; tonnage schema describes every field."
     if kind == "out_of_bounds":
         return details["msg"], "Choose a value in between."
+    if kind == "string_pattern_mismatch" and context["pattern"] == ONE_LINE:
+        return "is more than one line", "It is sought within a line: write it without line breaks."
     if kind == "string_pattern_mismatch":
         return "not written as it must be", f"It must match {context['pattern']}."
     message = details["msg"].removeprefix("Input should be ").removeprefix("Value should ")

@@ -13,6 +13,8 @@ from pydantic import (
     GetJsonSchemaHandler,
     SerializerFunctionWrapHandler,
     StringConstraints,
+    ValidationInfo,
+    field_validator,
     model_serializer,
     model_validator,
 )
@@ -26,7 +28,8 @@ HostName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=512)]
 Argument = Annotated[str, StringConstraints(max_length=4096)]
 Variable = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")]
-Line = Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=r"^[^\r\n\x00]*$")]
+ONE_LINE = r"^[^\r\n\x00]*$"
+Line = Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=ONE_LINE)]
 HttpPath = Annotated[str, StringConstraints(pattern=r"^/[!-~]{0,1023}$")]
 Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
 
@@ -96,7 +99,18 @@ class ConsoleCheck(Part):
     ask: Line
     """The line to send."""
     answer: Line
-    """A text that a console line must then contain."""
+    """A text that a console line must then contain, and that ``ask`` does not."""
+
+    @field_validator("answer", mode="after")
+    @classmethod
+    def _no_echo(cls, answer: str, info: ValidationInfo) -> str:
+        if answer in info.data.get("ask", ""):
+            raise PydanticCustomError(
+                "echo",
+                "is part of its own ask, which a console may echo",
+                {"remedy": "Let the workload answer with another text, such as pong to ping."},
+            )
+        return answer
 
 
 def _exactly_one(part: BaseModel, names: tuple[str, ...]) -> None:

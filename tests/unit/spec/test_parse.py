@@ -120,6 +120,32 @@ def test_a_wrong_value_names_its_field(override: str, field: str) -> None:
     assert refusal(TEXT, override).problem.field == field
 
 
+@pytest.mark.parametrize(
+    ("override", "field"),
+    [
+        ('workload.readiness={log: "READY\\n"}', "workload.readiness.log"),
+        (
+            'workload.health={console: {ask: ping, answer: "po\\nng"}}',
+            "workload.health.console.answer",
+        ),
+    ],
+)
+def test_a_text_that_no_line_can_hold_is_refused(override: str, field: str) -> None:
+    problem = refusal(TEXT, override).problem
+    assert problem.field == field
+    assert problem.message == "is more than one line"
+    assert "without line breaks" in problem.remedy
+
+
+@pytest.mark.parametrize("answer", ["ping", "in"])
+def test_an_answer_that_may_be_the_echo_of_its_ask_is_refused(answer: str) -> None:
+    check = f"workload.health={{console: {{ask: ping, answer: {answer}}}}}"
+    problem = refusal(TEXT, check).problem
+    assert (problem.field, problem.value) == ("workload.health.console.answer", answer)
+    assert "echo" in problem.message
+    assert "pong" in problem.remedy
+
+
 def test_an_override_replaces_and_adds_values() -> None:
     overrides = ["startup.trials=5", "targets.0.memory=64MiB", "density.max_instances=7"]
     spec = parse(TEXT, overrides)
