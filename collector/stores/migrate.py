@@ -11,6 +11,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect
 
 from collector.errors import StoreTooNew, StoreUnusable
+from collector.stores.schema import metadata as schema
 
 _SCRIPTS = Path(__file__).parent / "migrations"
 
@@ -26,6 +27,7 @@ def migrate(connection: Connection, place: str) -> None:
     scripts = ScriptDirectory.from_config(config)
     found = MigrationContext.configure(connection).get_current_revision()
     if found == scripts.get_current_head():
+        _refuse_unlike(connection, place)
         return
     if found is None:
         _refuse_foreign(connection, place)
@@ -47,6 +49,27 @@ def schema_revision() -> str:
     config = Config()
     config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
     return str(ScriptDirectory.from_config(config).get_current_head())
+
+
+def _refuse_unlike(connection: Connection, place: str) -> None:
+    """Refuse tables that bear the newest revision's name and not its columns: a
+    pre-release may have changed what its revision means."""
+    tables = inspect(connection)
+    names = tables.get_table_names()
+    lacking: list[str] = []
+    for table in schema.sorted_tables:
+        if table.name not in names:
+            lacking.append(table.name)
+            continue
+        there = {column["name"] for column in tables.get_columns(table.name)}
+        lacking += [f"{table.name}.{c.name}" for c in table.columns if c.name not in there]
+    if lacking:
+        raise StoreUnusable(
+            f"this store is of a pre-release of Tonnage and lacks {', '.join(sorted(lacking)[:3])}",
+            field="store",
+            value=place,
+            remedy="Name another folder or file: a pre-release's store cannot be migrated.",
+        )
 
 
 def _refuse_foreign(connection: Connection, place: str) -> None:

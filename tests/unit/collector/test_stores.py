@@ -97,6 +97,18 @@ async def test_a_database_of_something_else_is_left_alone(tmp_path: Path) -> Non
     assert _columns(tmp_path / "tonnage.db") == {}
 
 
+async def test_a_store_of_a_pre_release_is_told_with_a_way_out(tmp_path: Path) -> None:
+    await (await open_store(str(tmp_path))).close()
+    with sqlite3.connect(tmp_path / "tonnage.db") as connection:
+        connection.execute("ALTER TABLE trial DROP COLUMN fill")
+        connection.execute("DROP TABLE fact")
+    connection.close()
+    with pytest.raises(StoreUnusable, match=r"lacks fact, trial\.fill \(got") as refused:
+        await open_store(str(tmp_path))
+    assert refused.value.exit_code == 2
+    assert "Name another folder" in refused.value.problem.remedy
+
+
 async def test_an_address_names_its_file(tmp_path: Path) -> None:
     store = await open_store(f"sqlite:///{tmp_path}/a%20b/runs.db")
     await store.close()
