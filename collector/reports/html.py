@@ -22,6 +22,8 @@ from collector.suitability import few
 
 _NUMBER = re.compile(r"(\d[\d.,–]*×?)\s(?=(?:µs|ms|s|B|kB|MB|GB|TB|MiB|GiB|%)(?:\W|$))")
 
+_HYPHENATED = re.compile(r"(?<![\w-])([a-z]{1,16}-[a-z]{1,16})(?![\w-])")
+
 
 def render(result: Result, trials: Sequence[Trial]) -> str:
     """The report of a run; ``trials`` are rows as ``collector.reports.export.rows`` gives them."""
@@ -57,9 +59,14 @@ def _template() -> jinja2.Template:
 
 
 def prose(sentence: str) -> Markup:
-    """Escaped text in which no line breaks between a number and its unit."""
+    """Escaped text in which no line breaks between a number and its unit, nor at the
+    hyphen of a name."""
     space = "\N{NO-BREAK SPACE}"
-    return escape(_NUMBER.sub(f"\\1{space}", sentence).replace("n = ", f"n{space}={space}"))
+    text = _NUMBER.sub(f"\\1{space}", sentence).replace("n = ", f"n{space}={space}")
+    whole = Markup('<span class="whole">{}</span>')
+    # Split by one group: every second part is what it found.
+    parts = enumerate(_HYPHENATED.split(text))
+    return Markup("").join(whole.format(part) if at % 2 else escape(part) for at, part in parts)
 
 
 def _moment(time: datetime) -> str:

@@ -73,7 +73,7 @@ def test_it_holds_every_part(report: str) -> None:
 
 
 def test_verdicts_stand_before_everything_else(report: str) -> None:
-    assert report.index("faster than qemu-microvm (TCG)") < report.index("<svg")
+    assert report.index("faster than <span") < report.index("<svg")
 
 
 def test_what_comes_from_outside_is_escaped(report: str) -> None:
@@ -100,6 +100,22 @@ def test_failures_keep_their_evidence(report: str) -> None:
         "\xa0", " "
     )
     assert "clocksource: tsc-early" in report
+
+
+def test_no_line_breaks_inside_a_name_or_between_a_number_and_its_unit() -> None:
+    assert html.prose("<qemu-microvm> took 5 ms on a-very-long-host") == (
+        '&lt;<span class="whole">qemu-microvm</span>&gt; took 5\xa0ms on a-very-long-host'
+    )
+
+
+def test_no_name_of_a_runtime_stands_where_it_may_break(report: str) -> None:
+    loose = re.sub(
+        r'<span class="whole">.*?</span>|<(svg|pre|code|details)\b.*?</\1>|="[^"]*"',
+        "",
+        report,
+        flags=re.DOTALL,
+    )
+    assert "qemu-microvm" not in loose
 
 
 @pytest.mark.parametrize("kept", [0, 5, 90])
