@@ -20,11 +20,12 @@ from tonnage.model import (
     StopReason,
 )
 
+# Of one start, and of several.
 _SHORTFALLS = {
-    Outcome.FAILED: "failed",
-    Outcome.TIMED_OUT: "timed out",
-    Outcome.CANCELLED: "were cancelled",
-    Outcome.INTERRUPTED: "were interrupted",
+    Outcome.FAILED: ("failed", "failed"),
+    Outcome.TIMED_OUT: ("timed out", "timed out"),
+    Outcome.CANCELLED: ("was cancelled", "were cancelled"),
+    Outcome.INTERRUPTED: ("was interrupted", "were interrupted"),
 }
 
 
@@ -92,13 +93,13 @@ def _of_sample(sample: StartupSample, subjects: Subjects) -> Iterator[str]:
         yield f"{who}: no trial was made."
         return
     outcomes = Counter(trial.outcome for trial in sample.trials)
-    told = [f"{outcomes[o]} {text}" for o, text in _SHORTFALLS.items() if outcomes[o]]
+    told = [f"{n} {_SHORTFALLS[o][n > 1]}" for o in _SHORTFALLS if (n := outcomes[o])]
     if told:
         yield f"{who}: of {requested} starts {' and '.join(told)}; quantiles are of the ready ones."
     noisy = sum(trial.noisy for trial in sample.trials)
     if noisy:
         yield (
-            f"{who}: {noisy} of {requested} starts ({noisy / requested:.0%}) ran beside "
+            f"{who}: {noisy} of {requested} starts ({noisy / requested * 100:.0f} %) ran beside "
             "foreign load; they are flagged noisy and counted."
         )
     if sample.key.accelerator is not Accelerator.NONE:

@@ -55,7 +55,7 @@ def judge(
     """Verdict on a ratio, with one sentence of reason."""
     low, high = interval
     least, most = band(minimum_effect)
-    effect = f"{minimum_effect:.0%}"
+    effect = f"{minimum_effect * 100:g} %"
     if least <= low and high <= most:
         return Direction.SAME, f"The whole 95 % interval lies within {effect} of no difference."
     if low <= 1 <= high:

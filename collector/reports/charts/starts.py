@@ -50,7 +50,7 @@ def _grid(across: Log, up: Linear, width: int) -> list[Markup]:
     for share in (0, 0.25, 0.5, 0.75, 1):
         y = up(share)
         parts.append(line(across.start, y, across.end, y, "grid"))
-        parts.append(text(across.start - 8, y + 4, f"{share:.0%}", "tick", "end"))
+        parts.append(text(across.start - 8, y + 4, figures.percent(share), "tick", "end"))
     for value in across.ticks(10 if width > NARROW else 5):
         x = across(value)
         parts.append(line(x, up(0), x, up(0) + 5, "axis"))

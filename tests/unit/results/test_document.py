@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import jsonschema
@@ -15,6 +16,8 @@ from tests.unit.reports.sample import DOCKER, MICROVM, sample_run
 from tonnage.model import (
     DensityResult,
     FootprintPoint,
+    Outcome,
+    Population,
     Problem,
     ProblemKind,
     RunState,
@@ -150,9 +153,21 @@ def test_what_a_reader_must_know_is_told() -> None:
     assert "i2, i3" in told
     assert "1 instance had to be removed" in told
     assert "of 20 starts 1 timed out" in told
-    assert "flagged noisy and counted" in told
+    assert re.search(r"\(\d+ %\) ran beside foreign load; they are flagged noisy and counted", told)
     assert "no footprint by cgroup" in told
     assert "drop_caches is not allowed here" in told
+
+
+@pytest.mark.parametrize(("n", "words"), [(1, "1 was cancelled"), (2, "2 were cancelled")])
+def test_starts_that_came_to_nothing_are_counted_in_words(n: int, words: str) -> None:
+    data = sample_run()
+    stopped = [
+        replace(row, trial=replace(row.trial, outcome=Outcome.CANCELLED, ready_ns=None))
+        for row in data.trials
+        if row.trial.population is Population.MEASURED and row.trial.outcome is Outcome.READY
+    ][:n]
+    told = "\n".join(assemble(replace(data, trials=tuple(stopped))).warnings)
+    assert f"of {n} starts {words};" in told
 
 
 def test_an_a_a_run_is_never_called_different() -> None:
