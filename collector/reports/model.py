@@ -104,6 +104,10 @@ class DensityStep(_Document):
 
     instances: int
     mem_available_bytes: int | None
+    foreign_bytes: int | None = Field(
+        default=None,
+        description="Anonymous memory of processes that are not ours; null if it was not read.",
+    )
     pss_bytes: int | None
     cgroup_bytes: int | None
     cpu_some_avg10: float | None

@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from collector.model import HostRun, RunData
+from collector.results import foreign
 from collector.results.density import Ramp
-from collector.results.footprint import EVERY_RUNTIME_HAS, Footprint
+from collector.results.footprint import EVERY_RUNTIME_HAS, Footprint, series
 from collector.results.startup import StartupSample
 from collector.results.subjects import Subjects, label
 from tonnage.model import (
@@ -45,6 +46,7 @@ def cautions(
         *(text for sample in samples for text in _of_sample(sample, subjects)),
         *_of_trials(data, subjects),
         *(text for ramp in ramps for text in _of_ramp(ramp, subjects)),
+        *_of_series(data, subjects),
         *_of_footprints(footprints, subjects),
     ]
     return list(dict.fromkeys(found))
@@ -143,6 +145,24 @@ def _of_ramp(ramp: Ramp, subjects: Subjects) -> Iterator[str]:
             f"{who}: the ramp reached the count it was given; the host carries "
             f"at least {ramp.result.limit_instances}."
         )
+    limit = ramp.result.limit_instances if ramp.result else None
+    drift = foreign.under_ramp(ramp.steps, limit)
+    if drift and drift.doubtful:
+        yield f"{who}: {drift.told('the ramp')}: {_found_by(ramp)} in doubt."
+
+
+def _found_by(ramp: Ramp) -> str:
+    found = {"limit": ramp.result, "forecast": ramp.forecast}
+    names = [name for name, value in found.items() if value] or ["steps"]
+    return f"its {' and '.join(names)} {'is' if names in (['limit'], ['forecast']) else 'are'}"
+
+
+def _of_series(data: RunData, subjects: Subjects) -> Iterator[str]:
+    for key, points in series(data, subjects):
+        drift = foreign.under_series(points)
+        if drift and drift.doubtful:
+            who = label(subjects, key)
+            yield f"{who}: {drift.told('a series')}: its footprint by mem_available is in doubt."
 
 
 def _of_footprints(footprints: Sequence[Footprint], subjects: Subjects) -> Iterator[str]:

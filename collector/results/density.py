@@ -84,6 +84,7 @@ def _step(step: Step) -> DensityStep:
     return DensityStep(
         instances=sample.instances,
         mem_available_bytes=sample.mem_available_bytes,
+        foreign_bytes=sample.foreign_bytes,
         pss_bytes=sample.pss_bytes,
         cgroup_bytes=sample.cgroup_bytes,
         cpu_some_avg10=sample.cpu_some_avg10,

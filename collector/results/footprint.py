@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -50,17 +50,19 @@ def footprints(data: RunData, subjects: Subjects) -> list[Footprint]:
 
     An estimator that only some runtimes have is left out where nothing was read.
     """
+    return [
+        footprint for key, points in series(data, subjects) for footprint in _of_series(key, points)
+    ]
+
+
+def series(data: RunData, subjects: Subjects) -> Iterator[tuple[Key, list[FootprintPoint]]]:
+    """Every footprint stage, in the plan's order, with the points at which all were alive."""
     points: dict[tuple[str, str], list[FootprintPoint]] = {}
     for row in data.facts:
         if isinstance(row.fact, FootprintPoint) and _whole(row.fact):
             points.setdefault((row.host, row.fact.stage_id), []).append(row.fact)
-    return [
-        footprint
-        for host, stage_id, experiment in stages(data, FootprintStage)
-        for footprint in _of_series(
-            subjects.key(host, experiment.target_id), points.get((host, stage_id), [])
-        )
-    ]
+    for host, stage_id, experiment in stages(data, FootprintStage):
+        yield subjects.key(host, experiment.target_id), points.get((host, stage_id), [])
 
 
 def _whole(point: FootprintPoint) -> bool:
