@@ -81,7 +81,7 @@ class Lines:
         """Say what is new."""
         for host in progress.hosts:
             before = self._last.get(host.host)
-            if host.message and (before is None or host.message != before.message):
+            if _news(host, before.message if before else ""):
                 self.note(f"{host.host}: {host.message}")
             moved = before is None or (host.state, host.stage_id) != (before.state, before.stage_id)
             due = self._clock() - self._at.get(host.host, 0.0) >= _LINE_EVERY_SECONDS
@@ -129,13 +129,18 @@ class Bars:
             self._bars.update(
                 self._tasks[host.host], description=describe(host), completed=done, total=total
             )
-            if host.message and host.message != self._messages.get(host.host):
+            if _news(host, self._messages.get(host.host, "")):
                 self._messages[host.host] = host.message
                 self.note(f"{host.host}: {host.message}")
 
     def note(self, text: str) -> None:
         """Print above the bars."""
         self._bars.console.print(text, markup=False)
+
+
+def _news(host: HostProgress, before: str) -> bool:
+    """Whether its message is to be told: what ended it is told with the run's end."""
+    return bool(host.message) and host.message != before and not host.state.ended
 
 
 def _amount(host: HostProgress) -> tuple[float, float | None]:

@@ -58,7 +58,7 @@ def _of_run(data: RunData) -> Iterator[str]:
         yield f"The run is {run.state}: these are the figures so far."
     elif run.state is not RunState.FINISHED:
         yield f"The run ended {run.state}: these are the figures it left."
-    if run.problem:
+    if run.problem and not any(host.problem for host in data.hosts):  # else theirs, summed up
         yield str(run.problem)
 
 
@@ -80,11 +80,16 @@ def _of_host(host: HostRun) -> Iterator[str]:
 
 
 def _of_facts(data: RunData) -> Iterator[str]:
+    of_hosts = {(host.host, host.problem) for host in data.hosts}
     for row in data.facts:
         if isinstance(row.fact, Notice):
             where = f"{row.host}, {row.fact.stage_id}" if row.fact.stage_id else row.host
             yield f"{where}: {row.fact.message}"
-        elif isinstance(row.fact, StageFinished) and row.fact.problem:
+        elif (
+            isinstance(row.fact, StageFinished)
+            and row.fact.problem
+            and (row.host, row.fact.problem) not in of_hosts
+        ):
             yield f"{row.host}, {row.fact.stage_id}: {row.fact.problem}"
 
 

@@ -68,6 +68,15 @@ def test_a_long_stage_is_told_every_few_seconds(capsys: pytest.CaptureFixture[st
     ]
 
 
+def test_what_ended_a_host_is_left_to_the_end_of_the_run(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    shown(HOST, replace(HOST, state=RunState.FAILED, message="no such image"))
+    told = capsys.readouterr().err
+    assert "no such image" not in told
+    assert told.endswith("h1 failed\n")
+
+
 def test_a_message_is_told_once_and_the_end_too(capsys: pytest.CaptureFixture[str]) -> None:
     said = replace(HOST, message="host is noisy")
     shown(said, said, replace(said, state=RunState.FINISHED))
