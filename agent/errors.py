@@ -24,6 +24,7 @@ Causes are chained. Errors of libraries are translated once, at their border.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from tonnage.model import Problem, ProblemKind, StopReason
 
@@ -82,6 +83,7 @@ class LaunchFailed(TonnageError):
     def __init__(self, message: str, *, evidence: str = "", remedy: str = "") -> None:
         super().__init__(message, remedy=remedy)
         self.evidence = evidence
+        self.problem = replace(self.problem, evidence=evidence)
 
 
 class InstanceExited(LaunchFailed):

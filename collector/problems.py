@@ -16,6 +16,7 @@ PROBLEM_KEY = "tonnage-problem-bin"
 
 # Peers refuse metadata above 8 KiB; a text may grow threefold on its way.
 _TEXT = 600
+_EVIDENCE = 1500
 
 _CLASSES: dict[ProblemKind, type[errors.TonnageError]] = {
     ProblemKind.INVALID_INPUT: errors.InvalidInput,
@@ -31,6 +32,7 @@ def attached(problem: Problem) -> tuple[str, Sequence[tuple[str, bytes]]]:
         message=_shortened(problem.message),
         value=_shortened(problem.value),
         remedy=_shortened(problem.remedy),
+        evidence=problem.evidence[-_EVIDENCE:],
     )
     return str(short), ((PROBLEM_KEY, wire.to_bytes(short)),)
 

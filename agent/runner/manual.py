@@ -222,4 +222,8 @@ def _failure(attempt: Attempt) -> TonnageError:
     start = attempt.start
     if start.failure is not None:
         return start.failure
-    return LaunchFailed(f"the instance {start.error}", evidence=start.evidence)
+    told = {
+        Outcome.TIMED_OUT: f"the instance was {start.error}",
+        Outcome.CANCELLED: f"the launch was {start.error}",
+    }.get(start.outcome, f"the launch failed: {start.error}")
+    return LaunchFailed(told, evidence=start.evidence)

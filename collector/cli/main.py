@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from collector.errors import ExitCode, TonnageError
+
+_EVIDENCE_LINES = 12
 
 
 def main() -> None:
@@ -29,7 +31,7 @@ def guarded(run: Callable[[], None]) -> int:
         return _tell("cancelled", "", ExitCode.CANCELLED)
     except TonnageError as error:
         _trace()
-        return _tell(*sentences(error), error.exit_code)
+        return _tell(*sentences(error), error.exit_code, evidence_lines(error))
     except BrokenPipeError:  # whoever read our output has left: there is nobody to tell
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.DONE
@@ -49,6 +51,12 @@ def sentences(error: TonnageError) -> tuple[str, str]:
     return f"{where}{problem.message}{value}", problem.remedy
 
 
+def evidence_lines(error: TonnageError) -> list[str]:
+    """Return the last lines of what was seen, without what a terminal would obey."""
+    lines = error.problem.evidence.splitlines()[-_EVIDENCE_LINES:]
+    return ["".join(c for c in line if c.isprintable()) for line in lines]
+
+
 def _run() -> None:
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its log is not for the operator
     from collector.cli.app import app
@@ -56,8 +64,10 @@ def _run() -> None:
     app(prog_name="tonnage")
 
 
-def _tell(what: str, remedy: str, code: int) -> int:
+def _tell(what: str, remedy: str, code: int, evidence: Sequence[str] = ()) -> int:
     lines = [f"error: {what}", *([f"  {remedy}"] if remedy else [])]
+    if evidence:
+        lines += ["last seen of the instance:", *(f"  | {line}" for line in evidence)]
     sys.stderr.write("\n".join(lines) + "\n")
     return code
 

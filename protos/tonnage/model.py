@@ -108,13 +108,18 @@ class ProblemKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something that went wrong, told so that a person can act on it."""
+    """Something that went wrong, told so that a person can act on it.
+
+    ``evidence`` is what was seen, such as the last console lines: many lines,
+    and of the workload's making, so it is no part of the sentence.
+    """
 
     kind: ProblemKind
     message: str
     field: str = ""
     value: str = ""
     remedy: str = ""
+    evidence: str = ""
 
     def __str__(self) -> str:
         where = f"{self.field}: " if self.field else ""

@@ -10,9 +10,9 @@ import grpc
 import pytest
 
 from tests.integration.agents import Agent, agent, finished, plan, startup, target
-from tonnage.model import RunState
+from tonnage.model import Problem, RunState
 from tonnage.v1 import agent_pb2, model_pb2
-from tonnage.wire import to_message
+from tonnage.wire import from_bytes, to_message
 
 
 @pytest.fixture
@@ -59,6 +59,9 @@ async def test_what_does_not_become_ready_is_told_and_gone(
         await launch(host, image, 0.1)
     assert refused.value.code() is code
     assert says in str(refused.value.details())
+    metadata = dict(refused.value.trailing_metadata() or ())
+    problem = from_bytes(bytes(metadata["tonnage-problem-bin"]), Problem)
+    assert ("fake instance" in problem.evidence) is (image in ("fake:fail", "fake:hang"))
     assert await host.instances() == []
 
 

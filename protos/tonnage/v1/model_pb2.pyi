@@ -344,6 +344,7 @@ class Problem(message.Message):
     VALUE_FIELD_NUMBER: builtins.int
     MESSAGE_FIELD_NUMBER: builtins.int
     REMEDY_FIELD_NUMBER: builtins.int
+    EVIDENCE_FIELD_NUMBER: builtins.int
     kind: ProblemKind.ValueType
     """The kind."""
     field: builtins.str
@@ -354,6 +355,8 @@ class Problem(message.Message):
     """One sentence: what is wrong."""
     remedy: builtins.str
     """One sentence: the way out."""
+    evidence: builtins.str
+    """What was seen when it went wrong, such as the last console lines; may be empty."""
     def __init__(
         self,
         *,
@@ -362,10 +365,11 @@ class Problem(message.Message):
         value: builtins.str = ...,
         message: builtins.str = ...,
         remedy: builtins.str = ...,
+        evidence: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["field", b"field", "kind", b"kind", "message", b"message", "remedy", b"remedy", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["evidence", b"evidence", "field", b"field", "kind", b"kind", "message", b"message", "remedy", b"remedy", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -601,7 +605,9 @@ class Target(message.Message):
     runtime: builtins.str
     """The runtime's name, for example docker."""
     variant: builtins.str
-    """The runtime's profile; "default" when it has only one."""
+    """The runtime's profile, one of the variants of its fingerprint; "default"
+    where a runtime names none, as docker.
+    """
     mode: Mode.ValueType
     """How a start begins."""
     network: Network.ValueType

@@ -4,6 +4,8 @@ import pytest
 
 from collector import errors
 from collector.cli.main import guarded
+from collector.problems import error_of
+from tonnage.model import Problem, ProblemKind
 
 
 def raising(error: BaseException) -> int:
@@ -34,6 +36,16 @@ def test_an_error_names_field_value_and_way_out(capsys: pytest.CaptureFixture[st
     shown = capsys.readouterr()
     assert shown.err == "error: memory: not a size (got '1MB')\n  Write 1MiB.\n"
     assert shown.out == ""
+
+
+def test_what_was_seen_of_a_launch_is_shown_below_its_error(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    seen = "\n".join([*(f"line {n}" for n in range(20)), "\x1b[2Jlast words"])
+    raising(error_of(Problem(ProblemKind.LAUNCH_FAILED, "it failed", evidence=seen)))
+    told = capsys.readouterr().err.splitlines()
+    assert told[:3] == ["error: it failed", "last seen of the instance:", "  | line 9"]
+    assert told[-1] == "  | [2Jlast words"
 
 
 def test_a_defect_shows_no_traceback_unless_asked(

@@ -19,7 +19,9 @@ def _received(metadata: list[tuple[str, bytes]]) -> aio.AioRpcError:
 
 
 def test_a_problem_arrives_as_it_was_sent() -> None:
-    problem = Problem(ProblemKind.INVALID_INPUT, "it is wrong", "spec.a", "ä\n1", "Mend it.")
+    problem = Problem(
+        ProblemKind.INVALID_INPUT, "it is wrong", "spec.a", "ä\n1", "Mend it.", "seen\nlast"
+    )
     details, metadata = attached(problem)
     assert details == str(problem)
     found = carried(_received(list(metadata)))
@@ -30,7 +32,7 @@ def test_a_problem_arrives_as_it_was_sent() -> None:
 
 def test_a_long_problem_still_fits_into_the_metadata() -> None:
     long = "ü" * 100_000
-    details, metadata = attached(Problem(ProblemKind.INTERNAL, long, "f", long, long))
+    details, metadata = attached(Problem(ProblemKind.INTERNAL, long, "f", long, long, long))
     assert 3 * len(details.encode()) // 2 + len(metadata[0][1]) < 16 * 1024
     assert carried(_received(list(metadata))) is not None
 
