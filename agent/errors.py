@@ -120,7 +120,11 @@ class GuardTripped(TonnageError):
 
 
 class RunActive(TonnageError):
-    """Another run holds the agent: runs never overlap on one host."""
+    """Another run holds the agent: runs never overlap on one host.
+
+    On the wire a status of its own, ABORTED: what holds the agent will end by
+    itself, whereas an unavailable runtime (FAILED_PRECONDITION) must be mended.
+    """
 
     kind = ProblemKind.UNAVAILABLE
 

@@ -84,7 +84,7 @@ class Agent:
 
     async def start_run(self, plan: Plan) -> None:
         """Hand over a plan. Idempotent by run id."""
-        with self._translated(FAILED_PRECONDITION=AgentBusy):
+        with self._translated(ABORTED=AgentBusy):
             request = agent_pb2.StartRunRequest(plan=wire.to_message(plan))
             await self._stub.StartRun(request, timeout=_START_SECONDS)
 
@@ -180,7 +180,7 @@ class Agent:
         if problem is None:
             text = (error.details() or code.name).rstrip(".")
             return (cls or errors.TonnageError)(f"host {self.host}: {text}")
-        if cls is None or (cls is AgentBusy and problem.kind is not AgentBusy.kind):
+        if cls is None:
             return error_of(problem)
         told = cls(problem.message, field=problem.field, value=problem.value, remedy=problem.remedy)
         told.problem = problem

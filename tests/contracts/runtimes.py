@@ -121,7 +121,7 @@ class Stand:
         target = Target(
             id="target",
             runtime=self.kind.name,
-            variant="default",
+            variant=self.runtime.capabilities.variants[0],
             mode=Mode.WARM,
             network=Network.NONE,
             workload=prepared.workload,

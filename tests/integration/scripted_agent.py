@@ -83,7 +83,7 @@ class ScriptedAgent(agent_pb2_grpc.AgentServiceServicer):
     async def StartRun(self, request: pb.StartRunRequest, context: Context) -> pb.StartRunResponse:  # noqa: N802
         if self.busy:
             self.busy -= 1
-            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, "another run is active")
+            await context.abort(grpc.StatusCode.ABORTED, "another run is active")
         if self.refusal:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, self.refusal)
         self.plans.append(wire.from_message(request.plan, Plan))

@@ -123,11 +123,14 @@ async def test_a_missing_image_fails_the_run_before_anything_is_launched(host: A
     assert payloads(events, Trial) == []
 
 
-async def test_cancelling_ends_starts_in_flight_as_rows_and_removes_all(host: Agent) -> None:
-    hanging = target("fake:hang", "hang")
+async def test_cancelling_ends_starts_in_flight_as_rows_and_removes_all(
+    host: Agent, tmp_path: Path
+) -> None:
+    hanging = target("fake:hang", "hang", FAKE_DURABLE="1")
     stages = [density(3, 300, probes=0), startup(4, concurrency=2, timeout=50, of="hang")]
     await host.start(plan(stages[1], stages[0], targets=[hanging, target()]))
-    await host.holding(2)
+    while len(list((tmp_path / "runtimes/fake").glob("*.json"))) != 2:
+        await host.instances()  # held from before its launch: only its file shows that it lives
     assert await host.cancel("run-1")
     events = await host.events("run-1")
     assert finished(events).state is RunState.CANCELLED
@@ -172,7 +175,7 @@ async def test_one_run_at_a_time(host: Agent) -> None:
     await host.start(plan(startup(4, timeout=50), targets=[target("fake:hang")]))
     with pytest.raises(grpc.aio.AioRpcError, match="another run holds this agent") as refused:
         await host.start(plan(startup(1), run_id="run-2"))
-    assert refused.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+    assert refused.value.code() is grpc.StatusCode.ABORTED
     assert "run-1" in str(refused.value.details())
     await host.cancel("run-1")
     await host.events("run-1")

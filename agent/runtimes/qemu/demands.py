@@ -29,11 +29,10 @@ def check_workload(workload: Workload) -> None:
 
 
 def check_target(target: Target) -> None:
-    """Raise ``InvalidInput`` for anything in a launch that the runtime does not offer.
-
-    There is one variant: its name is looked at where plans are admitted."""
+    """Raise ``InvalidInput`` for anything in a launch that the runtime does not offer."""
     check_workload(target.workload)
     offers = (
+        ("variant", target.variant, CAPABILITIES.variants),
         ("mode", str(target.mode), tuple(str(mode) for mode in CAPABILITIES.modes)),
         ("network", str(target.network), tuple(str(name) for name in CAPABILITIES.networks)),
     )

@@ -6,7 +6,8 @@ the method; request to ready, medians of interleaved boots):
 * ``-M microvm,acpi=off`` against ``-M q35`` with the same kernel, initramfs and
   command line: less firmware to run and no PCI to search. With ACPI, microvm
   hangs before its first byte in every second boot; without the PIT or the PIC
-  always; without the RTC the kernel waits two seconds for it.
+  always; with ``rtc=off,x-option-roms=off`` (both at once; not told apart) the
+  kernel's first line came two seconds later.
 * ``cryptomgr.notests``: no self-tests of ciphers while booting; about a sixth.
 * ``noreplace-smp``: lock prefixes stay as they are. Patching them away costs an
   emulator the translation of every page they lie in; about a tenth.

@@ -124,8 +124,9 @@ class AgentServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def StartRun(self, request, context):
-        """Starts a plan; idempotent by run id. FAILED_PRECONDITION while another run
-        is active, INVALID_ARGUMENT when the plan cannot be executed here.
+        """Starts a plan; idempotent by run id. ABORTED while another run is active or
+        the agent is stopping, FAILED_PRECONDITION when a runtime of the plan is not
+        healthy now, INVALID_ARGUMENT when the plan cannot be executed here.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

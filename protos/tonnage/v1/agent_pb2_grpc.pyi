@@ -50,8 +50,9 @@ class AgentServiceStub:
     Clean: _grpc.UnaryUnaryMultiCallable[_agent_pb2.CleanRequest, _agent_pb2.CleanResponse]
     """Removes every instance of this agent's scope that no live run holds."""
     StartRun: _grpc.UnaryUnaryMultiCallable[_agent_pb2.StartRunRequest, _agent_pb2.StartRunResponse]
-    """Starts a plan; idempotent by run id. FAILED_PRECONDITION while another run
-    is active, INVALID_ARGUMENT when the plan cannot be executed here.
+    """Starts a plan; idempotent by run id. ABORTED while another run is active or
+    the agent is stopping, FAILED_PRECONDITION when a runtime of the plan is not
+    healthy now, INVALID_ARGUMENT when the plan cannot be executed here.
     """
     StreamEvents: _grpc.UnaryStreamMultiCallable[_agent_pb2.StreamEventsRequest, _agent_pb2.StreamEventsResponse]
     """Streams a run's events in batches, from after a sequence, until the run's
@@ -82,8 +83,9 @@ class AgentServiceAsyncStub(AgentServiceStub):
     Clean: _aio.UnaryUnaryMultiCallable[_agent_pb2.CleanRequest, _agent_pb2.CleanResponse]  # type: ignore[assignment]
     """Removes every instance of this agent's scope that no live run holds."""
     StartRun: _aio.UnaryUnaryMultiCallable[_agent_pb2.StartRunRequest, _agent_pb2.StartRunResponse]  # type: ignore[assignment]
-    """Starts a plan; idempotent by run id. FAILED_PRECONDITION while another run
-    is active, INVALID_ARGUMENT when the plan cannot be executed here.
+    """Starts a plan; idempotent by run id. ABORTED while another run is active or
+    the agent is stopping, FAILED_PRECONDITION when a runtime of the plan is not
+    healthy now, INVALID_ARGUMENT when the plan cannot be executed here.
     """
     StreamEvents: _aio.UnaryStreamMultiCallable[_agent_pb2.StreamEventsRequest, _agent_pb2.StreamEventsResponse]  # type: ignore[assignment]
     """Streams a run's events in batches, from after a sequence, until the run's
@@ -147,8 +149,9 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _agent_pb2.StartRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_agent_pb2.StartRunResponse, _abc.Awaitable[_agent_pb2.StartRunResponse]]:
-        """Starts a plan; idempotent by run id. FAILED_PRECONDITION while another run
-        is active, INVALID_ARGUMENT when the plan cannot be executed here.
+        """Starts a plan; idempotent by run id. ABORTED while another run is active or
+        the agent is stopping, FAILED_PRECONDITION when a runtime of the plan is not
+        healthy now, INVALID_ARGUMENT when the plan cannot be executed here.
         """
 
     @_abc_1.abstractmethod
