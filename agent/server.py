@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import replace
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -31,7 +30,7 @@ from agent.errors import (
 from agent.runner.equipment import Equipment
 from agent.runner.manual import Manual
 from agent.runner.runs import Runs
-from tonnage.model import Plan, Problem, Target
+from tonnage.model import Plan, Target
 from tonnage.v1 import agent_pb2, agent_pb2_grpc, model_pb2
 from tonnage.wire import WireError, from_message, to_bytes, to_message
 
@@ -39,8 +38,7 @@ BATCH_EVENTS = 500
 BATCH_BYTES = 1 << 20
 PROBLEM_KEY = "tonnage-problem-bin"
 # Statuses travel as HTTP/2 headers, of which gRPC takes 8 KiB in all.
-_MAX_TEXT = 600
-_MAX_EVIDENCE = 1500
+_MAX_DETAILS = 2000
 
 # The most special first.
 _STATUS: tuple[tuple[type[Exception], grpc.StatusCode], ...] = (
@@ -70,28 +68,13 @@ async def _abort(context: Context, error: Exception) -> None:
     """End the call with the error's status, its text, and its problem as metadata."""
     for kind, status in _STATUS:
         if isinstance(error, kind):
-            metadata = []
             if isinstance(error, TonnageError):
-                metadata.append((PROBLEM_KEY, to_bytes(_short(error.problem))))
-            await context.abort(status, _head(str(error)), tuple(metadata))
+                short = error.problem.shortened()
+                await context.abort(status, str(short), ((PROBLEM_KEY, to_bytes(short)),))
+            await context.abort(status, str(error)[:_MAX_DETAILS])
     _log.error("a call failed in an unforeseen way", exc_info=error)
     text = f"defect of the agent: {type(error).__name__}; its log has the details"
     await context.abort(grpc.StatusCode.INTERNAL, text)
-
-
-def _short(problem: Problem) -> Problem:
-    """The problem within what metadata may hold: of the evidence, its end."""
-    return replace(
-        problem,
-        message=_head(problem.message),
-        value=_head(problem.value),
-        remedy=_head(problem.remedy),
-        evidence=problem.evidence[-_MAX_EVIDENCE:],
-    )
-
-
-def _head(text: str) -> str:
-    return text if len(text) <= _MAX_TEXT else f"{text[: _MAX_TEXT - 1]}…"
 
 
 def _answers(method: Answer[Request, Response]) -> Method[Request, Response]:

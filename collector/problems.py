@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from grpc import aio
 
@@ -14,10 +13,6 @@ from tonnage.model import Problem, ProblemKind
 PROBLEM_KEY = "tonnage-problem-bin"
 """Trailing metadata that carries a serialised ``Problem``."""
 
-# Peers refuse metadata above 8 KiB; a text may grow threefold on its way.
-_TEXT = 600
-_EVIDENCE = 1500
-
 _CLASSES: dict[ProblemKind, type[errors.TonnageError]] = {
     ProblemKind.INVALID_INPUT: errors.InvalidInput,
     ProblemKind.UNAVAILABLE: errors.Unreachable,
@@ -27,13 +22,7 @@ _CLASSES: dict[ProblemKind, type[errors.TonnageError]] = {
 
 def attached(problem: Problem) -> tuple[str, Sequence[tuple[str, bytes]]]:
     """Return the status details and the metadata that tell ``problem``."""
-    short = replace(
-        problem,
-        message=_shortened(problem.message),
-        value=_shortened(problem.value),
-        remedy=_shortened(problem.remedy),
-        evidence=problem.evidence[-_EVIDENCE:],
-    )
+    short = problem.shortened()
     return str(short), ((PROBLEM_KEY, wire.to_bytes(short)),)
 
 
@@ -54,7 +43,3 @@ def error_of(problem: Problem) -> errors.TonnageError:
     error = cls(problem.message, field=problem.field, value=problem.value, remedy=problem.remedy)
     error.problem = problem
     return error
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= _TEXT else f"{text[: _TEXT - 1]}…"

@@ -8,7 +8,7 @@ two in step. ``None`` means *not measured*, which is not the same as zero.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 
@@ -126,6 +126,25 @@ class Problem:
         value = f" (got {self.value!r})" if self.value else ""
         remedy = f" {self.remedy}" if self.remedy else ""
         return f"{where}{self.message}{value}.{remedy}"
+
+    def shortened(self) -> Problem:
+        """The problem as a gRPC status may carry it, in 8 KiB of metadata with its text:
+        the beginning of each sentence, the end of the evidence."""
+        return replace(
+            self,
+            message=_beginning(self.message),
+            value=_beginning(self.value),
+            remedy=_beginning(self.remedy),
+            evidence=self.evidence.encode()[-_EVIDENCE_BYTES:].decode(errors="ignore"),
+        )
+
+
+_TEXT_CHARACTERS = 600
+_EVIDENCE_BYTES = 1500
+
+
+def _beginning(text: str) -> str:
+    return text if len(text) <= _TEXT_CHARACTERS else f"{text[: _TEXT_CHARACTERS - 1]}…"
 
 
 @dataclass(frozen=True, slots=True)

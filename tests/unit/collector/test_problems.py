@@ -34,7 +34,9 @@ def test_a_long_problem_still_fits_into_the_metadata() -> None:
     long = "ü" * 100_000
     details, metadata = attached(Problem(ProblemKind.INTERNAL, long, "f", long, long, long))
     assert 3 * len(details.encode()) // 2 + len(metadata[0][1]) < 16 * 1024
-    assert carried(_received(list(metadata))) is not None
+    found = carried(_received(list(metadata)))
+    assert found is not None
+    assert found.evidence == "ü" * 750
 
 
 @pytest.mark.parametrize("metadata", [[], [(PROBLEM_KEY, b"\xff\xff")], [(PROBLEM_KEY, b"")]])
