@@ -14,6 +14,7 @@ import fcntl
 import gc
 import json
 import logging
+import resource
 import signal
 import sys
 import uuid
@@ -53,6 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         config = load(sys.argv[1:] if arguments is None else arguments, os.environ)
         _log_to_stderr(config.log_level)
+        _allow_all_files()
         with ThreadPoolExecutor(2, "disk") as disk:
             asyncio.run(serve(config, disk))
     except KeyboardInterrupt:  # before the signals were ours
@@ -60,6 +62,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (ConfigError, SpoolError) as error:
         sys.stderr.write(f"tonnage-agent: {error}\n")
         sys.exit(2)
+
+
+def _allow_all_files() -> None:
+    """Take every descriptor that the host grants: each VM holds three, each console one."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def serve(config: AgentConfig, disk: ThreadPoolExecutor) -> None:
