@@ -42,10 +42,10 @@ async def keep_registered(collector: str, addresses: Addresses, equipment: Equip
         while True:
             try:
                 lease_seconds = await _register(stub, addresses, equipment)
-            except grpc.aio.AioRpcError as error:
+            except Exception as error:  # noqa: BLE001 (whatever it is, runs and instances live on)
                 equipment.metrics.registered(False)
                 if not failed:
-                    reason = f"{error.code().name.lower()}: {error.details()}"
+                    reason = _reason(error)
                     _log.warning("cannot register, trying on", collector=collector, reason=reason)
                 failed = True
                 pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
@@ -56,6 +56,12 @@ async def keep_registered(collector: str, addresses: Addresses, equipment: Equip
                 equipment.metrics.registered(True)
                 failed, pause = False, _FIRST_PAUSE_SECONDS * 1.01
                 await asyncio.sleep(max(lease_seconds * _RENEW_SHARE, 0.1))
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, grpc.aio.AioRpcError):
+        return f"{error.code().name.lower()}: {error.details()}"
+    return f"{type(error).__name__}: {error}"
 
 
 async def _register(

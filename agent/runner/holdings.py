@@ -34,7 +34,10 @@ class Holding:
         return self.entry.instance_id
 
     def cancel(self) -> None:
-        """End the start now: it is not waited for any longer. No effect once it is ready."""
+        """End the start now: it is not waited for any longer. No effect once it is ready,
+        or while a start whose time is over cleans up after itself."""
+        if self.deadline is not None and self.deadline.expired():
+            return
         self.cancelled = True
         if self.deadline is not None:
             self.deadline.reschedule(asyncio.get_running_loop().time())

@@ -17,6 +17,7 @@ import structlog
 from agent import guards
 from agent.errors import InstanceLeaked, TonnageError
 from agent.runner.equipment import Equipment
+from agent.runner.holdings import Holding
 from agent.runner.stage import StageRun
 from agent.runtimes.base import Prepared, Runtime, Scope
 from agent.storage.runlog import RunLog
@@ -175,13 +176,21 @@ class PlanRun:
         names = dict.fromkeys(target.runtime for target in self.plan.targets)
         for name in names:
             await self._reap(self._equipment.runtimes[name], sweep)
-        for holding in self._equipment.holdings.of_run(self.plan.run_id):
-            if holding.id in sweep.removed:
-                holding.state = "stopping"
-                self._equipment.trials.settled(holding)
-            elif holding.id not in sweep.leaked:
-                sweep.leaked.append(holding.id)
+        held = self._equipment.holdings.of_run(self.plan.run_id)
+        await asyncio.gather(*(self._remove_again(holding, sweep) for holding in held))
         return sweep
+
+    async def _remove_again(self, holding: Holding, sweep: Sweep) -> None:
+        """What survived its removal and was not swept may be gone by now, or be unknown to
+        its engine and live on: only the instance itself can tell."""
+        if holding.id not in sweep.removed:
+            if (await self._equipment.trials.remove(holding)).error:
+                sweep.leaked = [*dict.fromkeys((*sweep.leaked, holding.id))]
+                return
+            sweep.leaked = [name for name in sweep.leaked if name != holding.id]
+            sweep.removed.append(holding.id)
+        holding.state = "stopping"
+        self._equipment.trials.settled(holding)
 
     async def _reap(self, runtime: Runtime, sweep: Sweep) -> None:
         scope = Scope(self._equipment.agent_id, self.plan.run_id)

@@ -36,7 +36,8 @@ class Runs:
         return self._equipment.spool.get(run_id)
 
     async def start(self, plan: Plan) -> bool:
-        """Start a plan, once its first event is on disk; true if the run was known before.
+        """Start a plan; true if the run was known before. Returns once its first event is
+        on disk.
 
         Raises ``InvalidInput`` or ``RuntimeUnavailable`` when the plan cannot be
         executed here, ``RunActive`` while another run is, ``SpoolError`` when its

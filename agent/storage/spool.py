@@ -167,8 +167,9 @@ class Spool:
         pressed = self.full() is not None
         for run in self.runs:
             aged = time.monotonic() - run.settled_at > self._keep_seconds
-            if run.settled and (aged or pressed):
-                del self._runs[run.run_id]
+            if not (run.settled and (aged or pressed)):
+                continue
+            if self._runs.pop(run.run_id, None) is not None:  # else by a sweep beside this one
                 await run.close()
                 loop = asyncio.get_running_loop()
                 await loop.run_in_executor(self._executor, _remove, run.folder)

@@ -103,8 +103,9 @@ async def test_marks_out_of_order_are_stored_flagged_and_told(host: Agent) -> No
     assert "defect of the instrument" in payloads(events, Notice)[0].message
 
 
-async def test_what_survives_its_removal_is_swept_and_named(host: Agent) -> None:
-    events = await host.run(plan(startup(2), targets=[target("fake:leak")]))
+@pytest.mark.parametrize("image", ["fake:leak", "fake:lost"])
+async def test_what_survives_its_removal_is_swept_and_named(host: Agent, image: str) -> None:
+    events = await host.run(plan(startup(2), targets=[target(image)]))
     assert all("lives on" in end.error for end in payloads(events, TrialEnd))
     assert finished(events).state is RunState.FINISHED
     assert len(finished(events).removed) == 2

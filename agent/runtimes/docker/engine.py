@@ -32,7 +32,9 @@ from agent.runtimes.docker.transport import connect
 T = TypeVar("T")
 Inspection = dict[str, Any]
 
-THREADS = 32
+# An experiment has up to 256 launches in flight, each a thread of its own: none may
+# wait for one within its timed window, whatever is being removed beside it.
+THREADS = 300
 CALL_SECONDS = 120
 PROBE_SECONDS = 3
 REMOVE_SECONDS = 60.0

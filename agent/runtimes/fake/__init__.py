@@ -13,6 +13,7 @@ behaviour:
 ``fake:mute``      lives, but never answers its health check
 ``fake:early``     lies: marks ``ready`` before ``created``
 ``fake:leak``      lies: survives the first ``destroy``
+``fake:lost``      likewise, and its engine knows it no more from then on
 ``fake:gone``      the engine is gone: ``launch`` raises ``RuntimeUnavailable``
 ``fake:missing``   no such image, as is any other ``fake:`` name
 =================  ========================================================

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from agent.errors import ImageNotFound, InvalidInput
 from tonnage.model import Workload
 
-BEHAVIOURS = ("ok", "fail", "hang", "die", "mute", "early", "leak", "gone")
+BEHAVIOURS = ("ok", "fail", "hang", "die", "mute", "early", "leak", "lost", "gone")
 _PREFIX = "fake:"
 
 

@@ -36,7 +36,7 @@ class FakeInstance:
         self._forget = forget
         self._over = asyncio.Event()
         self._filed = file.exists() if behaviour.durable else False
-        self._leaks = behaviour.kind == "leak"
+        self._leaks = behaviour.kind in ("leak", "lost")
         draw = random.Random(f"{instance_id}|{behaviour.seed}")  # noqa: S311 (not a secret)
         self._ready_after_seconds = (
             behaviour.ready_seconds + behaviour.jitter_seconds * draw.random()
@@ -123,6 +123,8 @@ class FakeInstance:
     async def destroy(self) -> None:
         if self._leaks:
             self._leaks = False
+            if self._behaviour.kind == "lost":
+                self._forget(self._id)
             raise InstanceLeaked(
                 "the fake instance lives on", value=self._id, remedy="Destroy it again."
             )

@@ -137,7 +137,12 @@ def spawn(
             pass_fds=tuple(sockets),
             start_new_session=True,
         )
-    return VmmProcess(popen)
+    try:
+        return VmmProcess(popen)
+    except BaseException:  # no descriptor left to watch it with
+        os.killpg(popen.pid, signal.SIGKILL)
+        popen.wait()
+        raise
 
 
 def identities(found: Iterable[int]) -> tuple[Identity, ...]:

@@ -119,6 +119,20 @@ async def test_a_run_is_dropped_once_ended_and_acknowledged_for_a_while(
         spool.get("run-1")
 
 
+async def test_two_sweeps_at_the_same_time_drop_each_run_once(
+    tmp_path: Path, disk: Executor
+) -> None:
+    spool = Spool(tmp_path, CAP, 3600, disk)
+    logs = [await spool.create(f"run-{number}") for number in range(3)]
+    for log in logs:
+        log.record(RunFinished(RunState.FINISHED))
+        await log.flushed()
+        await log.ack(1)
+        log.settled_at -= 3601
+    await asyncio.gather(spool.sweep(), spool.sweep())
+    assert spool.runs == ()
+
+
 async def test_at_the_cap_launching_pauses_and_what_is_there_stays(
     tmp_path: Path, disk: Executor
 ) -> None:
