@@ -26,11 +26,13 @@ MODULES = ("cli", "ingest", "docker_start", "launch_rate", "idle_agent", "qemu_s
 def main() -> int:
     """Run, print, write; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
-    parser.add_argument("names", nargs="*", choices=[*MODULES, []], default=list(MODULES))
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"any of {', '.join(MODULES)}")
     parser.add_argument("--out", type=Path, default=Path("build/bench"))
     arguments = parser.parse_args()
+    if unknown := set(arguments.names) - set(MODULES):
+        parser.error(f"no such benchmark: {', '.join(sorted(unknown))}")
     rows: list[Row] = []
-    for name in arguments.names:
+    for name in arguments.names or MODULES:
         began = time.monotonic()
         rows += asyncio.run(import_module(f"benchmarks.{name}").measure())
         print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
