@@ -20,6 +20,7 @@ from rich.table import Table
 
 from benchmarks.rows import Row
 
+_WIDTH = 150
 MODULES = ("cli", "ingest", "docker_start", "launch_rate", "idle_agent", "qemu_start")
 
 
@@ -39,7 +40,9 @@ def main() -> int:
     arguments.out.mkdir(parents=True, exist_ok=True)
     document = [{**asdict(row), "ok": row.ok} for row in rows]
     (arguments.out / "result.json").write_text(json.dumps(document, indent=2) + "\n")
-    Console().print(_table(rows))
+    console = Console()
+    console.width = max(console.width, _WIDTH)  # piped, a table need not be narrow
+    console.print(_table(rows))
     return 0 if all(row.ok for row in rows) else 3
 
 

@@ -64,7 +64,7 @@ async def _rest(agent: LiveAgent) -> tuple[list[float], list[float]]:
         await asyncio.sleep(_WINDOW_SECONDS)
         after, elapsed = process.cpu_times(), time.monotonic() - began
         used = after.user + after.system - before.user - before.system
-        cpu.append(100 * used / elapsed)
+        cpu.append(round(100 * used / elapsed, 6))  # a difference of clocks may be -1e-14
         rss.append(process.memory_info().rss / 1e6)
     return cpu, rss
 
