@@ -100,9 +100,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         self._manual = manual
 
     @_answers
-    async def Describe(  # noqa: N802 (the wire's name, as of all below)
-        self, request: agent_pb2.DescribeRequest
-    ) -> agent_pb2.DescribeResponse:
+    async def Describe(self, request: agent_pb2.DescribeRequest) -> agent_pb2.DescribeResponse:
         """The host's facts and its runtimes' fingerprints."""
         inventory = self._equipment.inventory
         busy = bool(self._runs.active_run_id)  # a fingerprint boots a VM: not beside a trial
@@ -116,16 +114,14 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         )
 
     @_answers
-    async def Launch(  # noqa: N802
-        self, request: agent_pb2.LaunchRequest
-    ) -> agent_pb2.LaunchResponse:
+    async def Launch(self, request: agent_pb2.LaunchRequest) -> agent_pb2.LaunchResponse:
         """Launch one instance by hand."""
         target = from_message(request.target, Target)
         info, trial = await self._manual.launch(target, request.ready_timeout_seconds)
         return agent_pb2.LaunchResponse(instance=to_message(info), trial=to_message(trial))
 
     @_answers
-    async def ListInstances(  # noqa: N802
+    async def ListInstances(
         self, _: agent_pb2.ListInstancesRequest
     ) -> agent_pb2.ListInstancesResponse:
         """The instances this agent holds."""
@@ -133,7 +129,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         return agent_pb2.ListInstancesResponse(instances=instances)
 
     @_answers
-    async def DestroyInstance(  # noqa: N802
+    async def DestroyInstance(
         self, request: agent_pb2.DestroyInstanceRequest
     ) -> agent_pb2.DestroyInstanceResponse:
         """Destroy one instance."""
@@ -141,22 +137,18 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         return agent_pb2.DestroyInstanceResponse()
 
     @_answers
-    async def Clean(  # noqa: N802
-        self, _: agent_pb2.CleanRequest
-    ) -> agent_pb2.CleanResponse:
+    async def Clean(self, _: agent_pb2.CleanRequest) -> agent_pb2.CleanResponse:
         """Remove what no live run holds."""
         cleaning = await self._manual.clean(self._runs.active_run_id)
         return agent_pb2.CleanResponse(removed=cleaning.removed, leaked=cleaning.leaked)
 
     @_answers
-    async def StartRun(  # noqa: N802
-        self, request: agent_pb2.StartRunRequest
-    ) -> agent_pb2.StartRunResponse:
+    async def StartRun(self, request: agent_pb2.StartRunRequest) -> agent_pb2.StartRunResponse:
         """Start a plan."""
         known = await self._runs.start(from_message(request.plan, Plan))
         return agent_pb2.StartRunResponse(already_known=known)
 
-    async def StreamEvents(  # noqa: N802
+    async def StreamEvents(
         self, request: agent_pb2.StreamEventsRequest, context: Context
     ) -> AsyncIterator[agent_pb2.StreamEventsResponse]:
         """A run's events, until its last."""
@@ -184,18 +176,14 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
             after += len(events)
 
     @_answers
-    async def AckEvents(  # noqa: N802
-        self, request: agent_pb2.AckEventsRequest
-    ) -> agent_pb2.AckEventsResponse:
+    async def AckEvents(self, request: agent_pb2.AckEventsRequest) -> agent_pb2.AckEventsResponse:
         """Note what the collector has stored."""
         await self._runs.log(request.run_id).ack(request.sequence)
         await self._equipment.spool.sweep()
         return agent_pb2.AckEventsResponse()
 
     @_answers
-    async def CancelRun(  # noqa: N802
-        self, request: agent_pb2.CancelRunRequest
-    ) -> agent_pb2.CancelRunResponse:
+    async def CancelRun(self, request: agent_pb2.CancelRunRequest) -> agent_pb2.CancelRunResponse:
         """Stop a run."""
         return agent_pb2.CancelRunResponse(was_active=self._runs.cancel(request.run_id))
 

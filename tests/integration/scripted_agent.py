@@ -73,14 +73,14 @@ class ScriptedAgent(agent_pb2_grpc.AgentServiceServicer):
             await self._server.stop(None)
             self._server = None
 
-    async def Describe(self, request: pb.DescribeRequest, context: Context) -> pb.DescribeResponse:  # noqa: N802 - the wire's name, as below
+    async def Describe(self, request: pb.DescribeRequest, context: Context) -> pb.DescribeResponse:
         return pb.DescribeResponse(
             facts=wire.to_message(facts(self.host)),
             runtimes=[wire.to_message(fingerprint())],
             active_run_id=self.active_run_id,
         )
 
-    async def StartRun(self, request: pb.StartRunRequest, context: Context) -> pb.StartRunResponse:  # noqa: N802
+    async def StartRun(self, request: pb.StartRunRequest, context: Context) -> pb.StartRunResponse:
         if self.busy:
             self.busy -= 1
             await context.abort(grpc.StatusCode.ABORTED, "another run is active")
@@ -93,7 +93,7 @@ class ScriptedAgent(agent_pb2_grpc.AgentServiceServicer):
             await context.abort(grpc.StatusCode.UNAVAILABLE, "the answer was lost")
         return pb.StartRunResponse(already_known=len(self.plans) > 1)
 
-    async def StreamEvents(  # noqa: N802
+    async def StreamEvents(
         self, request: pb.StreamEventsRequest, context: Context
     ) -> AsyncIterator[pb.StreamEventsResponse]:
         if self.forgets_runs:
@@ -111,13 +111,13 @@ class ScriptedAgent(agent_pb2_grpc.AgentServiceServicer):
             if cut is not None and at >= cut:
                 await context.abort(grpc.StatusCode.UNAVAILABLE, "the cable was cut")
 
-    async def AckEvents(  # noqa: N802
+    async def AckEvents(
         self, request: pb.AckEventsRequest, context: Context
     ) -> pb.AckEventsResponse:
         self.acked = max(self.acked, request.sequence)
         return pb.AckEventsResponse()
 
-    async def CancelRun(  # noqa: N802
+    async def CancelRun(
         self, request: pb.CancelRunRequest, context: Context
     ) -> pb.CancelRunResponse:
         """End the script where it is held, with the event that says so."""
@@ -132,7 +132,7 @@ class ScriptedAgent(agent_pb2_grpc.AgentServiceServicer):
                 hold.set()
         return pb.CancelRunResponse(was_active=True)
 
-    async def Launch(self, request: pb.LaunchRequest, context: Context) -> pb.LaunchResponse:  # noqa: N802
+    async def Launch(self, request: pb.LaunchRequest, context: Context) -> pb.LaunchResponse:
         """Ready, unless the image says otherwise."""
         if request.target.workload.image == "tonnage/broken:1":
             problem = Problem(ProblemKind.LAUNCH_FAILED, "it ended with exit code 1")
@@ -147,18 +147,18 @@ class ScriptedAgent(agent_pb2_grpc.AgentServiceServicer):
             instance=wire.to_message(instance), trial=wire.to_message(trial(0))
         )
 
-    async def ListInstances(  # noqa: N802
+    async def ListInstances(
         self, request: pb.ListInstancesRequest, context: Context
     ) -> pb.ListInstancesResponse:
         return pb.ListInstancesResponse(instances=[wire.to_message(i) for i in self.instances])
 
-    async def DestroyInstance(  # noqa: N802
+    async def DestroyInstance(
         self, request: pb.DestroyInstanceRequest, context: Context
     ) -> pb.DestroyInstanceResponse:
         self.instances = [i for i in self.instances if i.instance_id != request.instance_id]
         return pb.DestroyInstanceResponse()
 
-    async def Clean(self, request: pb.CleanRequest, context: Context) -> pb.CleanResponse:  # noqa: N802
+    async def Clean(self, request: pb.CleanRequest, context: Context) -> pb.CleanResponse:
         removed, self.instances = [i.instance_id for i in self.instances], []
         return pb.CleanResponse(removed=removed)
 

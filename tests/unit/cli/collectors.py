@@ -34,53 +34,53 @@ class Scripted(collector_pb2_grpc.CollectorServiceServicer):
         self.submitted: list[pb.SubmitRunRequest] = []
         self.hosts: list[pb.HostInfo] = []
 
-    async def ListHosts(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+    async def ListHosts(self, request: Any, context: Any) -> Any:
         await self._refuse(context)
         return pb.ListHostsResponse(hosts=self.hosts)
 
-    async def ListRuns(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+    async def ListRuns(self, request: Any, context: Any) -> Any:
         await self._refuse(context)
         return pb.ListRunsResponse(
             runs=[pb.RunInfo(run_id="r1", name="n", state=state(RunState.RUNNING), hosts=["h"])]
         )
 
-    async def SubmitRun(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+    async def SubmitRun(self, request: Any, context: Any) -> Any:
         await self._refuse(context)
         self.submitted.append(request)
         return pb.SubmitRunResponse(run_id="r1")
 
-    async def CancelRun(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+    async def CancelRun(self, request: Any, context: Any) -> Any:
         self.cancelled.append(request.run_id)
         return pb.CollectorServiceCancelRunResponse(reached=["h"])
 
-    async def GetRun(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+    async def GetRun(self, request: Any, context: Any) -> Any:
         await self._refuse(context)
         return pb.GetRunResponse(result_json=self.result_json)
 
-    async def WatchRun(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+    async def WatchRun(self, request: Any, context: Any) -> Any:
         for number, progress in enumerate(self.progress):
             if number == self.break_watch_after:
                 self.break_watch_after = None
                 await context.abort(grpc.StatusCode.UNAVAILABLE, "restarting")
             yield progress
 
-    async def ExportTrials(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+    async def ExportTrials(self, request: Any, context: Any) -> Any:
         for record in self.trials:
             yield pb.ExportTrialsResponse(trials=[record])
 
-    async def Register(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+    async def Register(self, request: Any, context: Any) -> Any:
         await context.abort(grpc.StatusCode.UNIMPLEMENTED, "not scripted")
 
-    async def LaunchInstance(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+    async def LaunchInstance(self, request: Any, context: Any) -> Any:
         await context.abort(grpc.StatusCode.UNIMPLEMENTED, "not scripted")
 
-    async def ListInstances(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+    async def ListInstances(self, request: Any, context: Any) -> Any:
         await context.abort(grpc.StatusCode.UNIMPLEMENTED, "not scripted")
 
-    async def DestroyInstance(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+    async def DestroyInstance(self, request: Any, context: Any) -> Any:
         await context.abort(grpc.StatusCode.UNIMPLEMENTED, "not scripted")
 
-    async def CleanHosts(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+    async def CleanHosts(self, request: Any, context: Any) -> Any:
         await context.abort(grpc.StatusCode.UNIMPLEMENTED, "not scripted")
 
     async def _refuse(self, context: Any) -> None:

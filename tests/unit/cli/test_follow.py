@@ -29,14 +29,14 @@ class Waiting(Scripted):
         self._cancelling = asyncio.Event()
         self._ends = ends
 
-    async def WatchRun(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+    async def WatchRun(self, request: Any, context: Any) -> Any:
         yield update(RunState.RUNNING)
         await self._cancelling.wait()
         if not self._ends:
             await asyncio.Event().wait()
         yield update(RunState.CANCELLED)
 
-    async def CancelRun(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC's name
+    async def CancelRun(self, request: Any, context: Any) -> Any:
         self._cancelling.set()
         return await super().CancelRun(request, context)
 

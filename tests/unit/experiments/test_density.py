@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -38,7 +39,7 @@ from tonnage.model import (
 )
 
 
-def stage(slo: Slo | None = None, **changes: object) -> DensityStage:
+def stage(slo: Slo | None = None, **changes: Any) -> DensityStage:
     base = DensityStage(
         target_id="docker",
         step=5,
@@ -50,11 +51,11 @@ def stage(slo: Slo | None = None, **changes: object) -> DensityStage:
         ready_timeout_seconds=10,
         concurrency=2,
     )
-    return replace(base, **changes)  # type: ignore[arg-type]
+    return replace(base, **changes)
 
 
-def ramp(plan: DensityStage, **shell: object) -> Shell:
-    return Shell(Density("density/docker", plan), **shell).run()  # type: ignore[arg-type]
+def ramp(plan: DensityStage, **shell: Any) -> Shell:
+    return Shell(Density("density/docker", plan), **shell).run()
 
 
 def result(shell: Shell) -> DensityResult:
@@ -227,13 +228,15 @@ def test_on_a_host_without_noise_forecast_and_limit_are_one_number(
     ],
 )
 def test_each_demand_ends_the_ramp_with_its_own_reason(
-    slo: Slo, figures: dict[str, object], reason: StopReason, limit: int, text: str
+    slo: Slo, figures: dict[str, Any], reason: StopReason, limit: int, text: str
 ) -> None:
-    pressure = dict.fromkeys(("cpu_some_avg10", "memory_some_avg10", "io_some_avg10"), 1.0)
+    pressure: dict[str, Any] = dict.fromkeys(
+        ("cpu_some_avg10", "memory_some_avg10", "io_some_avg10"), 1.0
+    )
 
     def weigh_so(count: int) -> Sample:
-        usual = replace(weigh(count), **pressure)  # type: ignore[arg-type]
-        return replace(usual, **figures) if count >= 15 else usual  # type: ignore[arg-type]
+        usual = replace(weigh(count), **pressure)
+        return replace(usual, **figures) if count >= 15 else usual
 
     found = result(ramp(stage(slo), weigh=weigh_so))
     assert (found.limit_instances, found.stop_reason) == (limit, reason)
@@ -325,8 +328,9 @@ def test_a_stop_during_the_measurement_does_not_wait_for_it() -> None:
     assert machine.start() == [Measure((), 1)]
     record, finish = machine.handle(Stopped(StopReason.CANCELLED, "enough"))
     assert isinstance(record, Record)
+    assert isinstance(finish, Finish)
     assert machine.handle(Measured(weigh(0))) == []
-    assert finish.problem is not None  # type: ignore[union-attr]
+    assert finish.problem is not None
 
 
 def test_the_limit_is_foreseen_before_it_is_reached() -> None:
