@@ -29,6 +29,7 @@ import structlog
 from agent.config import AgentConfig, address, load
 from agent.errors import ConfigError, SpoolError
 from agent.facts import Identity, agent_version, read_facts
+from agent.listener import Listener
 from agent.metrics import Live, Metrics, serve_metrics
 from agent.probes.base import Roots
 from agent.recovery import recover
@@ -41,7 +42,7 @@ from agent.runner.observer import Observer
 from agent.runner.runs import Runs
 from agent.runner.trials import Trials
 from agent.runtimes.registry import RuntimeSettings, open_runtimes
-from agent.server import AgentServicer, Server
+from agent.server import AgentServicer
 from agent.storage.journal import Journal
 from agent.storage.spool import Spool
 from tonnage.model import RuntimeState
@@ -83,7 +84,7 @@ async def serve(config: AgentConfig, disk: ThreadPoolExecutor) -> None:
         await recover(equipment, disk)
         runs, manual = Runs(equipment), Manual(equipment)
         _watch(equipment, runs)
-        server = Server(AgentServicer(equipment, runs, manual))
+        server = Listener(AgentServicer(equipment, runs, manual))
         metrics_server, _ = serve_metrics(equipment.metrics.registry, address(config.metrics))
         stack.callback(metrics_server.server_close)
         stack.callback(metrics_server.shutdown)
@@ -121,7 +122,7 @@ async def _until(
             task.cancel()
 
 
-async def _drain(config: AgentConfig, server: Server, runs: Runs, manual: Manual) -> None:
+async def _drain(config: AgentConfig, server: Listener, runs: Runs, manual: Manual) -> None:
     _log.info("stopping: the run is cancelled and every instance removed")
     await server.leave()
     await runs.drain()

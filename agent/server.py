@@ -10,12 +10,8 @@ from typing import Any, TypeVar
 import grpc
 import structlog
 from google.protobuf.message import Message
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 
-from agent.config import Address
 from agent.errors import (
-    ConfigError,
     GuardTripped,
     InvalidInput,
     LaunchFailed,
@@ -186,48 +182,3 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
     async def CancelRun(self, request: agent_pb2.CancelRunRequest) -> agent_pb2.CancelRunResponse:
         """Stop a run."""
         return agent_pb2.CancelRunResponse(was_active=self._runs.cancel(request.run_id))
-
-
-_OPTIONS = (
-    ("grpc.so_reuseport", 0),  # else a second agent takes half of the calls in silence
-    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
-    ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.max_receive_message_length", 16 << 20),
-)
-_SERVICE = agent_pb2.DESCRIPTOR.services_by_name["AgentService"].full_name
-
-
-class Server:
-    """The gRPC server with health and reflection."""
-
-    def __init__(self, servicer: AgentServicer) -> None:
-        self._server = grpc.aio.server(options=_OPTIONS)
-        self._health = health.aio.HealthServicer()
-        agent_pb2_grpc.add_AgentServiceServicer_to_server(servicer, self._server)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        names = (_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(names, self._server)
-
-    async def start(self, at: Address) -> Address:
-        """Listen; returns the address with its real port. Raises ``ConfigError``."""
-        try:
-            port = self._server.add_insecure_port(str(at))
-        except RuntimeError as error:
-            raise ConfigError(
-                "cannot be listened on; is another program using the port?",
-                field="listen",
-                value=str(at),
-                remedy=at.another("--listen"),
-            ) from error
-        await self._server.start()
-        for name in ("", _SERVICE):
-            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
-        return Address(at.host, port)
-
-    async def leave(self) -> None:
-        """Tell health watchers that no new work is taken."""
-        await self._health.enter_graceful_shutdown()
-
-    async def stop(self, grace_seconds: float) -> None:
-        """End; streams may go on until they are done, or for the grace."""
-        await self._server.stop(grace_seconds)

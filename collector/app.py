@@ -26,11 +26,11 @@ from collector.config import CollectorConfig, address, load
 from collector.errors import ExitCode, TonnageError
 from collector.fleet import Fleet
 from collector.metrics import Metrics
+from collector.server.calls import CollectorServicer, Parts
 from collector.server.http import HttpServer, application
 from collector.server.listener import Listener
 from collector.server.outcomes import Outcomes
 from collector.server.publisher import Publisher
-from collector.server.service import CollectorServicer
 from collector.server.submission import Submission
 from collector.stores.migrate import schema_revision
 from collector.stores.open import open_store
@@ -70,7 +70,8 @@ async def serve(config: CollectorConfig) -> None:
         metrics.watch(lambda: _hosts(fleet), lambda: _runs(conductor))
         await stack.enter_async_context(conductor)
         submission = Submission(fleet, conductor)
-        await listener.start(CollectorServicer(store, fleet, conductor, submission, outcomes))
+        parts = Parts(store, fleet, conductor, submission, outcomes)
+        await listener.start(CollectorServicer(parts))
         _announce(str(listener.address), str(http.address))
         await _until(stop, publisher)
         _log.info("draining")

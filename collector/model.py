@@ -30,7 +30,8 @@ class Run:
     ``spec_json`` is the experiment file as validated, overrides applied;
     ``versions`` names collector and schema. Times are nanoseconds since the
     Unix epoch, UTC. ``cancel_requested`` outlives a restart: a host that could
-    not be told then is told when it answers again.
+    not be told then is told when it answers again. ``start_skew_seconds`` bounds how
+    far apart the hosts began to launch.
     """
 
     run_id: str
@@ -44,6 +45,7 @@ class Run:
     problem: Problem | None = None
     request_token: str = ""
     cancel_requested: bool = False
+    start_skew_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,67 @@ class RunData:
     hosts: tuple[HostRun, ...]
     trials: tuple[TrialRow, ...]
     facts: tuple[HostFact, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KnownHost:
+    """A host that has registered, as it last did."""
+
+    facts: HostFacts
+    runtimes: tuple[Fingerprint, ...]
+    address: str
+    metrics_address: str
+    metrics_tls: bool
+    protocol: int
+    first_seen_unix_ns: int
+    last_seen_unix_ns: int
+    draining: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """What lets hosts join; of its secret only the SHA-256 is kept, in hexadecimal.
+
+    ``host`` is the only name that may join with it, empty for any.
+    """
+
+    token_id: str
+    secret_sha256: str
+    expires_at_unix_ns: int
+    uses_left: int
+    host: str
+    created_by: str
+    created_at_unix_ns: int
+    revoked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """A certificate that was issued. ``serial`` is hexadecimal, lower case, unpadded."""
+
+    serial: str
+    role: str
+    name: str
+    not_before_unix_ns: int
+    not_after_unix_ns: int
+    revoked_at_unix_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One command: when, who, from where, what about which subject, and how it ended.
+
+    Mirrors the message of this name in ``v1/collector.proto``.
+    """
+
+    at_unix_ns: int
+    role: str
+    name: str
+    peer: str
+    command: str
+    subject: str
+    outcome: str
+    reason: str = ""
 
 
 def ended_as(finished: RunFinished) -> RunState:

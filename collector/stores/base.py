@@ -1,4 +1,4 @@
-"""What the conductor asks of a store, written as guarantees.
+"""What the collector asks of a store, written as guarantees: a protocol a subject.
 
 One conformance suite (``tests/contracts/test_store.py``) runs over every
 implementation. Every method raises only ``collector.errors.StoreError``.
@@ -9,12 +9,22 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 
-from collector.model import HostFact, HostRun, Run, RunData, TrialRow
+from collector.model import (
+    AuditEntry,
+    Certificate,
+    HostFact,
+    HostRun,
+    KnownHost,
+    Run,
+    RunData,
+    Token,
+    TrialRow,
+)
 from tonnage.model import Problem, RunState
 from tonnage.v1 import model_pb2
 
 
-class Store(Protocol):
+class RunStore(Protocol):
     """Keeps runs, hosts' progress, and every raw event. Safe for concurrent calls."""
 
     async def create_run(self, run: Run, hosts: Sequence[HostRun]) -> Run:
@@ -32,7 +42,7 @@ class Store(Protocol):
         finished_at_unix_ns: int | None,
         problem: Problem | None,
     ) -> None:
-        """Move a run to ``state``. A run that has ended is never moved again."""
+        """Move a run to ``state``. A run that has ended is moved by ``reopen_run`` alone."""
 
     async def set_host_state(
         self, run_id: str, host: str, state: RunState, problem: Problem | None
@@ -41,6 +51,17 @@ class Store(Protocol):
 
     async def request_cancel(self, run_id: str) -> None:
         """Keep the wish that a run be cancelled. Nothing is moved by it."""
+
+    async def reopen_run(self, run_id: str) -> Sequence[str]:
+        """Make a run that ended ``partial`` or ``failed`` ``running`` again, for the hosts
+        that did not reach their own end: those without a stored ``run_finished``.
+
+        Returns their names; when there is none, or the run ended otherwise, nothing
+        is moved and the answer is empty. Run and hosts move in one transaction.
+        """
+
+    async def set_start_skew(self, run_id: str, seconds: float) -> None:
+        """Keep the upper bound on how far apart the run's hosts began to launch."""
 
     async def append(self, run_id: str, host: str, events: Sequence[model_pb2.Event]) -> int:
         """Store a batch and return the new high-water mark, after commit.
@@ -77,6 +98,70 @@ class Store(Protocol):
 
     async def load(self, run_id: str) -> RunData:
         """Everything stored of one run."""
+
+
+class HostStore(Protocol):
+    """Keeps the inventory over restarts."""
+
+    async def put_host(self, host: KnownHost) -> None:
+        """Store a host, in place of what was known of its name. ``draining`` and
+        ``first_seen_unix_ns`` of a host that is known stay as they are."""
+
+    async def set_draining(self, host: str, draining: bool) -> None:
+        """Take a host out of new runs, or back in; nothing happens to an unknown one."""
+
+    async def forget_host(self, host: str) -> None:
+        """Drop a host from the inventory; its runs stay. Idempotent."""
+
+    async def known_hosts(self) -> Sequence[KnownHost]:
+        """Every host, by name."""
+
+
+class IdentityStore(Protocol):
+    """Keeps tokens, of which it never sees the secret, and issued certificates."""
+
+    async def add_token(self, token: Token) -> None:
+        """Store a new token."""
+
+    async def use_token(self, secret_sha256: str, host: str, now_unix_ns: int) -> Token | None:
+        """Take one use of the token and return it as it is then; ``None``, and nothing
+        taken, unless there is such a token, not revoked, not past its end, with a use
+        left, for any host or this one. Of concurrent callers no more succeed than
+        there are uses."""
+
+    async def revoke_token(self, token_id: str) -> bool:
+        """End a token; whether there was one of this id. Idempotent."""
+
+    async def tokens(self) -> Sequence[Token]:
+        """Every token, newest first."""
+
+    async def add_certificate(self, certificate: Certificate) -> None:
+        """Store a certificate that was issued; one that is known already is left as it is."""
+
+    async def revoke_certificates(
+        self, now_unix_ns: int, *, serial: str = "", role: str = "", name: str = ""
+    ) -> Sequence[str]:
+        """Revoke one certificate by serial, or all of a role and name, for good.
+
+        Returns the serials that were not revoked before and are now.
+        """
+
+    async def certificates(self) -> Sequence[Certificate]:
+        """Every certificate, newest first."""
+
+
+class AuditStore(Protocol):
+    """Keeps the audit log. Rows are only ever added."""
+
+    async def add_audit(self, entries: Sequence[AuditEntry]) -> None:
+        """Store entries, all or none."""
+
+    async def audit(self, limit: int) -> Sequence[AuditEntry]:
+        """The latest entries, newest first."""
+
+
+class Store(RunStore, HostStore, IdentityStore, AuditStore, Protocol):
+    """Everything that the collector keeps. Safe for concurrent calls."""
 
     async def close(self) -> None:
         """Flush and let go. Idempotent."""

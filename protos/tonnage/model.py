@@ -293,6 +293,7 @@ class Plan:
     stages: tuple[Stage, ...]
     noisy_above_share: float
     time_limit_seconds: float
+    release_within_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -377,6 +378,7 @@ class TrialEnd:
     stopped_ns: int | None = None
     destroyed_ns: int | None = None
     error: str = ""
+    interrupted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -486,6 +488,27 @@ class RunFinished:
     leaked: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class RunPrepared:
+    """Every image of the plan is ready on this host."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class RunReleased:
+    """Launching began on this host."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunResumed:
+    """The agent went on with a run that had been interrupted."""
+
+    number: int
+    rebooted: bool
+    reason: str
+
+
 Payload = (
     RunStarted
     | StageStarted
@@ -498,6 +521,9 @@ Payload = (
     | StageFinished
     | Notice
     | RunFinished
+    | RunPrepared
+    | RunReleased
+    | RunResumed
 )
 
 

@@ -408,3 +408,152 @@ class CancelRunResponse(message.Message):
     _ClearFieldArgType: _TypeAlias = typing.Literal["was_active", b"was_active"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ReleaseRunRequest(message.Message):
+    """Lets a run begin."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    RUN_ID_FIELD_NUMBER: builtins.int
+    run_id: builtins.str
+    """The run."""
+    def __init__(
+        self,
+        *,
+        run_id: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["run_id", b"run_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ReleaseRunResponse(message.Message):
+    """The run has begun, or will as soon as it is prepared."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    ALREADY_RELEASED_FIELD_NUMBER: builtins.int
+    already_released: builtins.bool
+    """True if it had been released before."""
+    def __init__(
+        self,
+        *,
+        already_released: builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["already_released", b"already_released"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class StopAllRequest(message.Message):
+    """Asks to stop everything."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class InstancesKilled(message.Message):
+    """Every instance was sent its end."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    KILLED_FIELD_NUMBER: builtins.int
+    ALIVE_FIELD_NUMBER: builtins.int
+    SECONDS_FIELD_NUMBER: builtins.int
+    seconds: builtins.float
+    """From the request to this answer."""
+    @builtins.property
+    def killed(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Instances of which no process is alive."""
+
+    @builtins.property
+    def alive(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Instances of which a process was still alive, or could not be asked about."""
+
+    def __init__(
+        self,
+        *,
+        killed: abc.Iterable[builtins.str] | None = ...,
+        alive: abc.Iterable[builtins.str] | None = ...,
+        seconds: builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["alive", b"alive", "killed", b"killed", "seconds", b"seconds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class InstancesRemoved(message.Message):
+    """What is left after removal."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    REMOVED_FIELD_NUMBER: builtins.int
+    LEAKED_FIELD_NUMBER: builtins.int
+    SECONDS_FIELD_NUMBER: builtins.int
+    seconds: builtins.float
+    """From the request to this answer."""
+    @builtins.property
+    def removed(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Instances of which nothing is left."""
+
+    @builtins.property
+    def leaked(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Instances that survived."""
+
+    def __init__(
+        self,
+        *,
+        removed: abc.Iterable[builtins.str] | None = ...,
+        leaked: abc.Iterable[builtins.str] | None = ...,
+        seconds: builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["leaked", b"leaked", "removed", b"removed", "seconds", b"seconds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class StopAllResponse(message.Message):
+    """One of the two answers."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    KILLED_FIELD_NUMBER: builtins.int
+    REMOVED_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def killed(self) -> InstancesKilled:
+        """First."""
+
+    @builtins.property
+    def removed(self) -> InstancesRemoved:
+        """Second."""
+
+    def __init__(
+        self,
+        *,
+        killed: InstancesKilled | None = ...,
+        removed: InstancesRemoved | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["answer", b"answer", "killed", b"killed", "removed", b"removed"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["answer", b"answer", "killed", b"killed", "removed", b"removed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_answer: _TypeAlias = typing.Literal["killed", "removed"]  # noqa: Y015
+    _WhichOneofArgType_answer: _TypeAlias = typing.Literal["answer", b"answer"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_answer) -> _WhichOneofReturnType_answer | None: ...

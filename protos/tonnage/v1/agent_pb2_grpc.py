@@ -65,6 +65,11 @@ class AgentServiceStub:
                 request_serializer=tonnage_dot_v1_dot_agent__pb2.StartRunRequest.SerializeToString,
                 response_deserializer=tonnage_dot_v1_dot_agent__pb2.StartRunResponse.FromString,
                 _registered_method=True)
+        self.ReleaseRun = channel.unary_unary(
+                '/tonnage.v1.AgentService/ReleaseRun',
+                request_serializer=tonnage_dot_v1_dot_agent__pb2.ReleaseRunRequest.SerializeToString,
+                response_deserializer=tonnage_dot_v1_dot_agent__pb2.ReleaseRunResponse.FromString,
+                _registered_method=True)
         self.StreamEvents = channel.unary_stream(
                 '/tonnage.v1.AgentService/StreamEvents',
                 request_serializer=tonnage_dot_v1_dot_agent__pb2.StreamEventsRequest.SerializeToString,
@@ -79,6 +84,11 @@ class AgentServiceStub:
                 '/tonnage.v1.AgentService/CancelRun',
                 request_serializer=tonnage_dot_v1_dot_agent__pb2.CancelRunRequest.SerializeToString,
                 response_deserializer=tonnage_dot_v1_dot_agent__pb2.CancelRunResponse.FromString,
+                _registered_method=True)
+        self.StopAll = channel.unary_stream(
+                '/tonnage.v1.AgentService/StopAll',
+                request_serializer=tonnage_dot_v1_dot_agent__pb2.StopAllRequest.SerializeToString,
+                response_deserializer=tonnage_dot_v1_dot_agent__pb2.StopAllResponse.FromString,
                 _registered_method=True)
 
 
@@ -132,6 +142,14 @@ class AgentServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReleaseRun(self, request, context):
+        """Lets a plan with release_within_seconds begin to launch. Idempotent. NOT_FOUND
+        when the agent has no such run.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def StreamEvents(self, request, context):
         """Streams a run's events in batches, from after a sequence, until the run's
         last event was sent. NOT_FOUND when the agent has no such run.
@@ -149,6 +167,15 @@ class AgentServiceServicer:
 
     def CancelRun(self, request, context):
         """Stops a run: no further launch, every instance destroyed, then its last event.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StopAll(self, request, context):
+        """The red button: launching stops at once, the active run is cancelled, every
+        instance is killed. The first answer says what was killed, within 5 s; the
+        second, once engines and VMMs have cleaned up, what was removed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -187,6 +214,11 @@ def add_AgentServiceServicer_to_server(servicer, server):
                     request_deserializer=tonnage_dot_v1_dot_agent__pb2.StartRunRequest.FromString,
                     response_serializer=tonnage_dot_v1_dot_agent__pb2.StartRunResponse.SerializeToString,
             ),
+            'ReleaseRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReleaseRun,
+                    request_deserializer=tonnage_dot_v1_dot_agent__pb2.ReleaseRunRequest.FromString,
+                    response_serializer=tonnage_dot_v1_dot_agent__pb2.ReleaseRunResponse.SerializeToString,
+            ),
             'StreamEvents': grpc.unary_stream_rpc_method_handler(
                     servicer.StreamEvents,
                     request_deserializer=tonnage_dot_v1_dot_agent__pb2.StreamEventsRequest.FromString,
@@ -201,6 +233,11 @@ def add_AgentServiceServicer_to_server(servicer, server):
                     servicer.CancelRun,
                     request_deserializer=tonnage_dot_v1_dot_agent__pb2.CancelRunRequest.FromString,
                     response_serializer=tonnage_dot_v1_dot_agent__pb2.CancelRunResponse.SerializeToString,
+            ),
+            'StopAll': grpc.unary_stream_rpc_method_handler(
+                    servicer.StopAll,
+                    request_deserializer=tonnage_dot_v1_dot_agent__pb2.StopAllRequest.FromString,
+                    response_serializer=tonnage_dot_v1_dot_agent__pb2.StopAllResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -377,6 +414,33 @@ class AgentService:
             _registered_method=True)
 
     @staticmethod
+    def ReleaseRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tonnage.v1.AgentService/ReleaseRun',
+            tonnage_dot_v1_dot_agent__pb2.ReleaseRunRequest.SerializeToString,
+            tonnage_dot_v1_dot_agent__pb2.ReleaseRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def StreamEvents(request,
             target,
             options=(),
@@ -447,6 +511,33 @@ class AgentService:
             '/tonnage.v1.AgentService/CancelRun',
             tonnage_dot_v1_dot_agent__pb2.CancelRunRequest.SerializeToString,
             tonnage_dot_v1_dot_agent__pb2.CancelRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StopAll(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/tonnage.v1.AgentService/StopAll',
+            tonnage_dot_v1_dot_agent__pb2.StopAllRequest.SerializeToString,
+            tonnage_dot_v1_dot_agent__pb2.StopAllResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -54,6 +54,10 @@ class AgentServiceStub:
     the agent is stopping, FAILED_PRECONDITION when a runtime of the plan is not
     healthy now, INVALID_ARGUMENT when the plan cannot be executed here.
     """
+    ReleaseRun: _grpc.UnaryUnaryMultiCallable[_agent_pb2.ReleaseRunRequest, _agent_pb2.ReleaseRunResponse]
+    """Lets a plan with release_within_seconds begin to launch. Idempotent. NOT_FOUND
+    when the agent has no such run.
+    """
     StreamEvents: _grpc.UnaryStreamMultiCallable[_agent_pb2.StreamEventsRequest, _agent_pb2.StreamEventsResponse]
     """Streams a run's events in batches, from after a sequence, until the run's
     last event was sent. NOT_FOUND when the agent has no such run.
@@ -62,6 +66,11 @@ class AgentServiceStub:
     """Says that events up to a sequence are stored; the agent may drop them."""
     CancelRun: _grpc.UnaryUnaryMultiCallable[_agent_pb2.CancelRunRequest, _agent_pb2.CancelRunResponse]
     """Stops a run: no further launch, every instance destroyed, then its last event."""
+    StopAll: _grpc.UnaryStreamMultiCallable[_agent_pb2.StopAllRequest, _agent_pb2.StopAllResponse]
+    """The red button: launching stops at once, the active run is cancelled, every
+    instance is killed. The first answer says what was killed, within 5 s; the
+    second, once engines and VMMs have cleaned up, what was removed.
+    """
 
 @_typing.type_check_only
 class AgentServiceAsyncStub(AgentServiceStub):
@@ -87,6 +96,10 @@ class AgentServiceAsyncStub(AgentServiceStub):
     the agent is stopping, FAILED_PRECONDITION when a runtime of the plan is not
     healthy now, INVALID_ARGUMENT when the plan cannot be executed here.
     """
+    ReleaseRun: _aio.UnaryUnaryMultiCallable[_agent_pb2.ReleaseRunRequest, _agent_pb2.ReleaseRunResponse]  # type: ignore[assignment]
+    """Lets a plan with release_within_seconds begin to launch. Idempotent. NOT_FOUND
+    when the agent has no such run.
+    """
     StreamEvents: _aio.UnaryStreamMultiCallable[_agent_pb2.StreamEventsRequest, _agent_pb2.StreamEventsResponse]  # type: ignore[assignment]
     """Streams a run's events in batches, from after a sequence, until the run's
     last event was sent. NOT_FOUND when the agent has no such run.
@@ -95,6 +108,11 @@ class AgentServiceAsyncStub(AgentServiceStub):
     """Says that events up to a sequence are stored; the agent may drop them."""
     CancelRun: _aio.UnaryUnaryMultiCallable[_agent_pb2.CancelRunRequest, _agent_pb2.CancelRunResponse]  # type: ignore[assignment]
     """Stops a run: no further launch, every instance destroyed, then its last event."""
+    StopAll: _aio.UnaryStreamMultiCallable[_agent_pb2.StopAllRequest, _agent_pb2.StopAllResponse]  # type: ignore[assignment]
+    """The red button: launching stops at once, the active run is cancelled, every
+    instance is killed. The first answer says what was killed, within 5 s; the
+    second, once engines and VMMs have cleaned up, what was removed.
+    """
 
 class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
     """Served by every agent."""
@@ -155,6 +173,16 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def ReleaseRun(
+        self,
+        request: _agent_pb2.ReleaseRunRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_agent_pb2.ReleaseRunResponse, _abc.Awaitable[_agent_pb2.ReleaseRunResponse]]:
+        """Lets a plan with release_within_seconds begin to launch. Idempotent. NOT_FOUND
+        when the agent has no such run.
+        """
+
+    @_abc_1.abstractmethod
     def StreamEvents(
         self,
         request: _agent_pb2.StreamEventsRequest,
@@ -179,5 +207,16 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_agent_pb2.CancelRunResponse, _abc.Awaitable[_agent_pb2.CancelRunResponse]]:
         """Stops a run: no further launch, every instance destroyed, then its last event."""
+
+    @_abc_1.abstractmethod
+    def StopAll(
+        self,
+        request: _agent_pb2.StopAllRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_agent_pb2.StopAllResponse], _abc.AsyncIterator[_agent_pb2.StopAllResponse]]:
+        """The red button: launching stops at once, the active run is cancelled, every
+        instance is killed. The first answer says what was killed, within 5 s; the
+        second, once engines and VMMs have cleaned up, what was removed.
+        """
 
 def add_AgentServiceServicer_to_server(servicer: AgentServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

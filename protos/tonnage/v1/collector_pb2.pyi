@@ -31,10 +31,17 @@ class RegisterRequest(message.Message):
     ADDRESS_FIELD_NUMBER: builtins.int
     RUNTIMES_FIELD_NUMBER: builtins.int
     METRICS_ADDRESS_FIELD_NUMBER: builtins.int
+    PROTOCOL_FIELD_NUMBER: builtins.int
+    RUNS_FIELD_NUMBER: builtins.int
+    METRICS_TLS_FIELD_NUMBER: builtins.int
     address: builtins.str
     """Where the agent can be dialled, host:port or unix:path."""
     metrics_address: builtins.str
     """The address of its metrics endpoint, host:port; empty if it has none."""
+    protocol: builtins.int
+    """The version of this contract that the agent speaks."""
+    metrics_tls: builtins.bool
+    """Whether its metrics endpoint speaks TLS."""
     @builtins.property
     def facts(self) -> model_pb2.HostFacts:
         """The host."""
@@ -43,6 +50,10 @@ class RegisterRequest(message.Message):
     def runtimes(self) -> containers.RepeatedCompositeFieldContainer[model_pb2.Fingerprint]:
         """Its runtimes."""
 
+    @builtins.property
+    def runs(self) -> containers.RepeatedCompositeFieldContainer[HeldRun]:
+        """The runs of which it holds events that are not known to be stored."""
+
     def __init__(
         self,
         *,
@@ -50,10 +61,41 @@ class RegisterRequest(message.Message):
         address: builtins.str = ...,
         runtimes: abc.Iterable[model_pb2.Fingerprint] | None = ...,
         metrics_address: builtins.str = ...,
+        protocol: builtins.int = ...,
+        runs: abc.Iterable[HeldRun] | None = ...,
+        metrics_tls: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["facts", b"facts"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["address", b"address", "facts", b"facts", "metrics_address", b"metrics_address", "runtimes", b"runtimes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["address", b"address", "facts", b"facts", "metrics_address", b"metrics_address", "metrics_tls", b"metrics_tls", "protocol", b"protocol", "runs", b"runs", "runtimes", b"runtimes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class HeldRun(message.Message):
+    """A run whose events an agent still holds."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    RUN_ID_FIELD_NUMBER: builtins.int
+    LAST_SEQUENCE_FIELD_NUMBER: builtins.int
+    FINISHED_FIELD_NUMBER: builtins.int
+    run_id: builtins.str
+    """The run."""
+    last_sequence: builtins.int
+    """Its last event so far."""
+    finished: builtins.bool
+    """Whether that is the run's end."""
+    def __init__(
+        self,
+        *,
+        run_id: builtins.str = ...,
+        last_sequence: builtins.int = ...,
+        finished: builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["finished", b"finished", "last_sequence", b"last_sequence", "run_id", b"run_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -66,6 +108,9 @@ class RegisterResponse(message.Message):
     LEASE_SECONDS_FIELD_NUMBER: builtins.int
     COLLECTOR_PID_FIELD_NUMBER: builtins.int
     COLLECTOR_BOOT_ID_FIELD_NUMBER: builtins.int
+    REVOKED_SERIALS_FIELD_NUMBER: builtins.int
+    SCRAPE_TOKEN_SHA256_FIELD_NUMBER: builtins.int
+    COLLECTOR_VERSION_FIELD_NUMBER: builtins.int
     lease_seconds: builtins.float
     """The agent must register again within this time."""
     collector_pid: builtins.int
@@ -74,16 +119,29 @@ class RegisterResponse(message.Message):
     """
     collector_boot_id: builtins.str
     """Boot id of the collector's host."""
+    collector_version: builtins.str
+    """Version of the collector."""
+    @builtins.property
+    def revoked_serials(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Serial numbers, in hexadecimal, of revoked certificates."""
+
+    @builtins.property
+    def scrape_token_sha256(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """SHA-256, in hexadecimal, of each bearer token that may scrape the agent's metrics."""
+
     def __init__(
         self,
         *,
         lease_seconds: builtins.float = ...,
         collector_pid: builtins.int = ...,
         collector_boot_id: builtins.str = ...,
+        revoked_serials: abc.Iterable[builtins.str] | None = ...,
+        scrape_token_sha256: abc.Iterable[builtins.str] | None = ...,
+        collector_version: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["collector_boot_id", b"collector_boot_id", "collector_pid", b"collector_pid", "lease_seconds", b"lease_seconds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["collector_boot_id", b"collector_boot_id", "collector_pid", b"collector_pid", "collector_version", b"collector_version", "lease_seconds", b"lease_seconds", "revoked_serials", b"revoked_serials", "scrape_token_sha256", b"scrape_token_sha256"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -99,14 +157,25 @@ class HostInfo(message.Message):
     METRICS_ADDRESS_FIELD_NUMBER: builtins.int
     STATE_FIELD_NUMBER: builtins.int
     LAST_SEEN_UNIX_NS_FIELD_NUMBER: builtins.int
+    DRAINING_FIELD_NUMBER: builtins.int
+    PROTOCOL_FIELD_NUMBER: builtins.int
+    METRICS_TLS_FIELD_NUMBER: builtins.int
     address: builtins.str
     """Where its agent is dialled."""
     metrics_address: builtins.str
     """Where its metrics are scraped, empty if nowhere."""
     state: builtins.str
-    """healthy or lost."""
+    """healthy; draining: likewise, but it takes no new run; suspect: it missed its
+    lease; lost: it has been silent for longer than a run waits for a host.
+    """
     last_seen_unix_ns: builtins.int
     """When it was last heard of, nanoseconds since the Unix epoch, UTC."""
+    draining: builtins.bool
+    """Whether it was taken out of new runs, whatever else it is."""
+    protocol: builtins.int
+    """The version of the contract that its agent speaks."""
+    metrics_tls: builtins.bool
+    """Whether its metrics endpoint speaks TLS."""
     @builtins.property
     def facts(self) -> model_pb2.HostFacts:
         """Its facts."""
@@ -124,10 +193,13 @@ class HostInfo(message.Message):
         metrics_address: builtins.str = ...,
         state: builtins.str = ...,
         last_seen_unix_ns: builtins.int = ...,
+        draining: builtins.bool = ...,
+        protocol: builtins.int = ...,
+        metrics_tls: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["facts", b"facts"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["address", b"address", "facts", b"facts", "last_seen_unix_ns", b"last_seen_unix_ns", "metrics_address", b"metrics_address", "runtimes", b"runtimes", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["address", b"address", "draining", b"draining", "facts", b"facts", "last_seen_unix_ns", b"last_seen_unix_ns", "metrics_address", b"metrics_address", "metrics_tls", b"metrics_tls", "protocol", b"protocol", "runtimes", b"runtimes", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -304,10 +376,19 @@ class WatchRunResponse(message.Message):
     STATE_FIELD_NUMBER: builtins.int
     HOSTS_FIELD_NUMBER: builtins.int
     PROBLEM_FIELD_NUMBER: builtins.int
+    QUEUE_POSITION_FIELD_NUMBER: builtins.int
+    BEHIND_FIELD_NUMBER: builtins.int
+    START_SKEW_SECONDS_FIELD_NUMBER: builtins.int
     run_id: builtins.str
     """The run's full id."""
     state: model_pb2.RunState.ValueType
     """Where it stands."""
+    queue_position: builtins.int
+    """While it waits: how many runs are before it on its hosts, from 1; else 0."""
+    start_skew_seconds: builtins.float
+    """Upper bound on how far apart its hosts began to launch; absent until all have
+    begun, and where the run has one host or asked for no common start.
+    """
     @builtins.property
     def hosts(self) -> containers.RepeatedCompositeFieldContainer[HostProgress]:
         """Its hosts."""
@@ -316,6 +397,10 @@ class WatchRunResponse(message.Message):
     def problem(self) -> model_pb2.Problem:
         """Why it failed, when it did."""
 
+    @builtins.property
+    def behind(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """The runs it waits for, those before it on its hosts."""
+
     def __init__(
         self,
         *,
@@ -323,14 +408,22 @@ class WatchRunResponse(message.Message):
         state: model_pb2.RunState.ValueType = ...,
         hosts: abc.Iterable[HostProgress] | None = ...,
         problem: model_pb2.Problem | None = ...,
+        queue_position: builtins.int = ...,
+        behind: abc.Iterable[builtins.str] | None = ...,
+        start_skew_seconds: builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["_problem", b"_problem", "problem", b"problem"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["_problem", b"_problem", "_start_skew_seconds", b"_start_skew_seconds", "problem", b"problem", "start_skew_seconds", b"start_skew_seconds"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["_problem", b"_problem", "hosts", b"hosts", "problem", b"problem", "run_id", b"run_id", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_problem", b"_problem", "_start_skew_seconds", b"_start_skew_seconds", "behind", b"behind", "hosts", b"hosts", "problem", b"problem", "queue_position", b"queue_position", "run_id", b"run_id", "start_skew_seconds", b"start_skew_seconds", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__problem: _TypeAlias = typing.Literal["problem"]  # noqa: Y015
     _WhichOneofArgType__problem: _TypeAlias = typing.Literal["_problem", b"_problem"]  # noqa: Y015
+    _WhichOneofReturnType__start_skew_seconds: _TypeAlias = typing.Literal["start_skew_seconds"]  # noqa: Y015
+    _WhichOneofArgType__start_skew_seconds: _TypeAlias = typing.Literal["_start_skew_seconds", b"_start_skew_seconds"]  # noqa: Y015
+    @typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__problem) -> _WhichOneofReturnType__problem | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__start_skew_seconds) -> _WhichOneofReturnType__start_skew_seconds | None: ...
 
 @typing.final
 class CollectorServiceCancelRunRequest(message.Message):
@@ -413,6 +506,7 @@ class RunInfo(message.Message):
     FINISHED_AT_UNIX_NS_FIELD_NUMBER: builtins.int
     HOSTS_FIELD_NUMBER: builtins.int
     TRIALS_FIELD_NUMBER: builtins.int
+    QUEUE_POSITION_FIELD_NUMBER: builtins.int
     run_id: builtins.str
     """Its id."""
     name: builtins.str
@@ -425,6 +519,8 @@ class RunInfo(message.Message):
     """When it ended, likewise; absent while it goes on."""
     trials: builtins.int
     """Trials stored."""
+    queue_position: builtins.int
+    """While it waits: how many runs are before it on its hosts, from 1; else 0."""
     @builtins.property
     def hosts(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
         """Its hosts."""
@@ -439,10 +535,11 @@ class RunInfo(message.Message):
         finished_at_unix_ns: builtins.int | None = ...,
         hosts: abc.Iterable[builtins.str] | None = ...,
         trials: builtins.int = ...,
+        queue_position: builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["_finished_at_unix_ns", b"_finished_at_unix_ns", "finished_at_unix_ns", b"finished_at_unix_ns"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["_finished_at_unix_ns", b"_finished_at_unix_ns", "finished_at_unix_ns", b"finished_at_unix_ns", "hosts", b"hosts", "name", b"name", "run_id", b"run_id", "started_at_unix_ns", b"started_at_unix_ns", "state", b"state", "trials", b"trials"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_finished_at_unix_ns", b"_finished_at_unix_ns", "finished_at_unix_ns", b"finished_at_unix_ns", "hosts", b"hosts", "name", b"name", "queue_position", b"queue_position", "run_id", b"run_id", "started_at_unix_ns", b"started_at_unix_ns", "state", b"state", "trials", b"trials"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__finished_at_unix_ns: _TypeAlias = typing.Literal["finished_at_unix_ns"]  # noqa: Y015
     _WhichOneofArgType__finished_at_unix_ns: _TypeAlias = typing.Literal["_finished_at_unix_ns", b"_finished_at_unix_ns"]  # noqa: Y015
@@ -849,5 +946,661 @@ class CleanHostsResponse(message.Message):
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = typing.Literal["hosts", b"hosts", "unreached", b"unreached"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class RenewCertificateRequest(message.Message):
+    """Asks for a fresh certificate."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    SIGNING_REQUEST_FIELD_NUMBER: builtins.int
+    signing_request: builtins.str
+    """A certificate signing request, PEM; its subject is not looked at."""
+    def __init__(
+        self,
+        *,
+        signing_request: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["signing_request", b"signing_request"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class RenewCertificateResponse(message.Message):
+    """The fresh certificate."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    CERTIFICATE_FIELD_NUMBER: builtins.int
+    AUTHORITIES_FIELD_NUMBER: builtins.int
+    certificate: builtins.str
+    """The certificate, PEM."""
+    authorities: builtins.str
+    """The certificates of every authority to trust, PEM."""
+    def __init__(
+        self,
+        *,
+        certificate: builtins.str = ...,
+        authorities: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["authorities", b"authorities", "certificate", b"certificate"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ResumeRunRequest(message.Message):
+    """Asks to take a run up again."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    RUN_ID_FIELD_NUMBER: builtins.int
+    run_id: builtins.str
+    """Its id, or a unique beginning of it."""
+    def __init__(
+        self,
+        *,
+        run_id: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["run_id", b"run_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ResumeRunResponse(message.Message):
+    """The run goes on."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    RUN_ID_FIELD_NUMBER: builtins.int
+    HOSTS_FIELD_NUMBER: builtins.int
+    run_id: builtins.str
+    """Its full id."""
+    @builtins.property
+    def hosts(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """The hosts that go on."""
+
+    def __init__(
+        self,
+        *,
+        run_id: builtins.str = ...,
+        hosts: abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["hosts", b"hosts", "run_id", b"run_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class DrainHostRequest(message.Message):
+    """Asks to take a host out of new runs."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    HOST_FIELD_NUMBER: builtins.int
+    UNDO_FIELD_NUMBER: builtins.int
+    host: builtins.str
+    """The host."""
+    undo: builtins.bool
+    """Take it back in instead."""
+    def __init__(
+        self,
+        *,
+        host: builtins.str = ...,
+        undo: builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["host", b"host", "undo", b"undo"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class DrainHostResponse(message.Message):
+    """The host is as asked."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    ACTIVE_RUN_ID_FIELD_NUMBER: builtins.int
+    active_run_id: builtins.str
+    """The run it is still working on, empty if none."""
+    def __init__(
+        self,
+        *,
+        active_run_id: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["active_run_id", b"active_run_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ForgetHostRequest(message.Message):
+    """Asks to forget a host."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    HOST_FIELD_NUMBER: builtins.int
+    host: builtins.str
+    """The host."""
+    def __init__(
+        self,
+        *,
+        host: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["host", b"host"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ForgetHostResponse(message.Message):
+    """The host is forgotten; it is back when its agent registers again."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class CollectorServiceStopAllRequest(message.Message):
+    """Asks to stop everything."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    HOST_FIELD_NUMBER: builtins.int
+    host: builtins.str
+    """The host; empty for all."""
+    def __init__(
+        self,
+        *,
+        host: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["host", b"host"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class CollectorServiceStopAllResponse(message.Message):
+    """What one host did. Each host that was reached answers twice."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    HOST_FIELD_NUMBER: builtins.int
+    KILLED_FIELD_NUMBER: builtins.int
+    REMOVED_FIELD_NUMBER: builtins.int
+    PROBLEM_FIELD_NUMBER: builtins.int
+    host: builtins.str
+    """The host."""
+    @builtins.property
+    def killed(self) -> HostKilled:
+        """Every instance was sent its end."""
+
+    @builtins.property
+    def removed(self) -> HostCleaning:
+        """Engines and VMMs have cleaned up."""
+
+    @builtins.property
+    def problem(self) -> model_pb2.Problem:
+        """The host could not be reached, or failed."""
+
+    def __init__(
+        self,
+        *,
+        host: builtins.str = ...,
+        killed: HostKilled | None = ...,
+        removed: HostCleaning | None = ...,
+        problem: model_pb2.Problem | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["answer", b"answer", "killed", b"killed", "problem", b"problem", "removed", b"removed"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["answer", b"answer", "host", b"host", "killed", b"killed", "problem", b"problem", "removed", b"removed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_answer: _TypeAlias = typing.Literal["killed", "removed", "problem"]  # noqa: Y015
+    _WhichOneofArgType_answer: _TypeAlias = typing.Literal["answer", b"answer"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_answer) -> _WhichOneofReturnType_answer | None: ...
+
+@typing.final
+class HostKilled(message.Message):
+    """What one host killed."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    HOST_FIELD_NUMBER: builtins.int
+    KILLED_FIELD_NUMBER: builtins.int
+    ALIVE_FIELD_NUMBER: builtins.int
+    SECONDS_FIELD_NUMBER: builtins.int
+    host: builtins.str
+    """The host."""
+    seconds: builtins.float
+    """From the host's receipt of the request."""
+    @builtins.property
+    def killed(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Instances of which no process is alive."""
+
+    @builtins.property
+    def alive(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Instances of which a process was still alive."""
+
+    def __init__(
+        self,
+        *,
+        host: builtins.str = ...,
+        killed: abc.Iterable[builtins.str] | None = ...,
+        alive: abc.Iterable[builtins.str] | None = ...,
+        seconds: builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["alive", b"alive", "host", b"host", "killed", b"killed", "seconds", b"seconds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class CreateTokenRequest(message.Message):
+    """Asks for a token."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    TTL_SECONDS_FIELD_NUMBER: builtins.int
+    USES_FIELD_NUMBER: builtins.int
+    HOST_FIELD_NUMBER: builtins.int
+    ttl_seconds: builtins.float
+    """How long it lasts."""
+    uses: builtins.int
+    """How many hosts may join with it."""
+    host: builtins.str
+    """The only name that may join with it; empty for any."""
+    def __init__(
+        self,
+        *,
+        ttl_seconds: builtins.float = ...,
+        uses: builtins.int = ...,
+        host: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["host", b"host", "ttl_seconds", b"ttl_seconds", "uses", b"uses"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class CreateTokenResponse(message.Message):
+    """The token, told this once."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    TOKEN_FIELD_NUMBER: builtins.int
+    COMMAND_FIELD_NUMBER: builtins.int
+    TOKEN_ID_FIELD_NUMBER: builtins.int
+    EXPIRES_AT_UNIX_NS_FIELD_NUMBER: builtins.int
+    token: builtins.str
+    """What a host joins with: id, secret, and the fingerprint of the authority."""
+    command: builtins.str
+    """What the host's operator types."""
+    token_id: builtins.str
+    """Its public id."""
+    expires_at_unix_ns: builtins.int
+    """Its end, nanoseconds since the Unix epoch, UTC."""
+    def __init__(
+        self,
+        *,
+        token: builtins.str = ...,
+        command: builtins.str = ...,
+        token_id: builtins.str = ...,
+        expires_at_unix_ns: builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["command", b"command", "expires_at_unix_ns", b"expires_at_unix_ns", "token", b"token", "token_id", b"token_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ListTokensRequest(message.Message):
+    """Asks for the tokens."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class TokenInfo(message.Message):
+    """A token without its secret."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    TOKEN_ID_FIELD_NUMBER: builtins.int
+    EXPIRES_AT_UNIX_NS_FIELD_NUMBER: builtins.int
+    USES_LEFT_FIELD_NUMBER: builtins.int
+    HOST_FIELD_NUMBER: builtins.int
+    CREATED_BY_FIELD_NUMBER: builtins.int
+    CREATED_AT_UNIX_NS_FIELD_NUMBER: builtins.int
+    REVOKED_FIELD_NUMBER: builtins.int
+    token_id: builtins.str
+    """Its public id."""
+    expires_at_unix_ns: builtins.int
+    """Its end, nanoseconds since the Unix epoch, UTC."""
+    uses_left: builtins.int
+    """How many hosts may still join with it."""
+    host: builtins.str
+    """The only name that may join with it; empty for any."""
+    created_by: builtins.str
+    """Who made it."""
+    created_at_unix_ns: builtins.int
+    """When, nanoseconds since the Unix epoch, UTC."""
+    revoked: builtins.bool
+    """Whether it was revoked."""
+    def __init__(
+        self,
+        *,
+        token_id: builtins.str = ...,
+        expires_at_unix_ns: builtins.int = ...,
+        uses_left: builtins.int = ...,
+        host: builtins.str = ...,
+        created_by: builtins.str = ...,
+        created_at_unix_ns: builtins.int = ...,
+        revoked: builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["created_at_unix_ns", b"created_at_unix_ns", "created_by", b"created_by", "expires_at_unix_ns", b"expires_at_unix_ns", "host", b"host", "revoked", b"revoked", "token_id", b"token_id", "uses_left", b"uses_left"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ListTokensResponse(message.Message):
+    """The tokens, newest first."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    TOKENS_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def tokens(self) -> containers.RepeatedCompositeFieldContainer[TokenInfo]:
+        """The tokens."""
+
+    def __init__(
+        self,
+        *,
+        tokens: abc.Iterable[TokenInfo] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["tokens", b"tokens"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class RevokeTokenRequest(message.Message):
+    """Asks to end a token."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    TOKEN_ID_FIELD_NUMBER: builtins.int
+    token_id: builtins.str
+    """Its public id."""
+    def __init__(
+        self,
+        *,
+        token_id: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["token_id", b"token_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class RevokeTokenResponse(message.Message):
+    """The token is of no use any more."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ListCertificatesRequest(message.Message):
+    """Asks for the certificates."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class CertificateInfo(message.Message):
+    """A certificate that was issued."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    SERIAL_FIELD_NUMBER: builtins.int
+    ROLE_FIELD_NUMBER: builtins.int
+    NAME_FIELD_NUMBER: builtins.int
+    NOT_BEFORE_UNIX_NS_FIELD_NUMBER: builtins.int
+    NOT_AFTER_UNIX_NS_FIELD_NUMBER: builtins.int
+    REVOKED_AT_UNIX_NS_FIELD_NUMBER: builtins.int
+    serial: builtins.str
+    """Its serial number in hexadecimal."""
+    role: builtins.str
+    """agent, collector, operator or viewer."""
+    name: builtins.str
+    """The host's or the person's name."""
+    not_before_unix_ns: builtins.int
+    """Its beginning, nanoseconds since the Unix epoch, UTC."""
+    not_after_unix_ns: builtins.int
+    """Its end, likewise."""
+    revoked_at_unix_ns: builtins.int
+    """When it was revoked, likewise; absent if it was not."""
+    def __init__(
+        self,
+        *,
+        serial: builtins.str = ...,
+        role: builtins.str = ...,
+        name: builtins.str = ...,
+        not_before_unix_ns: builtins.int = ...,
+        not_after_unix_ns: builtins.int = ...,
+        revoked_at_unix_ns: builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["_revoked_at_unix_ns", b"_revoked_at_unix_ns", "revoked_at_unix_ns", b"revoked_at_unix_ns"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_revoked_at_unix_ns", b"_revoked_at_unix_ns", "name", b"name", "not_after_unix_ns", b"not_after_unix_ns", "not_before_unix_ns", b"not_before_unix_ns", "revoked_at_unix_ns", b"revoked_at_unix_ns", "role", b"role", "serial", b"serial"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__revoked_at_unix_ns: _TypeAlias = typing.Literal["revoked_at_unix_ns"]  # noqa: Y015
+    _WhichOneofArgType__revoked_at_unix_ns: _TypeAlias = typing.Literal["_revoked_at_unix_ns", b"_revoked_at_unix_ns"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__revoked_at_unix_ns) -> _WhichOneofReturnType__revoked_at_unix_ns | None: ...
+
+@typing.final
+class ListCertificatesResponse(message.Message):
+    """The certificates."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    CERTIFICATES_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def certificates(self) -> containers.RepeatedCompositeFieldContainer[CertificateInfo]:
+        """Newest first."""
+
+    def __init__(
+        self,
+        *,
+        certificates: abc.Iterable[CertificateInfo] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["certificates", b"certificates"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class RevokeCertificateRequest(message.Message):
+    """Asks to revoke. One of the two is given."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    SERIAL_FIELD_NUMBER: builtins.int
+    HOST_FIELD_NUMBER: builtins.int
+    serial: builtins.str
+    """One certificate, by its serial number in hexadecimal."""
+    host: builtins.str
+    """Every certificate of the host of this name."""
+    def __init__(
+        self,
+        *,
+        serial: builtins.str = ...,
+        host: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["host", b"host", "serial", b"serial"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class RevokeCertificateResponse(message.Message):
+    """What was revoked."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    SERIALS_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def serials(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Serial numbers."""
+
+    def __init__(
+        self,
+        *,
+        serials: abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["serials", b"serials"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ListAuditRequest(message.Message):
+    """Asks for the audit log."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    LIMIT_FIELD_NUMBER: builtins.int
+    limit: builtins.int
+    """At most this many; 0 for 100."""
+    def __init__(
+        self,
+        *,
+        limit: builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["limit", b"limit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class AuditEntry(message.Message):
+    """One command."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    AT_UNIX_NS_FIELD_NUMBER: builtins.int
+    ROLE_FIELD_NUMBER: builtins.int
+    NAME_FIELD_NUMBER: builtins.int
+    PEER_FIELD_NUMBER: builtins.int
+    COMMAND_FIELD_NUMBER: builtins.int
+    SUBJECT_FIELD_NUMBER: builtins.int
+    OUTCOME_FIELD_NUMBER: builtins.int
+    REASON_FIELD_NUMBER: builtins.int
+    at_unix_ns: builtins.int
+    """When it came, nanoseconds since the Unix epoch, UTC."""
+    role: builtins.str
+    """The role of the certificate it came with; local where there was none."""
+    name: builtins.str
+    """The name in the certificate, or the user of a local one."""
+    peer: builtins.str
+    """From where: the peer's address."""
+    command: builtins.str
+    """The call, for example SubmitRun."""
+    subject: builtins.str
+    """What it was about: a run, a host, an instance."""
+    outcome: builtins.str
+    """ok, or the status it was refused with."""
+    reason: builtins.str
+    """Why it was refused, in one line; empty otherwise."""
+    def __init__(
+        self,
+        *,
+        at_unix_ns: builtins.int = ...,
+        role: builtins.str = ...,
+        name: builtins.str = ...,
+        peer: builtins.str = ...,
+        command: builtins.str = ...,
+        subject: builtins.str = ...,
+        outcome: builtins.str = ...,
+        reason: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["at_unix_ns", b"at_unix_ns", "command", b"command", "name", b"name", "outcome", b"outcome", "peer", b"peer", "reason", b"reason", "role", b"role", "subject", b"subject"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ListAuditResponse(message.Message):
+    """The audit log."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    ENTRIES_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def entries(self) -> containers.RepeatedCompositeFieldContainer[AuditEntry]:
+        """Newest first."""
+
+    def __init__(
+        self,
+        *,
+        entries: abc.Iterable[AuditEntry] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["entries", b"entries"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...

@@ -40,6 +40,11 @@ class CollectorServiceStub:
                 request_serializer=tonnage_dot_v1_dot_collector__pb2.RegisterRequest.SerializeToString,
                 response_deserializer=tonnage_dot_v1_dot_collector__pb2.RegisterResponse.FromString,
                 _registered_method=True)
+        self.RenewCertificate = channel.unary_unary(
+                '/tonnage.v1.CollectorService/RenewCertificate',
+                request_serializer=tonnage_dot_v1_dot_collector__pb2.RenewCertificateRequest.SerializeToString,
+                response_deserializer=tonnage_dot_v1_dot_collector__pb2.RenewCertificateResponse.FromString,
+                _registered_method=True)
         self.ListHosts = channel.unary_unary(
                 '/tonnage.v1.CollectorService/ListHosts',
                 request_serializer=tonnage_dot_v1_dot_collector__pb2.ListHostsRequest.SerializeToString,
@@ -59,6 +64,11 @@ class CollectorServiceStub:
                 '/tonnage.v1.CollectorService/CancelRun',
                 request_serializer=tonnage_dot_v1_dot_collector__pb2.CollectorServiceCancelRunRequest.SerializeToString,
                 response_deserializer=tonnage_dot_v1_dot_collector__pb2.CollectorServiceCancelRunResponse.FromString,
+                _registered_method=True)
+        self.ResumeRun = channel.unary_unary(
+                '/tonnage.v1.CollectorService/ResumeRun',
+                request_serializer=tonnage_dot_v1_dot_collector__pb2.ResumeRunRequest.SerializeToString,
+                response_deserializer=tonnage_dot_v1_dot_collector__pb2.ResumeRunResponse.FromString,
                 _registered_method=True)
         self.ListRuns = channel.unary_unary(
                 '/tonnage.v1.CollectorService/ListRuns',
@@ -95,6 +105,51 @@ class CollectorServiceStub:
                 request_serializer=tonnage_dot_v1_dot_collector__pb2.CleanHostsRequest.SerializeToString,
                 response_deserializer=tonnage_dot_v1_dot_collector__pb2.CleanHostsResponse.FromString,
                 _registered_method=True)
+        self.DrainHost = channel.unary_unary(
+                '/tonnage.v1.CollectorService/DrainHost',
+                request_serializer=tonnage_dot_v1_dot_collector__pb2.DrainHostRequest.SerializeToString,
+                response_deserializer=tonnage_dot_v1_dot_collector__pb2.DrainHostResponse.FromString,
+                _registered_method=True)
+        self.ForgetHost = channel.unary_unary(
+                '/tonnage.v1.CollectorService/ForgetHost',
+                request_serializer=tonnage_dot_v1_dot_collector__pb2.ForgetHostRequest.SerializeToString,
+                response_deserializer=tonnage_dot_v1_dot_collector__pb2.ForgetHostResponse.FromString,
+                _registered_method=True)
+        self.StopAll = channel.unary_stream(
+                '/tonnage.v1.CollectorService/StopAll',
+                request_serializer=tonnage_dot_v1_dot_collector__pb2.CollectorServiceStopAllRequest.SerializeToString,
+                response_deserializer=tonnage_dot_v1_dot_collector__pb2.CollectorServiceStopAllResponse.FromString,
+                _registered_method=True)
+        self.CreateToken = channel.unary_unary(
+                '/tonnage.v1.CollectorService/CreateToken',
+                request_serializer=tonnage_dot_v1_dot_collector__pb2.CreateTokenRequest.SerializeToString,
+                response_deserializer=tonnage_dot_v1_dot_collector__pb2.CreateTokenResponse.FromString,
+                _registered_method=True)
+        self.ListTokens = channel.unary_unary(
+                '/tonnage.v1.CollectorService/ListTokens',
+                request_serializer=tonnage_dot_v1_dot_collector__pb2.ListTokensRequest.SerializeToString,
+                response_deserializer=tonnage_dot_v1_dot_collector__pb2.ListTokensResponse.FromString,
+                _registered_method=True)
+        self.RevokeToken = channel.unary_unary(
+                '/tonnage.v1.CollectorService/RevokeToken',
+                request_serializer=tonnage_dot_v1_dot_collector__pb2.RevokeTokenRequest.SerializeToString,
+                response_deserializer=tonnage_dot_v1_dot_collector__pb2.RevokeTokenResponse.FromString,
+                _registered_method=True)
+        self.ListCertificates = channel.unary_unary(
+                '/tonnage.v1.CollectorService/ListCertificates',
+                request_serializer=tonnage_dot_v1_dot_collector__pb2.ListCertificatesRequest.SerializeToString,
+                response_deserializer=tonnage_dot_v1_dot_collector__pb2.ListCertificatesResponse.FromString,
+                _registered_method=True)
+        self.RevokeCertificate = channel.unary_unary(
+                '/tonnage.v1.CollectorService/RevokeCertificate',
+                request_serializer=tonnage_dot_v1_dot_collector__pb2.RevokeCertificateRequest.SerializeToString,
+                response_deserializer=tonnage_dot_v1_dot_collector__pb2.RevokeCertificateResponse.FromString,
+                _registered_method=True)
+        self.ListAudit = channel.unary_unary(
+                '/tonnage.v1.CollectorService/ListAudit',
+                request_serializer=tonnage_dot_v1_dot_collector__pb2.ListAuditRequest.SerializeToString,
+                response_deserializer=tonnage_dot_v1_dot_collector__pb2.ListAuditResponse.FromString,
+                _registered_method=True)
 
 
 class CollectorServiceServicer:
@@ -102,7 +157,16 @@ class CollectorServiceServicer:
     """
 
     def Register(self, request, context):
-        """Called by an agent at its start and before each lease ends.
+        """Called by an agent at its start and before each lease ends. FAILED_PRECONDITION
+        when the two sides' protocols do not fit, PERMISSION_DENIED when the
+        certificate is another host's.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RenewCertificate(self, request, context):
+        """Exchanges a certificate for a fresh one of the same role and name, before it ends.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -132,6 +196,15 @@ class CollectorServiceServicer:
 
     def CancelRun(self, request, context):
         """Cancels a run on every host.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeRun(self, request, context):
+        """Takes up again a run that ended without some of its hosts: those that did not
+        reach their own end go on where they stopped. FAILED_PRECONDITION when
+        nothing of the run is left to do.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -186,6 +259,72 @@ class CollectorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DrainHost(self, request, context):
+        """Takes a host out of new runs, or back in. What it is doing goes on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ForgetHost(self, request, context):
+        """Forgets a host that is lost or never came back. FAILED_PRECONDITION while it
+        renews its lease.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StopAll(self, request, context):
+        """The red button: on one host or on all, every run is cancelled, launching stops,
+        every instance is killed within 5 s and then removed; the hosts are draining
+        afterwards. Answers come as hosts give them.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateToken(self, request, context):
+        """Makes a token that lets hosts join.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListTokens(self, request, context):
+        """The tokens that were made, without their secrets.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevokeToken(self, request, context):
+        """Ends a token.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListCertificates(self, request, context):
+        """The certificates this collector knows of, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevokeCertificate(self, request, context):
+        """Revokes a certificate, or all of a host, at once and for good.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAudit(self, request, context):
+        """The audit log: every command, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CollectorServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -193,6 +332,11 @@ def add_CollectorServiceServicer_to_server(servicer, server):
                     servicer.Register,
                     request_deserializer=tonnage_dot_v1_dot_collector__pb2.RegisterRequest.FromString,
                     response_serializer=tonnage_dot_v1_dot_collector__pb2.RegisterResponse.SerializeToString,
+            ),
+            'RenewCertificate': grpc.unary_unary_rpc_method_handler(
+                    servicer.RenewCertificate,
+                    request_deserializer=tonnage_dot_v1_dot_collector__pb2.RenewCertificateRequest.FromString,
+                    response_serializer=tonnage_dot_v1_dot_collector__pb2.RenewCertificateResponse.SerializeToString,
             ),
             'ListHosts': grpc.unary_unary_rpc_method_handler(
                     servicer.ListHosts,
@@ -213,6 +357,11 @@ def add_CollectorServiceServicer_to_server(servicer, server):
                     servicer.CancelRun,
                     request_deserializer=tonnage_dot_v1_dot_collector__pb2.CollectorServiceCancelRunRequest.FromString,
                     response_serializer=tonnage_dot_v1_dot_collector__pb2.CollectorServiceCancelRunResponse.SerializeToString,
+            ),
+            'ResumeRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeRun,
+                    request_deserializer=tonnage_dot_v1_dot_collector__pb2.ResumeRunRequest.FromString,
+                    response_serializer=tonnage_dot_v1_dot_collector__pb2.ResumeRunResponse.SerializeToString,
             ),
             'ListRuns': grpc.unary_unary_rpc_method_handler(
                     servicer.ListRuns,
@@ -249,6 +398,51 @@ def add_CollectorServiceServicer_to_server(servicer, server):
                     request_deserializer=tonnage_dot_v1_dot_collector__pb2.CleanHostsRequest.FromString,
                     response_serializer=tonnage_dot_v1_dot_collector__pb2.CleanHostsResponse.SerializeToString,
             ),
+            'DrainHost': grpc.unary_unary_rpc_method_handler(
+                    servicer.DrainHost,
+                    request_deserializer=tonnage_dot_v1_dot_collector__pb2.DrainHostRequest.FromString,
+                    response_serializer=tonnage_dot_v1_dot_collector__pb2.DrainHostResponse.SerializeToString,
+            ),
+            'ForgetHost': grpc.unary_unary_rpc_method_handler(
+                    servicer.ForgetHost,
+                    request_deserializer=tonnage_dot_v1_dot_collector__pb2.ForgetHostRequest.FromString,
+                    response_serializer=tonnage_dot_v1_dot_collector__pb2.ForgetHostResponse.SerializeToString,
+            ),
+            'StopAll': grpc.unary_stream_rpc_method_handler(
+                    servicer.StopAll,
+                    request_deserializer=tonnage_dot_v1_dot_collector__pb2.CollectorServiceStopAllRequest.FromString,
+                    response_serializer=tonnage_dot_v1_dot_collector__pb2.CollectorServiceStopAllResponse.SerializeToString,
+            ),
+            'CreateToken': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateToken,
+                    request_deserializer=tonnage_dot_v1_dot_collector__pb2.CreateTokenRequest.FromString,
+                    response_serializer=tonnage_dot_v1_dot_collector__pb2.CreateTokenResponse.SerializeToString,
+            ),
+            'ListTokens': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTokens,
+                    request_deserializer=tonnage_dot_v1_dot_collector__pb2.ListTokensRequest.FromString,
+                    response_serializer=tonnage_dot_v1_dot_collector__pb2.ListTokensResponse.SerializeToString,
+            ),
+            'RevokeToken': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeToken,
+                    request_deserializer=tonnage_dot_v1_dot_collector__pb2.RevokeTokenRequest.FromString,
+                    response_serializer=tonnage_dot_v1_dot_collector__pb2.RevokeTokenResponse.SerializeToString,
+            ),
+            'ListCertificates': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListCertificates,
+                    request_deserializer=tonnage_dot_v1_dot_collector__pb2.ListCertificatesRequest.FromString,
+                    response_serializer=tonnage_dot_v1_dot_collector__pb2.ListCertificatesResponse.SerializeToString,
+            ),
+            'RevokeCertificate': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeCertificate,
+                    request_deserializer=tonnage_dot_v1_dot_collector__pb2.RevokeCertificateRequest.FromString,
+                    response_serializer=tonnage_dot_v1_dot_collector__pb2.RevokeCertificateResponse.SerializeToString,
+            ),
+            'ListAudit': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAudit,
+                    request_deserializer=tonnage_dot_v1_dot_collector__pb2.ListAuditRequest.FromString,
+                    response_serializer=tonnage_dot_v1_dot_collector__pb2.ListAuditResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'tonnage.v1.CollectorService', rpc_method_handlers)
@@ -278,6 +472,33 @@ class CollectorService:
             '/tonnage.v1.CollectorService/Register',
             tonnage_dot_v1_dot_collector__pb2.RegisterRequest.SerializeToString,
             tonnage_dot_v1_dot_collector__pb2.RegisterResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RenewCertificate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tonnage.v1.CollectorService/RenewCertificate',
+            tonnage_dot_v1_dot_collector__pb2.RenewCertificateRequest.SerializeToString,
+            tonnage_dot_v1_dot_collector__pb2.RenewCertificateResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -386,6 +607,33 @@ class CollectorService:
             '/tonnage.v1.CollectorService/CancelRun',
             tonnage_dot_v1_dot_collector__pb2.CollectorServiceCancelRunRequest.SerializeToString,
             tonnage_dot_v1_dot_collector__pb2.CollectorServiceCancelRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tonnage.v1.CollectorService/ResumeRun',
+            tonnage_dot_v1_dot_collector__pb2.ResumeRunRequest.SerializeToString,
+            tonnage_dot_v1_dot_collector__pb2.ResumeRunResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -575,6 +823,249 @@ class CollectorService:
             '/tonnage.v1.CollectorService/CleanHosts',
             tonnage_dot_v1_dot_collector__pb2.CleanHostsRequest.SerializeToString,
             tonnage_dot_v1_dot_collector__pb2.CleanHostsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DrainHost(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tonnage.v1.CollectorService/DrainHost',
+            tonnage_dot_v1_dot_collector__pb2.DrainHostRequest.SerializeToString,
+            tonnage_dot_v1_dot_collector__pb2.DrainHostResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ForgetHost(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tonnage.v1.CollectorService/ForgetHost',
+            tonnage_dot_v1_dot_collector__pb2.ForgetHostRequest.SerializeToString,
+            tonnage_dot_v1_dot_collector__pb2.ForgetHostResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StopAll(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/tonnage.v1.CollectorService/StopAll',
+            tonnage_dot_v1_dot_collector__pb2.CollectorServiceStopAllRequest.SerializeToString,
+            tonnage_dot_v1_dot_collector__pb2.CollectorServiceStopAllResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateToken(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tonnage.v1.CollectorService/CreateToken',
+            tonnage_dot_v1_dot_collector__pb2.CreateTokenRequest.SerializeToString,
+            tonnage_dot_v1_dot_collector__pb2.CreateTokenResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTokens(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tonnage.v1.CollectorService/ListTokens',
+            tonnage_dot_v1_dot_collector__pb2.ListTokensRequest.SerializeToString,
+            tonnage_dot_v1_dot_collector__pb2.ListTokensResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeToken(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tonnage.v1.CollectorService/RevokeToken',
+            tonnage_dot_v1_dot_collector__pb2.RevokeTokenRequest.SerializeToString,
+            tonnage_dot_v1_dot_collector__pb2.RevokeTokenResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListCertificates(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tonnage.v1.CollectorService/ListCertificates',
+            tonnage_dot_v1_dot_collector__pb2.ListCertificatesRequest.SerializeToString,
+            tonnage_dot_v1_dot_collector__pb2.ListCertificatesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeCertificate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tonnage.v1.CollectorService/RevokeCertificate',
+            tonnage_dot_v1_dot_collector__pb2.RevokeCertificateRequest.SerializeToString,
+            tonnage_dot_v1_dot_collector__pb2.RevokeCertificateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAudit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tonnage.v1.CollectorService/ListAudit',
+            tonnage_dot_v1_dot_collector__pb2.ListAuditRequest.SerializeToString,
+            tonnage_dot_v1_dot_collector__pb2.ListAuditResponse.FromString,
             options,
             channel_credentials,
             insecure,

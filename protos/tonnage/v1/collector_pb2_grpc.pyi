@@ -36,7 +36,12 @@ class CollectorServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> CollectorServiceAsyncStub: ...
     Register: _grpc.UnaryUnaryMultiCallable[_collector_pb2.RegisterRequest, _collector_pb2.RegisterResponse]
-    """Called by an agent at its start and before each lease ends."""
+    """Called by an agent at its start and before each lease ends. FAILED_PRECONDITION
+    when the two sides' protocols do not fit, PERMISSION_DENIED when the
+    certificate is another host's.
+    """
+    RenewCertificate: _grpc.UnaryUnaryMultiCallable[_collector_pb2.RenewCertificateRequest, _collector_pb2.RenewCertificateResponse]
+    """Exchanges a certificate for a fresh one of the same role and name, before it ends."""
     ListHosts: _grpc.UnaryUnaryMultiCallable[_collector_pb2.ListHostsRequest, _collector_pb2.ListHostsResponse]
     """The hosts."""
     SubmitRun: _grpc.UnaryUnaryMultiCallable[_collector_pb2.SubmitRunRequest, _collector_pb2.SubmitRunResponse]
@@ -47,6 +52,11 @@ class CollectorServiceStub:
     """The progress of a run until it ends; the last message has its final state."""
     CancelRun: _grpc.UnaryUnaryMultiCallable[_collector_pb2.CollectorServiceCancelRunRequest, _collector_pb2.CollectorServiceCancelRunResponse]
     """Cancels a run on every host."""
+    ResumeRun: _grpc.UnaryUnaryMultiCallable[_collector_pb2.ResumeRunRequest, _collector_pb2.ResumeRunResponse]
+    """Takes up again a run that ended without some of its hosts: those that did not
+    reach their own end go on where they stopped. FAILED_PRECONDITION when
+    nothing of the run is left to do.
+    """
     ListRuns: _grpc.UnaryUnaryMultiCallable[_collector_pb2.ListRunsRequest, _collector_pb2.ListRunsResponse]
     """The runs, latest first."""
     GetRun: _grpc.UnaryUnaryMultiCallable[_collector_pb2.GetRunRequest, _collector_pb2.GetRunResponse]
@@ -61,6 +71,29 @@ class CollectorServiceStub:
     """Destroys one instance."""
     CleanHosts: _grpc.UnaryUnaryMultiCallable[_collector_pb2.CleanHostsRequest, _collector_pb2.CleanHostsResponse]
     """Removes what is left over on one host or on all."""
+    DrainHost: _grpc.UnaryUnaryMultiCallable[_collector_pb2.DrainHostRequest, _collector_pb2.DrainHostResponse]
+    """Takes a host out of new runs, or back in. What it is doing goes on."""
+    ForgetHost: _grpc.UnaryUnaryMultiCallable[_collector_pb2.ForgetHostRequest, _collector_pb2.ForgetHostResponse]
+    """Forgets a host that is lost or never came back. FAILED_PRECONDITION while it
+    renews its lease.
+    """
+    StopAll: _grpc.UnaryStreamMultiCallable[_collector_pb2.CollectorServiceStopAllRequest, _collector_pb2.CollectorServiceStopAllResponse]
+    """The red button: on one host or on all, every run is cancelled, launching stops,
+    every instance is killed within 5 s and then removed; the hosts are draining
+    afterwards. Answers come as hosts give them.
+    """
+    CreateToken: _grpc.UnaryUnaryMultiCallable[_collector_pb2.CreateTokenRequest, _collector_pb2.CreateTokenResponse]
+    """Makes a token that lets hosts join."""
+    ListTokens: _grpc.UnaryUnaryMultiCallable[_collector_pb2.ListTokensRequest, _collector_pb2.ListTokensResponse]
+    """The tokens that were made, without their secrets."""
+    RevokeToken: _grpc.UnaryUnaryMultiCallable[_collector_pb2.RevokeTokenRequest, _collector_pb2.RevokeTokenResponse]
+    """Ends a token."""
+    ListCertificates: _grpc.UnaryUnaryMultiCallable[_collector_pb2.ListCertificatesRequest, _collector_pb2.ListCertificatesResponse]
+    """The certificates this collector knows of, newest first."""
+    RevokeCertificate: _grpc.UnaryUnaryMultiCallable[_collector_pb2.RevokeCertificateRequest, _collector_pb2.RevokeCertificateResponse]
+    """Revokes a certificate, or all of a host, at once and for good."""
+    ListAudit: _grpc.UnaryUnaryMultiCallable[_collector_pb2.ListAuditRequest, _collector_pb2.ListAuditResponse]
+    """The audit log: every command, newest first."""
 
 @_typing.type_check_only
 class CollectorServiceAsyncStub(CollectorServiceStub):
@@ -68,7 +101,12 @@ class CollectorServiceAsyncStub(CollectorServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Register: _aio.UnaryUnaryMultiCallable[_collector_pb2.RegisterRequest, _collector_pb2.RegisterResponse]  # type: ignore[assignment]
-    """Called by an agent at its start and before each lease ends."""
+    """Called by an agent at its start and before each lease ends. FAILED_PRECONDITION
+    when the two sides' protocols do not fit, PERMISSION_DENIED when the
+    certificate is another host's.
+    """
+    RenewCertificate: _aio.UnaryUnaryMultiCallable[_collector_pb2.RenewCertificateRequest, _collector_pb2.RenewCertificateResponse]  # type: ignore[assignment]
+    """Exchanges a certificate for a fresh one of the same role and name, before it ends."""
     ListHosts: _aio.UnaryUnaryMultiCallable[_collector_pb2.ListHostsRequest, _collector_pb2.ListHostsResponse]  # type: ignore[assignment]
     """The hosts."""
     SubmitRun: _aio.UnaryUnaryMultiCallable[_collector_pb2.SubmitRunRequest, _collector_pb2.SubmitRunResponse]  # type: ignore[assignment]
@@ -79,6 +117,11 @@ class CollectorServiceAsyncStub(CollectorServiceStub):
     """The progress of a run until it ends; the last message has its final state."""
     CancelRun: _aio.UnaryUnaryMultiCallable[_collector_pb2.CollectorServiceCancelRunRequest, _collector_pb2.CollectorServiceCancelRunResponse]  # type: ignore[assignment]
     """Cancels a run on every host."""
+    ResumeRun: _aio.UnaryUnaryMultiCallable[_collector_pb2.ResumeRunRequest, _collector_pb2.ResumeRunResponse]  # type: ignore[assignment]
+    """Takes up again a run that ended without some of its hosts: those that did not
+    reach their own end go on where they stopped. FAILED_PRECONDITION when
+    nothing of the run is left to do.
+    """
     ListRuns: _aio.UnaryUnaryMultiCallable[_collector_pb2.ListRunsRequest, _collector_pb2.ListRunsResponse]  # type: ignore[assignment]
     """The runs, latest first."""
     GetRun: _aio.UnaryUnaryMultiCallable[_collector_pb2.GetRunRequest, _collector_pb2.GetRunResponse]  # type: ignore[assignment]
@@ -93,6 +136,29 @@ class CollectorServiceAsyncStub(CollectorServiceStub):
     """Destroys one instance."""
     CleanHosts: _aio.UnaryUnaryMultiCallable[_collector_pb2.CleanHostsRequest, _collector_pb2.CleanHostsResponse]  # type: ignore[assignment]
     """Removes what is left over on one host or on all."""
+    DrainHost: _aio.UnaryUnaryMultiCallable[_collector_pb2.DrainHostRequest, _collector_pb2.DrainHostResponse]  # type: ignore[assignment]
+    """Takes a host out of new runs, or back in. What it is doing goes on."""
+    ForgetHost: _aio.UnaryUnaryMultiCallable[_collector_pb2.ForgetHostRequest, _collector_pb2.ForgetHostResponse]  # type: ignore[assignment]
+    """Forgets a host that is lost or never came back. FAILED_PRECONDITION while it
+    renews its lease.
+    """
+    StopAll: _aio.UnaryStreamMultiCallable[_collector_pb2.CollectorServiceStopAllRequest, _collector_pb2.CollectorServiceStopAllResponse]  # type: ignore[assignment]
+    """The red button: on one host or on all, every run is cancelled, launching stops,
+    every instance is killed within 5 s and then removed; the hosts are draining
+    afterwards. Answers come as hosts give them.
+    """
+    CreateToken: _aio.UnaryUnaryMultiCallable[_collector_pb2.CreateTokenRequest, _collector_pb2.CreateTokenResponse]  # type: ignore[assignment]
+    """Makes a token that lets hosts join."""
+    ListTokens: _aio.UnaryUnaryMultiCallable[_collector_pb2.ListTokensRequest, _collector_pb2.ListTokensResponse]  # type: ignore[assignment]
+    """The tokens that were made, without their secrets."""
+    RevokeToken: _aio.UnaryUnaryMultiCallable[_collector_pb2.RevokeTokenRequest, _collector_pb2.RevokeTokenResponse]  # type: ignore[assignment]
+    """Ends a token."""
+    ListCertificates: _aio.UnaryUnaryMultiCallable[_collector_pb2.ListCertificatesRequest, _collector_pb2.ListCertificatesResponse]  # type: ignore[assignment]
+    """The certificates this collector knows of, newest first."""
+    RevokeCertificate: _aio.UnaryUnaryMultiCallable[_collector_pb2.RevokeCertificateRequest, _collector_pb2.RevokeCertificateResponse]  # type: ignore[assignment]
+    """Revokes a certificate, or all of a host, at once and for good."""
+    ListAudit: _aio.UnaryUnaryMultiCallable[_collector_pb2.ListAuditRequest, _collector_pb2.ListAuditResponse]  # type: ignore[assignment]
+    """The audit log: every command, newest first."""
 
 class CollectorServiceServicer(metaclass=_abc_1.ABCMeta):
     """Served by the collector."""
@@ -103,7 +169,18 @@ class CollectorServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _collector_pb2.RegisterRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_collector_pb2.RegisterResponse, _abc.Awaitable[_collector_pb2.RegisterResponse]]:
-        """Called by an agent at its start and before each lease ends."""
+        """Called by an agent at its start and before each lease ends. FAILED_PRECONDITION
+        when the two sides' protocols do not fit, PERMISSION_DENIED when the
+        certificate is another host's.
+        """
+
+    @_abc_1.abstractmethod
+    def RenewCertificate(
+        self,
+        request: _collector_pb2.RenewCertificateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_collector_pb2.RenewCertificateResponse, _abc.Awaitable[_collector_pb2.RenewCertificateResponse]]:
+        """Exchanges a certificate for a fresh one of the same role and name, before it ends."""
 
     @_abc_1.abstractmethod
     def ListHosts(
@@ -138,6 +215,17 @@ class CollectorServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_collector_pb2.CollectorServiceCancelRunResponse, _abc.Awaitable[_collector_pb2.CollectorServiceCancelRunResponse]]:
         """Cancels a run on every host."""
+
+    @_abc_1.abstractmethod
+    def ResumeRun(
+        self,
+        request: _collector_pb2.ResumeRunRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_collector_pb2.ResumeRunResponse, _abc.Awaitable[_collector_pb2.ResumeRunResponse]]:
+        """Takes up again a run that ended without some of its hosts: those that did not
+        reach their own end go on where they stopped. FAILED_PRECONDITION when
+        nothing of the run is left to do.
+        """
 
     @_abc_1.abstractmethod
     def ListRuns(
@@ -194,5 +282,82 @@ class CollectorServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_collector_pb2.CleanHostsResponse, _abc.Awaitable[_collector_pb2.CleanHostsResponse]]:
         """Removes what is left over on one host or on all."""
+
+    @_abc_1.abstractmethod
+    def DrainHost(
+        self,
+        request: _collector_pb2.DrainHostRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_collector_pb2.DrainHostResponse, _abc.Awaitable[_collector_pb2.DrainHostResponse]]:
+        """Takes a host out of new runs, or back in. What it is doing goes on."""
+
+    @_abc_1.abstractmethod
+    def ForgetHost(
+        self,
+        request: _collector_pb2.ForgetHostRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_collector_pb2.ForgetHostResponse, _abc.Awaitable[_collector_pb2.ForgetHostResponse]]:
+        """Forgets a host that is lost or never came back. FAILED_PRECONDITION while it
+        renews its lease.
+        """
+
+    @_abc_1.abstractmethod
+    def StopAll(
+        self,
+        request: _collector_pb2.CollectorServiceStopAllRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_collector_pb2.CollectorServiceStopAllResponse], _abc.AsyncIterator[_collector_pb2.CollectorServiceStopAllResponse]]:
+        """The red button: on one host or on all, every run is cancelled, launching stops,
+        every instance is killed within 5 s and then removed; the hosts are draining
+        afterwards. Answers come as hosts give them.
+        """
+
+    @_abc_1.abstractmethod
+    def CreateToken(
+        self,
+        request: _collector_pb2.CreateTokenRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_collector_pb2.CreateTokenResponse, _abc.Awaitable[_collector_pb2.CreateTokenResponse]]:
+        """Makes a token that lets hosts join."""
+
+    @_abc_1.abstractmethod
+    def ListTokens(
+        self,
+        request: _collector_pb2.ListTokensRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_collector_pb2.ListTokensResponse, _abc.Awaitable[_collector_pb2.ListTokensResponse]]:
+        """The tokens that were made, without their secrets."""
+
+    @_abc_1.abstractmethod
+    def RevokeToken(
+        self,
+        request: _collector_pb2.RevokeTokenRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_collector_pb2.RevokeTokenResponse, _abc.Awaitable[_collector_pb2.RevokeTokenResponse]]:
+        """Ends a token."""
+
+    @_abc_1.abstractmethod
+    def ListCertificates(
+        self,
+        request: _collector_pb2.ListCertificatesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_collector_pb2.ListCertificatesResponse, _abc.Awaitable[_collector_pb2.ListCertificatesResponse]]:
+        """The certificates this collector knows of, newest first."""
+
+    @_abc_1.abstractmethod
+    def RevokeCertificate(
+        self,
+        request: _collector_pb2.RevokeCertificateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_collector_pb2.RevokeCertificateResponse, _abc.Awaitable[_collector_pb2.RevokeCertificateResponse]]:
+        """Revokes a certificate, or all of a host, at once and for good."""
+
+    @_abc_1.abstractmethod
+    def ListAudit(
+        self,
+        request: _collector_pb2.ListAuditRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_collector_pb2.ListAuditResponse, _abc.Awaitable[_collector_pb2.ListAuditResponse]]:
+        """The audit log: every command, newest first."""
 
 def add_CollectorServiceServicer_to_server(servicer: CollectorServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

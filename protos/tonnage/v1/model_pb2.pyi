@@ -915,6 +915,7 @@ class Plan(message.Message):
     STAGES_FIELD_NUMBER: builtins.int
     NOISY_ABOVE_SHARE_FIELD_NUMBER: builtins.int
     TIME_LIMIT_SECONDS_FIELD_NUMBER: builtins.int
+    RELEASE_WITHIN_SECONDS_FIELD_NUMBER: builtins.int
     run_id: builtins.str
     """The run's id, unique in the collector."""
     seed: builtins.int
@@ -923,6 +924,11 @@ class Plan(message.Message):
     """A trial whose foreign CPU share, or steal, exceeds this is noisy. 0 to 1."""
     time_limit_seconds: builtins.float
     """Wall-clock limit of the run; the agent's own guard may be tighter."""
+    release_within_seconds: builtins.float
+    """Above 0: once its images are ready the agent waits for ReleaseRun before it
+    launches, so that all hosts begin together; not released within this time,
+    the run fails here. 0: it begins at once.
+    """
     @builtins.property
     def targets(self) -> containers.RepeatedCompositeFieldContainer[Target]:
         """The targets that the stages name."""
@@ -940,10 +946,11 @@ class Plan(message.Message):
         stages: abc.Iterable[Stage] | None = ...,
         noisy_above_share: builtins.float = ...,
         time_limit_seconds: builtins.float = ...,
+        release_within_seconds: builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["noisy_above_share", b"noisy_above_share", "run_id", b"run_id", "seed", b"seed", "stages", b"stages", "targets", b"targets", "time_limit_seconds", b"time_limit_seconds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["noisy_above_share", b"noisy_above_share", "release_within_seconds", b"release_within_seconds", "run_id", b"run_id", "seed", b"seed", "stages", b"stages", "targets", b"targets", "time_limit_seconds", b"time_limit_seconds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1315,6 +1322,7 @@ class TrialEnd(message.Message):
     STOPPED_NS_FIELD_NUMBER: builtins.int
     DESTROYED_NS_FIELD_NUMBER: builtins.int
     ERROR_FIELD_NUMBER: builtins.int
+    INTERRUPTED_FIELD_NUMBER: builtins.int
     trial_id: builtins.str
     """The trial."""
     attempt: builtins.int
@@ -1325,6 +1333,10 @@ class TrialEnd(message.Message):
     """Verified that nothing survived; after requested."""
     error: builtins.str
     """What went wrong, empty if nothing."""
+    interrupted: builtins.bool
+    """The instance ended because the agent died or was stopped, not because the
+    experiment had done with it: when the run resumes it is launched again.
+    """
     def __init__(
         self,
         *,
@@ -1333,10 +1345,11 @@ class TrialEnd(message.Message):
         stopped_ns: builtins.int | None = ...,
         destroyed_ns: builtins.int | None = ...,
         error: builtins.str = ...,
+        interrupted: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["_destroyed_ns", b"_destroyed_ns", "_stopped_ns", b"_stopped_ns", "destroyed_ns", b"destroyed_ns", "stopped_ns", b"stopped_ns"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["_destroyed_ns", b"_destroyed_ns", "_stopped_ns", b"_stopped_ns", "attempt", b"attempt", "destroyed_ns", b"destroyed_ns", "error", b"error", "stopped_ns", b"stopped_ns", "trial_id", b"trial_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_destroyed_ns", b"_destroyed_ns", "_stopped_ns", b"_stopped_ns", "attempt", b"attempt", "destroyed_ns", b"destroyed_ns", "error", b"error", "interrupted", b"interrupted", "stopped_ns", b"stopped_ns", "trial_id", b"trial_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__destroyed_ns: _TypeAlias = typing.Literal["destroyed_ns"]  # noqa: Y015
     _WhichOneofArgType__destroyed_ns: _TypeAlias = typing.Literal["_destroyed_ns", b"_destroyed_ns"]  # noqa: Y015
@@ -1772,6 +1785,69 @@ class RunFinished(message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__problem) -> _WhichOneofReturnType__problem | None: ...
 
 @typing.final
+class RunPrepared(message.Message):
+    """Every image of the plan is ready on this host."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    SECONDS_FIELD_NUMBER: builtins.int
+    seconds: builtins.float
+    """How long that took."""
+    def __init__(
+        self,
+        *,
+        seconds: builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["seconds", b"seconds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class RunReleased(message.Message):
+    """Launching began on this host: its release was received, or none was asked for."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class RunResumed(message.Message):
+    """The agent went on with a run that its own end, or its host's, had interrupted."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: builtins.int
+    REBOOTED_FIELD_NUMBER: builtins.int
+    REASON_FIELD_NUMBER: builtins.int
+    number: builtins.int
+    """How often this run was resumed, from 1."""
+    rebooted: builtins.bool
+    """Whether the host's kernel was booted in between."""
+    reason: builtins.str
+    """What the interruption was, in one line."""
+    def __init__(
+        self,
+        *,
+        number: builtins.int = ...,
+        rebooted: builtins.bool = ...,
+        reason: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["number", b"number", "reason", b"reason", "rebooted", b"rebooted"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
 class Event(message.Message):
     """One fact of a run on one host. Sequences are contiguous from 1."""
 
@@ -1790,6 +1866,9 @@ class Event(message.Message):
     STAGE_FINISHED_FIELD_NUMBER: builtins.int
     NOTICE_FIELD_NUMBER: builtins.int
     RUN_FINISHED_FIELD_NUMBER: builtins.int
+    RUN_PREPARED_FIELD_NUMBER: builtins.int
+    RUN_RELEASED_FIELD_NUMBER: builtins.int
+    RUN_RESUMED_FIELD_NUMBER: builtins.int
     sequence: builtins.int
     """Its place in the run's sequence on this host."""
     recorded_at_unix_ns: builtins.int
@@ -1838,6 +1917,18 @@ class Event(message.Message):
     def run_finished(self) -> RunFinished:
         """The plan ended."""
 
+    @builtins.property
+    def run_prepared(self) -> RunPrepared:
+        """Every image is ready."""
+
+    @builtins.property
+    def run_released(self) -> RunReleased:
+        """Launching began."""
+
+    @builtins.property
+    def run_resumed(self) -> RunResumed:
+        """The run went on after an interruption."""
+
     def __init__(
         self,
         *,
@@ -1854,12 +1945,15 @@ class Event(message.Message):
         stage_finished: StageFinished | None = ...,
         notice: Notice | None = ...,
         run_finished: RunFinished | None = ...,
+        run_prepared: RunPrepared | None = ...,
+        run_released: RunReleased | None = ...,
+        run_resumed: RunResumed | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["density_result", b"density_result", "footprint_point", b"footprint_point", "forecast", b"forecast", "notice", b"notice", "payload", b"payload", "run_finished", b"run_finished", "run_started", b"run_started", "stage_finished", b"stage_finished", "stage_started", b"stage_started", "step", b"step", "trial", b"trial", "trial_end", b"trial_end"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["density_result", b"density_result", "footprint_point", b"footprint_point", "forecast", b"forecast", "notice", b"notice", "payload", b"payload", "run_finished", b"run_finished", "run_prepared", b"run_prepared", "run_released", b"run_released", "run_resumed", b"run_resumed", "run_started", b"run_started", "stage_finished", b"stage_finished", "stage_started", b"stage_started", "step", b"step", "trial", b"trial", "trial_end", b"trial_end"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["density_result", b"density_result", "footprint_point", b"footprint_point", "forecast", b"forecast", "notice", b"notice", "payload", b"payload", "recorded_at_unix_ns", b"recorded_at_unix_ns", "run_finished", b"run_finished", "run_started", b"run_started", "sequence", b"sequence", "stage_finished", b"stage_finished", "stage_started", b"stage_started", "step", b"step", "trial", b"trial", "trial_end", b"trial_end"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["density_result", b"density_result", "footprint_point", b"footprint_point", "forecast", b"forecast", "notice", b"notice", "payload", b"payload", "recorded_at_unix_ns", b"recorded_at_unix_ns", "run_finished", b"run_finished", "run_prepared", b"run_prepared", "run_released", b"run_released", "run_resumed", b"run_resumed", "run_started", b"run_started", "sequence", b"sequence", "stage_finished", b"stage_finished", "stage_started", b"stage_started", "step", b"step", "trial", b"trial", "trial_end", b"trial_end"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_payload: _TypeAlias = typing.Literal["run_started", "stage_started", "trial", "trial_end", "step", "forecast", "density_result", "footprint_point", "stage_finished", "notice", "run_finished"]  # noqa: Y015
+    _WhichOneofReturnType_payload: _TypeAlias = typing.Literal["run_started", "stage_started", "trial", "trial_end", "step", "forecast", "density_result", "footprint_point", "stage_finished", "notice", "run_finished", "run_prepared", "run_released", "run_resumed"]  # noqa: Y015
     _WhichOneofArgType_payload: _TypeAlias = typing.Literal["payload", b"payload"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_payload) -> _WhichOneofReturnType_payload | None: ...
 

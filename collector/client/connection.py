@@ -1,0 +1,94 @@
+"""The connection, its deadlines, and its border to gRPC."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Self, TypeVar
+
+import grpc
+from grpc import aio
+from pydantic import ValidationError
+
+from collector import errors
+from collector.problems import carried, error_of
+from tonnage import wire
+from tonnage.v1 import collector_pb2_grpc
+
+_OPTIONS = [
+    ("grpc.max_receive_message_length", 256 * 2**20),
+    ("grpc.keepalive_time_ms", 15_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.enable_http_proxy", 0),
+]
+QUICK_SECONDS = 15.0
+SLOW_SECONDS = 120.0
+
+T = TypeVar("T")
+
+
+class Connection:
+    """A connection to one collector. Use it as an async context manager."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._channel = aio.insecure_channel(address, options=_OPTIONS)
+        self.stub = collector_pb2_grpc.CollectorServiceStub(self._channel)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Let go of the connection. Idempotent."""
+        await self._channel.close()
+
+    async def call(self, method: Any, request: Any, seconds: float = QUICK_SECONDS) -> Any:
+        """One call, within its time."""
+        with self.translated():
+            return await method(request, timeout=seconds)
+
+    def many(self, messages: Any, cls: type[T]) -> tuple[T, ...]:
+        """Each message as a ``cls``."""
+        with self.translated():
+            return tuple(wire.from_message(message, cls) for message in messages)
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """The border to gRPC: nothing of it gets past."""
+        try:
+            yield
+        except aio.AioRpcError as error:
+            raise rebuild(error, self.address) from error
+        except (wire.WireError, ValidationError) as error:
+            raise errors.TonnageError(
+                f"the collector's answer cannot be read: {str(error).splitlines()[0]}",
+                remedy="Use the same version of Tonnage on both sides.",
+            ) from error
+
+
+def rebuild(error: aio.AioRpcError, address: str) -> errors.TonnageError:
+    """Return the error that the collector raised, or ``Unreachable``."""
+    problem = carried(error)
+    if problem is not None:
+        return error_of(problem)
+    code, details = error.code(), error.details() or ""
+    if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+        late = code is grpc.StatusCode.DEADLINE_EXCEEDED
+        return unreachable(address, "did not answer in time" if late else "does not answer")
+    if code in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND):
+        return errors.InvalidInput(details.rstrip("."))
+    return errors.TonnageError(f"the collector answered {code.name}: {details}".rstrip("."))
+
+
+def unreachable(address: str, what: str) -> errors.Unreachable:
+    """Return the error of a collector that is not there."""
+    return errors.Unreachable(
+        f"the collector {what}",
+        field="--collector",
+        value=address,
+        remedy="Start one with tonnage serve, or name another address.",
+    )

@@ -1,0 +1,91 @@
+"""Runs: submitted, watched, cancelled, read."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+from collector import errors
+from collector.client.connection import SLOW_SECONDS, Connection, unreachable
+from collector.model import TrialRow
+from collector.reports.model import Result
+from collector.views import Cancelled, HostProgress, Progress, RunInfo
+from tonnage import wire
+from tonnage.model import Problem, RunState
+from tonnage.v1 import collector_pb2 as pb
+
+_EXPORT_SECONDS = 3600.0
+_RETRY_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    run_id: str
+    state: RunState
+    problem: Problem | None
+
+
+class Runs(Connection):
+    """What is asked about runs."""
+
+    async def submit(self, spec_json: str, request_token: str = "") -> str:
+        """Start a run of an experiment and return its id.
+
+        A second call with the same token answers with the first one's run.
+        """
+        request = pb.SubmitRunRequest(spec_json=spec_json, request_token=request_token)
+        return str((await self.call(self.stub.SubmitRun, request, SLOW_SECONDS)).run_id)
+
+    async def watch(self, run_id: str, patience_seconds: float = 30.0) -> AsyncIterator[Progress]:
+        """Yield the run's progress until it ends; the last has its final state.
+
+        A connection that was there and broke is tried again for ``patience_seconds``.
+        """
+        clock = asyncio.get_running_loop().time
+        give_up_at: float | None = clock()  # no patience with a collector that was never there
+        while True:
+            trouble: errors.Unreachable | None = None
+            try:
+                async for progress in self._watch_once(run_id):
+                    give_up_at = None
+                    yield progress
+                    if progress.state.ended:
+                        return
+            except errors.Unreachable as error:
+                trouble = error
+            give_up_at = clock() + patience_seconds if give_up_at is None else give_up_at
+            if clock() >= give_up_at:
+                raise trouble or unreachable(self.address, "went away")
+            await asyncio.sleep(_RETRY_SECONDS)
+
+    async def cancel(self, run_id: str) -> Cancelled:
+        """Cancel a run on every host."""
+        request = pb.CollectorServiceCancelRunRequest(run_id=run_id)
+        answer = await self.call(self.stub.CancelRun, request, SLOW_SECONDS)
+        return Cancelled(tuple(answer.reached), tuple(answer.unreached))
+
+    async def runs(self, limit: int = 50) -> tuple[RunInfo, ...]:
+        """The latest runs, latest first."""
+        answer = await self.call(self.stub.ListRuns, pb.ListRunsRequest(limit=limit))
+        return self.many(answer.runs, RunInfo)
+
+    async def result(self, run_id: str) -> Result:
+        """A run's result, as far as it has come."""
+        answer = await self.call(self.stub.GetRun, pb.GetRunRequest(run_id=run_id), SLOW_SECONDS)
+        with self.translated():
+            return Result.model_validate_json(answer.result_json)
+
+    async def trials(self, run_id: str) -> AsyncIterator[Sequence[TrialRow]]:
+        """Every trial of a run in the order stored, in batches."""
+        request = pb.ExportTrialsRequest(run_id=run_id)
+        with self.translated():
+            async for batch in self.stub.ExportTrials(request, timeout=_EXPORT_SECONDS):
+                yield self.many(batch.trials, TrialRow)
+
+    async def _watch_once(self, run_id: str) -> AsyncIterator[Progress]:
+        with self.translated():
+            async for update in self.stub.WatchRun(pb.WatchRunRequest(run_id=run_id)):
+                head = wire.from_message(update, _Head)
+                hosts = self.many(update.hosts, HostProgress)
+                yield Progress(head.run_id, head.state, hosts, head.problem)

@@ -1,0 +1,72 @@
+"""Runs: submitted, watched, cancelled, read."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+from collector.server.calls.parts import Calls, Context
+from collector.views import RunInfo
+from tonnage import wire
+from tonnage.v1 import collector_pb2 as pb
+
+_BATCH = 500
+_RUNS_SHOWN = 50
+_RUNS_MOST = 1000
+
+
+class RunCalls(Calls):
+    """Runs."""
+
+    async def SubmitRun(
+        self, request: pb.SubmitRunRequest, context: Context
+    ) -> pb.SubmitRunResponse:
+        """See the contract."""
+        run = await self.parts.submission.submit(request.spec_json, request.request_token)
+        return pb.SubmitRunResponse(run_id=run.run_id)
+
+    async def WatchRun(
+        self, request: pb.WatchRunRequest, context: Context
+    ) -> AsyncIterator[pb.WatchRunResponse]:
+        """See the contract."""
+        async for progress in self.parts.conductor.watch(request.run_id):
+            yield wire.filled(pb.WatchRunResponse(), progress)
+
+    async def CancelRun(
+        self, request: pb.CollectorServiceCancelRunRequest, context: Context
+    ) -> pb.CollectorServiceCancelRunResponse:
+        """See the contract."""
+        told = await self.parts.conductor.cancel(request.run_id)
+        return wire.filled(pb.CollectorServiceCancelRunResponse(), told)
+
+    async def ListRuns(self, request: pb.ListRunsRequest, context: Context) -> pb.ListRunsResponse:
+        """See the contract."""
+        limit = min(request.limit or _RUNS_SHOWN, _RUNS_MOST)
+        runs = [
+            RunInfo(
+                run_id=run.run_id,
+                name=run.name,
+                state=run.state,
+                started_at_unix_ns=run.started_at_unix_ns,
+                finished_at_unix_ns=run.finished_at_unix_ns,
+                hosts=tuple(hosts),
+                trials=trials,
+            )
+            for run, hosts, trials in await self.parts.store.list_runs(limit)
+        ]
+        return pb.ListRunsResponse(runs=[wire.filled(pb.RunInfo(), run) for run in runs])
+
+    async def GetRun(self, request: pb.GetRunRequest, context: Context) -> pb.GetRunResponse:
+        """See the contract."""
+        return pb.GetRunResponse(result_json=await self.parts.outcomes.as_json(request.run_id))
+
+    async def ExportTrials(
+        self, request: pb.ExportTrialsRequest, context: Context
+    ) -> AsyncIterator[pb.ExportTrialsResponse]:
+        """See the contract."""
+        run = await self.parts.store.find_run(request.run_id)
+        async with aclosing(self.parts.store.trials(run.run_id, _BATCH)) as batches:
+            async for batch in batches:
+                yield pb.ExportTrialsResponse(
+                    trials=[wire.filled(pb.TrialRecord(), row) for row in batch]
+                )
