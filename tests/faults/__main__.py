@@ -1,0 +1,44 @@
+"""Pull the plugs, print the table, and write ``build/faults/result.json``.
+
+``python -m tests.faults [NAME ...] [--size SHARE] [--out FOLDER]``; without names, all of
+them. ``--size 0.1`` does a tenth of everything. Exits 3 when a row misses its target.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import time
+from importlib import import_module
+from pathlib import Path
+
+from benchmarks.report import tell
+from benchmarks.rows import Row
+
+MODULES = ("kills",)
+
+
+def main() -> int:
+    """Run, print, write; the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tests.faults")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"any of {', '.join(MODULES)}")
+    parser.add_argument("--size", type=float, default=1.0, metavar="SHARE")
+    parser.add_argument("--out", type=Path, default=Path("build/faults"))
+    arguments = parser.parse_args()
+    if unknown := set(arguments.names) - set(MODULES):
+        parser.error(f"no such fault: {', '.join(sorted(unknown))}")
+    if not 0 < arguments.size <= 1:
+        parser.error("--size is above 0 and at most 1")
+    rows: list[Row] = []
+    for name in arguments.names or MODULES:
+        began = time.monotonic()
+        module = import_module(f"tests.faults.{name}")
+        rows += asyncio.run(module.measure(arguments.size))
+        sys.stderr.write(f"{name}: {time.monotonic() - began:.0f} s\n")
+    tell(rows, "What became of it when plugs were pulled", arguments.out)
+    return 0 if all(row.ok for row in rows) else 3
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,94 @@
+"""A collector and its agents as processes on loopback, which a fault may end at any time."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from collector.client import Client
+from deploy.fleet.programs import Program
+
+_LEASE_SECONDS = "2"
+_GUARDS = ("--guard-memory-headroom-bytes", "1", "--guard-disk-headroom-bytes", "1")
+
+
+class World:
+    """``programs`` by name: ``collector``, and each agent by its host's name."""
+
+    def __init__(self, folder: Path, collector: Program, agents: Mapping[str, Program]) -> None:
+        self.folder = folder
+        self.collector = collector
+        self.agents = agents
+
+    @property
+    def programs(self) -> dict[str, Program]:
+        """All of them."""
+        return {"collector": self.collector, **self.agents}
+
+    @property
+    def store(self) -> Path:
+        """The collector's database."""
+        return self.folder / "store" / "tonnage.db"
+
+    def client(self) -> Client:
+        """A client of the collector; a context manager."""
+        return Client(self.collector.where["listening"])
+
+    def spool(self, host: str, run_id: str) -> Path:
+        """The events of a run as the host's agent keeps them."""
+        return self.folder / host / "spool" / run_id / "events.log"
+
+    def fakes(self) -> list[Path]:
+        """The durable fake instances that exist: files that outlive their agent."""
+        return [path for host in self.agents for path in self._fakes(host).glob("*.json")]
+
+    def _fakes(self, host: str) -> Path:
+        return self.folder / host / "runtimes" / "fake"
+
+
+@asynccontextmanager
+async def world(
+    folder: Path,
+    hosts: Sequence[str],
+    *,
+    runtimes: str = "fake",
+    collector_flags: Sequence[str] = (),
+    agent_flags: Sequence[str] = (),
+) -> AsyncIterator[World]:
+    """Start all of it; kill what still runs at the end."""
+    collector = _collector(folder, collector_flags)
+    flags = (*("--runtimes", runtimes), *_GUARDS, *agent_flags)
+    agents = {host: _agent(folder, host, collector, flags) for host in hosts}
+    made = World(folder, collector, agents)
+    try:
+        for program in made.programs.values():
+            await program.start()
+        yield made
+    finally:
+        for program in made.programs.values():
+            await program.kill()
+
+
+def _collector(folder: Path, flags: Sequence[str]) -> Program:
+    """It comes back at the address that it first had."""
+
+    def arguments() -> Sequence[str]:
+        listen = program.where.get("listening", "127.0.0.1:0")
+        http = program.where.get("http", "127.0.0.1:0")
+        where = ("--listen", listen, "--http", http, "--store", str(folder / "store"))
+        return (*where, "--lease", _LEASE_SECONDS, *flags)
+
+    program = Program("collector", "collector.app", arguments, folder / "collector.log")
+    return program
+
+
+def _agent(folder: Path, host: str, collector: Program, flags: Sequence[str]) -> Program:
+    """It comes back at another address each time: what a host's agent may do."""
+
+    def arguments() -> Sequence[str]:
+        where = ("--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0")
+        known = ("--collector", collector.where["listening"], "--name", host)
+        return (*where, *known, "--data-dir", str(folder / host), *flags)
+
+    return Program(host, "agent.app", arguments, folder / f"{host}.log")
