@@ -4,8 +4,10 @@
 
     TonnageError                   carries a Problem and an exit code
     ├── InvalidInput      (2)      spec, flag or request is wrong
-    │   ├── NoSuchRun / AmbiguousRun / NoSuchHost / NoSuchInstance
-    │   └── ConfigError            port, folder or setting unusable
+    │   ├── NoSuchRun / AmbiguousRun / NoSuchHost / NoSuchInstance / NoSuchToken
+    │   ├── ConfigError            port, folder or setting unusable
+    │   ├── Forbidden              the caller's role or name does not entitle to it
+    │   └── WrongState             right in itself, but not as things stand
     ├── StoreError        (1)
     │   ├── StoreTooNew   (2)      written by a newer Tonnage
     │   ├── StoreUnusable (2)      folder or file cannot be read or written
@@ -69,6 +71,18 @@ class NoSuchHost(InvalidInput):
 
 class NoSuchInstance(InvalidInput):
     """No host holds that instance."""
+
+
+class NoSuchToken(InvalidInput):
+    """No token has that id."""
+
+
+class Forbidden(InvalidInput):
+    """The caller's role or name does not entitle to what was asked."""
+
+
+class WrongState(InvalidInput):
+    """What was asked is right in itself, but not possible as things stand."""
 
 
 class ConfigError(InvalidInput):

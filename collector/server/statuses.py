@@ -21,6 +21,9 @@ _CODES: tuple[tuple[type[errors.TonnageError], StatusCode], ...] = (
     (errors.NoSuchRun, StatusCode.NOT_FOUND),
     (errors.NoSuchHost, StatusCode.NOT_FOUND),
     (errors.NoSuchInstance, StatusCode.NOT_FOUND),
+    (errors.NoSuchToken, StatusCode.NOT_FOUND),
+    (errors.Forbidden, StatusCode.PERMISSION_DENIED),
+    (errors.WrongState, StatusCode.FAILED_PRECONDITION),
     (errors.InvalidInput, StatusCode.INVALID_ARGUMENT),
     (errors.Unreachable, StatusCode.UNAVAILABLE),
 )
