@@ -7,9 +7,11 @@ not by the address they were dialled at, so that a host may move.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
 DOMAIN = "tonnage.internal"
 
 
@@ -29,6 +31,14 @@ class Identity:
     role: Role
     name: str
     serial: str = ""
+
+    @classmethod
+    def from_uri(cls, uri: str, serial: str = "") -> Identity:
+        """The identity of a certificate's URI. Raises ``ValueError``."""
+        role, found, name = uri.removeprefix("tonnage:").partition("/")
+        if not uri.startswith("tonnage:") or not found or not re.fullmatch(NAME_PATTERN, name):
+            raise ValueError(f"{uri!r} is not tonnage:ROLE/NAME")
+        return cls(Role(role), name, serial)
 
     @property
     def uri(self) -> str:
