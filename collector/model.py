@@ -14,6 +14,9 @@ from tonnage.model import (
     Plan,
     Problem,
     RunFinished,
+    RunPrepared,
+    RunReleased,
+    RunResumed,
     RunState,
     StageFinished,
     Step,
@@ -87,7 +90,17 @@ class HostFact:
     host: str
     sequence: int
     recorded_at_unix_ns: int
-    fact: Step | Forecast | DensityResult | FootprintPoint | Notice | StageFinished
+    fact: (
+        Step
+        | Forecast
+        | DensityResult
+        | FootprintPoint
+        | Notice
+        | StageFinished
+        | RunPrepared
+        | RunReleased
+        | RunResumed
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,9 +137,15 @@ def trial(number: int, outcome: Outcome = Outcome.READY, **changes: Any) -> Tria
     return Trial(**{**values, **changes})
 
 
-def end(number: int) -> TrialEnd:
+def end(number: int, **changes: Any) -> TrialEnd:
     """The end of a trial's instance."""
-    return TrialEnd(f"{STAGE}/fake/{number:06d}", 1, 40_000_000, 50_000_000)
+    values: dict[str, Any] = {
+        "trial_id": f"{STAGE}/fake/{number:06d}",
+        "attempt": 1,
+        "stopped_ns": 40_000_000,
+        "destroyed_ns": 50_000_000,
+    }
+    return TrialEnd(**{**values, **changes})
 
 
 def numbered(payloads: Iterable[Payload], first: int = 1) -> list[model_pb2.Event]:

@@ -1,7 +1,7 @@
 """From events to rows: the hot path.
 
-A message's fields go straight into a tuple in the order of its table's
-columns, without a dataclass between.
+A message's fields go straight into a tuple in the order of ``COLUMNS``, without a
+dataclass between.
 """
 
 from __future__ import annotations
@@ -39,10 +39,17 @@ def _columns(table: Table, *, nullable: bool) -> tuple[str, ...]:
 
 _TRIAL_OPTIONAL = _columns(schema.trial, nullable=True)
 _END_OPTIONAL = _columns(schema.trial_end, nullable=True)
-_trial_always = attrgetter(*_columns(schema.trial, nullable=False))
-_trial_optional = attrgetter(*_TRIAL_OPTIONAL)
-_end_always = attrgetter(*_columns(schema.trial_end, nullable=False))
-_end_optional = attrgetter(*_END_OPTIONAL)
+_TRIAL_ALWAYS = _columns(schema.trial, nullable=False)
+_END_ALWAYS = _columns(schema.trial_end, nullable=False)
+_trial_always, _trial_optional = attrgetter(*_TRIAL_ALWAYS), attrgetter(*_TRIAL_OPTIONAL)
+_end_always, _end_optional = attrgetter(*_END_ALWAYS), attrgetter(*_END_OPTIONAL)
+
+# The columns in the order of the rows below, whatever their order in the table.
+COLUMNS = {
+    schema.trial: (*_KEY, *_TRIAL_ALWAYS, *_ENUMS, *_TRIAL_OPTIONAL),
+    schema.trial_end: (*_KEY, *_END_ALWAYS, *_END_OPTIONAL),
+    schema.fact: (*_KEY, "kind", "body_json"),
+}
 
 
 def trial_row(host_run_id: int, event: model_pb2.Event) -> Row:

@@ -42,6 +42,7 @@ def migrate(connection: Connection, place: str) -> None:
     connection.rollback()  # looking began a transaction; each migration has its own
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+    _refuse_unlike(connection, place)
 
 
 def schema_revision() -> str:

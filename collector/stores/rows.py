@@ -24,13 +24,16 @@ FACTS: dict[str, type[Any]] = {
     "footprint_point": model.FootprintPoint,
     "stage_finished": model.StageFinished,
     "notice": model.Notice,
+    "run_prepared": model.RunPrepared,
+    "run_released": model.RunReleased,
+    "run_resumed": model.RunResumed,
     "run_finished": model.RunFinished,
 }
 
 
 def fact_of(kind: str, body_json: str) -> Any:
     """The dataclass that a ``fact`` row holds."""
-    return _from_json(body_json, FACTS[kind])
+    return from_json(body_json, FACTS[kind])
 
 
 def plan_to_json(plan: model.Plan) -> str:
@@ -65,6 +68,7 @@ def run_to_row(run: Run) -> dict[str, Any]:
         "problem_json": problem_to_json(run.problem),
         "request_token": run.request_token or None,
         "cancel_requested": run.cancel_requested,
+        "start_skew_seconds": run.start_skew_seconds,
     }
 
 
@@ -82,6 +86,7 @@ def run_of(row: RowMapping) -> Run:
         problem=problem_of(row["problem_json"]),
         request_token=row["request_token"] or "",
         cancel_requested=bool(row["cancel_requested"]),
+        start_skew_seconds=row["start_skew_seconds"],
     )
 
 
@@ -95,7 +100,7 @@ def host_run_of(
         run_id=row["run_id"],
         host=row["host"],
         address=row["address"],
-        plan=_from_json(row["plan_json"], model.Plan),
+        plan=from_json(row["plan_json"], model.Plan),
         state=model.RunState(row["state"]),
         high_water=row["high_water"],
         facts=started.facts if started else None,
@@ -115,6 +120,7 @@ _TRIAL_WORDS = {
 }
 TRIAL_FIELDS = tuple(field.name for field in fields(model.Trial))
 END_FIELDS = tuple(field.name for field in fields(model.TrialEnd))
+_INTERRUPTED = END_FIELDS.index("interrupted")
 _TRIAL_CONVERSIONS = [(TRIAL_FIELDS.index(name), to) for name, to in _TRIAL_WORDS.items()]
 
 
@@ -128,7 +134,11 @@ def trial_of(values: Sequence[Any]) -> model.Trial:
 
 def end_of(values: Sequence[Any]) -> model.TrialEnd | None:
     """The end whose values are in the order of ``END_FIELDS``; ``None`` if there is none."""
-    return None if values[0] is None else model.TrialEnd(*values)
+    if values[0] is None:
+        return None
+    items = list(values)
+    items[_INTERRUPTED] = bool(items[_INTERRUPTED])
+    return model.TrialEnd(*items)
 
 
 def to_json(message: Any) -> str:
@@ -141,6 +151,7 @@ def to_json(message: Any) -> str:
     )
 
 
-def _from_json(text: str, cls: type[Any]) -> Any:
+def from_json(text: str, cls: type[Any]) -> Any:
+    """The dataclass whose message ``text`` holds; fields it does not know are passed over."""
     message = getattr(model_pb2, cls.__name__)()
     return wire.from_message(json_format.Parse(text, message, ignore_unknown_fields=True), cls)

@@ -4,7 +4,8 @@ Rows of ``trial``, ``trial_end`` and ``fact`` are only ever added: a trial and
 the end of its instance are separate rows, joined when they are read, so that
 ingest needs no upsert. ``host_run.high_water`` moves in the transaction that
 adds the rows up to it. The words of enumerations are stored, not numbers.
-Migrations hold their own frozen copy; a test keeps the two in step.
+Columns stand in the order in which migrations made them. Migrations hold their own
+frozen copy; a test keeps the two in step.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ run = Table(
     Column("problem_json", Text),
     Column("request_token", Text, unique=True),
     Column("cancel_requested", _Bool, nullable=False),
+    Column("start_skew_seconds", _Real),
     Index("run_started", "started_at_unix_ns"),
     sqlite_strict=True,
 )
@@ -118,6 +120,7 @@ trial_end = _events(
     Column("error", Text, nullable=False),
     Column("stopped_ns", _BigInt),
     Column("destroyed_ns", _BigInt),
+    Column("interrupted", _Bool, nullable=False, server_default="0"),
 )
 
 # Every other event: rare, and of many shapes. The body is the message as JSON.
@@ -125,4 +128,63 @@ fact = _events(
     "fact",
     Column("kind", Text, nullable=False),
     Column("body_json", Text, nullable=False),
+)
+
+known_host = Table(
+    "known_host",
+    metadata,
+    Column("host", Text, primary_key=True),
+    Column("facts_json", Text, nullable=False),
+    Column("runtimes_json", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("metrics_address", Text, nullable=False),
+    Column("metrics_tls", _Bool, nullable=False),
+    Column("protocol", Integer, nullable=False),
+    Column("first_seen_unix_ns", _BigInt, nullable=False),
+    Column("last_seen_unix_ns", _BigInt, nullable=False),
+    Column("draining", _Bool, nullable=False),
+    sqlite_strict=True,
+)
+
+token = Table(
+    "token",
+    metadata,
+    Column("token_id", Text, primary_key=True),
+    Column("secret_sha256", Text, nullable=False, unique=True),
+    Column("expires_at_unix_ns", _BigInt, nullable=False),
+    Column("uses_left", Integer, nullable=False),
+    Column("host", Text, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("created_at_unix_ns", _BigInt, nullable=False),
+    Column("revoked", _Bool, nullable=False),
+    sqlite_strict=True,
+)
+
+certificate = Table(
+    "certificate",
+    metadata,
+    Column("serial", Text, primary_key=True),
+    Column("role", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("not_before_unix_ns", _BigInt, nullable=False),
+    Column("not_after_unix_ns", _BigInt, nullable=False),
+    Column("revoked_at_unix_ns", _BigInt),
+    Index("certificate_holder", "role", "name"),
+    sqlite_strict=True,
+)
+
+# Read in the order of its ids, which is the order of adding: a clock may step.
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("at_unix_ns", _BigInt, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("peer", Text, nullable=False),
+    Column("command", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    sqlite_strict=True,
 )

@@ -1,40 +1,34 @@
-"""What every SQL store shares: the questions, and the writes that are rare.
+"""What every SQL store shares about runs: the questions, and the writes that are rare.
 
 Only the way events come in, and how a connection is had, differ by engine.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, contextmanager
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
-from sqlalchemy import RowMapping, Select, and_, func, insert, select, update
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import RowMapping, Select, and_, case, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.dml import ReturningUpdate
 
-from collector.errors import AmbiguousRun, NoSuchRun, StoreError
+from collector.errors import AmbiguousRun, NoSuchRun
 from collector.model import HostFact, HostRun, Run, RunData, TrialRow
 from collector.stores import rows, schema
+from collector.stores.connections import translated
+from collector.stores.registry import SqlRegistry
 from tonnage.model import Problem, RunState, Target
 
 _OPEN_STATES = (RunState.PENDING.value, RunState.RUNNING.value)
+_REOPENABLE = (RunState.PARTIAL.value, RunState.FAILED.value)
 _EDGES = ("run_started", "run_finished")
 _SHOWN = 5
 _Key = tuple[int, int]
 
 
-class SqlStore(ABC):
-    """A ``Store`` but for ``append`` and ``close``."""
-
-    @abstractmethod
-    def reading(self) -> AbstractAsyncContextManager[AsyncConnection]:
-        """A connection that sees one consistent snapshot."""
-
-    @abstractmethod
-    def writing(self) -> AbstractAsyncContextManager[AsyncConnection]:
-        """A connection inside a transaction that commits at the end."""
+class SqlStore(SqlRegistry):
+    """A ``Store`` but for ``append`` and ``close``. Runs are here, what else is kept in
+    ``SqlRegistry``."""
 
     async def create_run(self, run: Run, hosts: Sequence[HostRun]) -> Run:
         """See ``Store``."""
@@ -93,6 +87,37 @@ class SqlStore(ABC):
                     update(table).where(table.c.run_id == run_id).values(cancel_requested=True)
                 )
 
+    async def reopen_run(self, run_id: str) -> Sequence[str]:
+        """See ``Store``."""
+        table = schema.run
+        ended = and_(table.c.run_id == run_id, table.c.state.in_(_REOPENABLE))
+        with translated():
+            async with self.writing() as connection:
+                if (await connection.execute(select(table.c.run_id).where(ended))).first() is None:
+                    return ()
+                moved = await connection.execute(_reopen_hosts(run_id))
+                hosts = sorted(row[0] for row in moved)
+                if hosts:
+                    await connection.execute(
+                        update(table)
+                        .where(ended)
+                        .values(
+                            state=RunState.RUNNING.value,
+                            finished_at_unix_ns=None,
+                            problem_json=None,
+                        )
+                    )
+                return tuple(hosts)
+
+    async def set_start_skew(self, run_id: str, seconds: float) -> None:
+        """See ``Store``."""
+        table = schema.run
+        with translated():
+            async with self.writing() as connection:
+                await connection.execute(
+                    update(table).where(table.c.run_id == run_id).values(start_skew_seconds=seconds)
+                )
+
     async def run_by_token(self, token: str) -> Run | None:
         """See ``Store``."""
         with translated():
@@ -104,7 +129,7 @@ class SqlStore(ABC):
         if not prefix:
             raise _unknown(prefix)
         run_id = schema.run.c.run_id
-        found = await self._all(
+        found = await self.rows(
             select(schema.run)
             .where(run_id.startswith(prefix, autoescape=True))
             .order_by(run_id)
@@ -120,10 +145,10 @@ class SqlStore(ABC):
     async def host_runs(self, run_id: str) -> Sequence[HostRun]:
         """See ``Store``."""
         table, fact = schema.host_run, schema.fact
-        hosts = await self._all(
+        hosts = await self.rows(
             select(table).where(table.c.run_id == run_id).order_by(table.c.host)
         )
-        edges = await self._all(
+        edges = await self.rows(
             select(fact.c.host_run_id, fact.c.kind, fact.c.body_json)
             .join(table, table.c.id == fact.c.host_run_id)
             .where(table.c.run_id == run_id, fact.c.kind.in_(_EDGES))
@@ -136,14 +161,14 @@ class SqlStore(ABC):
     async def list_runs(self, limit: int) -> Sequence[tuple[Run, Sequence[str], int]]:
         """See ``Store``."""
         table, host, trial = schema.run, schema.host_run, schema.trial
-        latest = await self._all(
+        latest = await self.rows(
             select(table)
             .order_by(table.c.started_at_unix_ns.desc(), table.c.run_id.desc())
             .limit(limit)
         )
         ids = [row["run_id"] for row in latest]
         trials = select(func.count()).where(trial.c.host_run_id == host.c.id).scalar_subquery()
-        counted = await self._all(
+        counted = await self.rows(
             select(host.c.run_id, host.c.host, trials.label("trials"))
             .where(host.c.run_id.in_(ids))
             .order_by(host.c.host)
@@ -161,7 +186,7 @@ class SqlStore(ABC):
     async def unfinished_runs(self) -> Sequence[Run]:
         """See ``Store``."""
         table = schema.run
-        found = await self._all(
+        found = await self.rows(
             select(table)
             .where(table.c.state.in_(_OPEN_STATES))
             .order_by(table.c.started_at_unix_ns, table.c.run_id)
@@ -193,7 +218,7 @@ class SqlStore(ABC):
     async def facts(self, run_id: str) -> Sequence[HostFact]:
         """See ``Store``."""
         host, fact = schema.host_run, schema.fact
-        found = await self._all(
+        found = await self.rows(
             select(host.c.host, fact)
             .join(host, host.c.id == fact.c.host_run_id)
             .where(host.c.run_id == run_id, fact.c.kind.not_in((*_EDGES, "stage_started")))
@@ -213,23 +238,20 @@ class SqlStore(ABC):
             facts=tuple(await self.facts(run.run_id)),
         )
 
-    async def _all(self, query: Select[Any]) -> Sequence[RowMapping]:
-        with translated():
-            async with self.reading() as connection:
-                found: Sequence[RowMapping] = (await connection.execute(query)).mappings().all()
-                return found
 
-
-@contextmanager
-def translated() -> Iterator[None]:
-    """The border to the database: its errors become ``StoreError``."""
-    try:
-        yield
-    except SQLAlchemyError as error:
-        cause = getattr(error, "orig", None) or error
-        raise StoreError(f"the store failed: {cause}") from error
-    except (OSError, OverflowError, ValueError, KeyError) as error:
-        raise StoreError(f"the store holds or was given what it cannot read: {error!r}") from error
+def _reopen_hosts(run_id: str) -> ReturningUpdate[Any]:
+    """Hosts of which no end is stored go on; those that told nothing yet, from the start."""
+    table, fact = schema.host_run, schema.fact
+    told_end = select(fact.c.host_run_id).where(
+        fact.c.host_run_id == table.c.id, fact.c.kind == "run_finished"
+    )
+    begun = case((table.c.high_water > 0, RunState.RUNNING.value), else_=RunState.PENDING.value)
+    return (
+        update(table)
+        .where(table.c.run_id == run_id, ~told_end.exists())
+        .values(state=begun, problem_json=None)
+        .returning(table.c.host)
+    )
 
 
 def _trials_of(run_id: str) -> Select[Any]:

@@ -22,10 +22,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from collector.errors import SequenceGap, StoreError, StoreUnusable
 from collector.model import ended_as
 from collector.stores import rows, schema
-from collector.stores.ingest import Rows
+from collector.stores.connections import translated
+from collector.stores.ingest import COLUMNS, Rows
 from collector.stores.lock import FolderLock
 from collector.stores.migrate import migrate
-from collector.stores.sql import SqlStore, translated
+from collector.stores.sql import SqlStore
 from tonnage.v1 import model_pb2
 
 _BUSY_TIMEOUT_SECONDS = 10
@@ -42,7 +43,7 @@ _BEGIN = "UPDATE host_run SET state = 'running' WHERE id = ? AND state = 'pendin
 
 
 def _insert(table: Table) -> str:
-    names = [column.name for column in table.columns]
+    names = COLUMNS[table]
     marks = ", ".join("?" * len(names))
     return f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({marks})"  # noqa: S608 - own names
 

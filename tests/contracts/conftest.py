@@ -1,4 +1,4 @@
-"""Opens each runtime for the conformance suite, and checks that nothing is left."""
+"""Opens each runtime and each store for its conformance suite."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from agent.runtimes.registry import open_runtimes
+from collector.stores.base import Store
 from tests.contracts.runtimes import KINDS, Stand, settings_for
+from tests.contracts.stores import ENGINES, Engine
 
 _PARAMETERS = [
     pytest.param("fake"),
@@ -31,3 +33,17 @@ async def stand(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         yield stand
     finally:
         await stand.close()
+
+
+@pytest.fixture(params=sorted(ENGINES))
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Engine:
+    """A kind of store."""
+    return ENGINES[request.param](tmp_path)
+
+
+@pytest.fixture
+async def store(engine: Engine) -> AsyncIterator[Store]:
+    """A new store."""
+    opened = await engine.open()
+    yield opened
+    await opened.close()

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
 
@@ -21,7 +18,7 @@ from collector.errors import (
 )
 from collector.model import HostRun
 from collector.stores.base import Store
-from collector.stores.open import open_store
+from tests.contracts.stores import Engine
 from tests.runs_made_up import (
     end,
     facts,
@@ -33,54 +30,20 @@ from tests.runs_made_up import (
     trials_in,
     whole_run,
 )
-from tonnage.model import Outcome, Problem, ProblemKind, RunState, StageFinished
+from tonnage.model import (
+    Outcome,
+    Payload,
+    Problem,
+    ProblemKind,
+    RunPrepared,
+    RunReleased,
+    RunResumed,
+    RunState,
+    StageFinished,
+)
 from tonnage.v1 import model_pb2
 
-
-@dataclass(frozen=True)
-class Engine:
-    """One kind of store, and how to do to it what no caller can."""
-
-    place: str
-    open: Callable[[], Awaitable[Store]]
-    # Make the row of a trial with this sequence impossible to insert.
-    refuse_trial: Callable[[int], None]
-    # Say that the store has this schema revision.
-    pretend_revision: Callable[[str], None]
-
-
-def _sqlite(tmp_path: Path) -> Engine:
-    place = str(tmp_path / "store")
-
-    def execute(statement: str, *values: str) -> None:
-        with sqlite3.connect(f"{place}/tonnage.db") as connection:
-            connection.execute(statement, values)
-        connection.close()
-
-    return Engine(
-        place=place,
-        open=lambda: open_store(place),
-        refuse_trial=lambda sequence: execute(
-            "CREATE TRIGGER refusal BEFORE INSERT ON trial"
-            f" WHEN NEW.sequence = {sequence} BEGIN SELECT RAISE(ABORT, 'injected'); END"
-        ),
-        pretend_revision=lambda name: execute("UPDATE alembic_version SET version_num = ?", name),
-    )
-
-
-_ENGINES = {"sqlite": _sqlite}
-
-
-@pytest.fixture(params=sorted(_ENGINES))
-def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Engine:
-    return _ENGINES[request.param](tmp_path)
-
-
-@pytest.fixture
-async def store(engine: Engine) -> AsyncIterator[Store]:
-    opened = await engine.open()
-    yield opened
-    await opened.close()
+_REOPENED = (RunState.PARTIAL, RunState.FAILED, RunState.PENDING, RunState.RUNNING)
 
 
 @pytest.fixture
@@ -234,6 +197,85 @@ async def test_an_ended_run_never_moves(begun: Store) -> None:
     found = await begun.find_run("r1")
     assert (found.state, found.finished_at_unix_ns, found.problem) == (RunState.PARTIAL, 5, why)
     assert await begun.unfinished_runs() == ()
+
+
+async def test_a_reopened_run_goes_on_on_the_hosts_without_an_end_of_their_own(
+    store: Store,
+) -> None:
+    hosts = [host_run(host=name) for name in ("h1", "h2", "h3")]
+    await store.create_run(run(), hosts)
+    events, why = whole_run(2, "h2"), Problem(ProblemKind.UNAVAILABLE, "it does not answer")
+    await store.append("r1", "h1", whole_run(2))
+    await store.append("r1", "h2", events[:3])
+    for name in ("h2", "h3"):
+        await store.set_host_state("r1", name, RunState.PARTIAL, why)
+    await store.set_run_state("r1", RunState.PARTIAL, finished_at_unix_ns=5, problem=why)
+    assert await store.reopen_run("r1") == ("h2", "h3")
+    found = await store.find_run("r1")
+    assert (found.state, found.finished_at_unix_ns, found.problem) == (RunState.RUNNING, None, None)
+    states = {host.host: (host.state, host.problem) for host in await store.host_runs("r1")}
+    assert states == {
+        "h1": (RunState.FINISHED, None),
+        "h2": (RunState.RUNNING, None),
+        "h3": (RunState.PENDING, None),
+    }
+    assert [r.run_id for r in await store.unfinished_runs()] == ["r1"]
+    assert await store.append("r1", "h2", events) == len(events)
+    assert (await _host(store, "h2")).state is RunState.FINISHED
+
+
+@pytest.mark.parametrize("state", [s for s in RunState if s not in _REOPENED])
+async def test_a_run_that_ended_otherwise_is_not_reopened(begun: Store, state: RunState) -> None:
+    await begun.set_run_state("r1", state, finished_at_unix_ns=5, problem=None)
+    assert await begun.reopen_run("r1") == ()
+    assert await begun.reopen_run("r2") == ()
+    assert (await begun.find_run("r1")).state is state
+    assert {host.state for host in await begun.host_runs("r1")} == {RunState.PENDING}
+
+
+async def test_a_run_of_which_every_host_told_its_end_is_not_reopened(begun: Store) -> None:
+    for name in ("h1", "h2"):
+        await begun.append("r1", name, whole_run(1, name))
+    await begun.set_run_state("r1", RunState.FAILED, finished_at_unix_ns=5, problem=None)
+    assert await begun.reopen_run("r1") == ()
+    assert (await begun.find_run("r1")).state is RunState.FAILED
+
+
+async def test_the_skew_of_a_start_is_kept(begun: Store) -> None:
+    assert (await begun.find_run("r1")).start_skew_seconds is None
+    await begun.set_start_skew("r1", 0.0)
+    assert (await begun.find_run("r1")).start_skew_seconds == 0.0
+    await begun.set_start_skew("r1", 0.0125)
+    assert await begun.find_run("r1") == run(start_skew_seconds=0.0125)
+
+
+async def test_every_attempt_of_a_trial_is_a_row_with_its_own_end(begun: Store) -> None:
+    cut, last = trial(0, Outcome.INTERRUPTED), trial(1, attempt=1)
+    ends = [
+        end(0, interrupted=True, stopped_ns=None),
+        end(0, attempt=2),
+        end(1, interrupted=True),
+        end(1, attempt=2, error="it hung"),
+    ]
+    tries = [cut, trial(0, attempt=2), last, trial(1, attempt=2), trial(1, attempt=3)]
+    again: list[Payload] = [*tries[:3], ends[0], ends[2], tries[3], ends[1], ends[3], tries[4]]
+    await begun.append("r1", "h1", numbered(again))
+    await begun.append("r1", "h2", numbered([trial(0, attempt=2), end(0, attempt=1)]))
+    stored = [row for row in (await begun.load("r1")).trials if row.host == "h1"]
+    assert [row.trial for row in stored] == tries
+    assert [row.end for row in stored] == [ends[0], ends[1], ends[2], ends[3], None]
+    other = [row for row in (await begun.load("r1")).trials if row.host == "h2"]
+    assert [row.end for row in other] == [None]
+
+
+async def test_how_a_run_was_released_and_resumed_is_kept(begun: Store) -> None:
+    told: list[Payload] = [
+        RunPrepared(1.5),
+        RunReleased(),
+        RunResumed(1, True, "the host was booted anew"),
+    ]
+    await begun.append("r1", "h1", numbered(told))
+    assert [fact.fact for fact in await begun.facts("r1")] == told
 
 
 async def test_a_known_token_answers_with_the_earlier_run(store: Store) -> None:

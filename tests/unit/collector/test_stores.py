@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, event
 
 from collector.errors import StoreUnusable
 from collector.stores import schema
+from collector.stores.ingest import COLUMNS, Rows
 from collector.stores.migrate import migrate, schema_revision
 from collector.stores.open import open_store
+from collector.stores.rows import plan_to_json, run_to_row
+from tests.runs_made_up import end, numbered, plan, run, trial, whole_run
 
 
 def _columns(place: Path) -> dict[str, list[tuple[str, str, int]]]:
@@ -44,6 +50,62 @@ async def test_migrations_and_schema_are_in_step(tmp_path: Path) -> None:
     schema.metadata.create_all(direct)
     direct.dispose()
     assert _columns(tmp_path / "tonnage.db") == _columns(tmp_path / "direct.db")
+
+
+async def test_a_store_of_the_first_schema_keeps_its_rows(tmp_path: Path) -> None:
+    place = tmp_path / "tonnage.db"
+    _write_as_r0001(place)
+    store = await open_store(str(tmp_path))
+    try:
+        data = await store.load("r1")
+        assert data.run == run()
+        assert [row.trial for row in data.trials] == [trial(0), trial(1)]
+        assert [row.end for row in data.trials] == [end(0), end(1)]
+        assert [host.high_water for host in data.hosts] == [len(whole_run(2))]
+        assert data.hosts[0].plan == plan()
+        assert await store.known_hosts() == ()
+        await store.append("r1", "h1", numbered([end(1, interrupted=True)], len(whole_run(2)) + 1))
+        last = (await store.load("r1")).trials[-1].end
+        assert last == end(1, interrupted=True)
+    finally:
+        await store.close()
+
+
+def _write_as_r0001(place: Path) -> None:
+    """A store as the first release left it: nine events of one host."""
+    config = Config()
+    config.set_main_option("script_location", "collector:stores/migrations")
+    engine = create_engine(f"sqlite:///{place}")
+    with engine.connect() as migrating:
+        config.attributes["connection"] = migrating
+        command.upgrade(config, "r0001")
+    engine.dispose()
+    new = {"start_skew_seconds", "interrupted"}
+    batch = Rows(1, whole_run(2))
+    with sqlite3.connect(place) as connection:
+        _insert(connection, "run", {**run_to_row(run()), "request_token": None}, new)
+        host = {"id": 1, "run_id": "r1", "host": "h1", "address": "127.0.0.1:1"}
+        rest = {"plan_json": plan_to_json(plan()), "state": "finished", "high_water": 9}
+        _insert(connection, "host_run", {**host, **rest}, new)
+        for table, rows in (
+            (schema.trial, batch.trials),
+            (schema.trial_end, batch.ends),
+            (schema.fact, batch.facts),
+        ):
+            for row in rows:
+                values = dict(zip(COLUMNS[table], row, strict=True))
+                _insert(connection, table.name, values, new)
+    connection.close()
+
+
+def _insert(
+    connection: sqlite3.Connection, table: str, values: dict[str, Any], without: set[str]
+) -> None:
+    """Insert ``values`` but for the columns that a store of the first schema had not."""
+    kept = {name: value for name, value in values.items() if name not in without}
+    marks = ", ".join("?" * len(kept))
+    statement = f"INSERT INTO {table} ({', '.join(kept)}) VALUES ({marks})"  # noqa: S608 - own names
+    connection.execute(statement, tuple(kept.values()))
 
 
 async def test_tables_are_strict_and_commits_outlive_a_power_cut(tmp_path: Path) -> None:

@@ -1,0 +1,165 @@
+"""What every SQL store keeps beside runs: hosts, tokens, certificates, the audit log."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import RowMapping, and_, delete, insert, or_, select, update
+
+from collector.model import AuditEntry, Certificate, KnownHost, Token
+from collector.stores import schema
+from collector.stores.connections import SqlConnections, translated
+from collector.stores.rows import from_json, to_json
+from tonnage import wire
+from tonnage.model import Fingerprint, HostFacts
+
+
+class SqlRegistry(SqlConnections):
+    """A ``HostStore``, ``IdentityStore`` and ``AuditStore``."""
+
+    async def put_host(self, host: KnownHost) -> None:
+        """See ``HostStore``."""
+        table, row = schema.known_host, _host_row(host)
+        kept = {name: row[name] for name in row if name not in ("draining", "first_seen_unix_ns")}
+        with translated():
+            async with self.writing() as connection:
+                change = update(table).where(table.c.host == host.facts.host).values(kept)
+                if not (await connection.execute(change)).rowcount:
+                    await connection.execute(insert(table).values(row))
+
+    async def set_draining(self, host: str, draining: bool) -> None:
+        """See ``HostStore``."""
+        table = schema.known_host
+        await self.write(update(table).where(table.c.host == host).values(draining=draining))
+
+    async def forget_host(self, host: str) -> None:
+        """See ``HostStore``."""
+        await self.write(delete(schema.known_host).where(schema.known_host.c.host == host))
+
+    async def known_hosts(self) -> Sequence[KnownHost]:
+        """See ``HostStore``."""
+        found = await self.rows(select(schema.known_host).order_by(schema.known_host.c.host))
+        with translated():
+            return tuple(_host(row) for row in found)
+
+    async def add_token(self, token: Token) -> None:
+        """See ``IdentityStore``."""
+        await self.write(insert(schema.token).values(asdict(token)))
+
+    async def use_token(self, secret_sha256: str, host: str, now_unix_ns: int) -> Token | None:
+        """See ``IdentityStore``."""
+        table = schema.token
+        # Looked at and taken in one statement: no other use comes in between.
+        usable = and_(
+            table.c.secret_sha256 == secret_sha256,
+            table.c.revoked.is_not(True),
+            table.c.expires_at_unix_ns > now_unix_ns,
+            table.c.uses_left > 0,
+            or_(table.c.host == "", table.c.host == host),
+        )
+        take = update(table).where(usable).values(uses_left=table.c.uses_left - 1)
+        with translated():
+            async with self.writing() as connection:
+                taken = await connection.execute(take.returning(*table.c))
+                row = taken.mappings().first()
+                return None if row is None else _token(row)
+
+    async def revoke_token(self, token_id: str) -> bool:
+        """See ``IdentityStore``."""
+        table = schema.token
+        change = update(table).where(table.c.token_id == token_id).values(revoked=True)
+        with translated():
+            async with self.writing() as connection:
+                return (await connection.execute(change)).rowcount > 0
+
+    async def tokens(self) -> Sequence[Token]:
+        """See ``IdentityStore``."""
+        table = schema.token
+        newest = table.c.created_at_unix_ns.desc(), table.c.token_id
+        return tuple(_token(row) for row in await self.rows(select(table).order_by(*newest)))
+
+    async def add_certificate(self, certificate: Certificate) -> None:
+        """See ``IdentityStore``."""
+        table = schema.certificate
+        known = select(table.c.serial).where(table.c.serial == certificate.serial)
+        with translated():
+            async with self.writing() as connection:
+                if (await connection.execute(known)).first() is None:
+                    await connection.execute(insert(table).values(asdict(certificate)))
+
+    async def revoke_certificates(
+        self, now_unix_ns: int, *, serial: str = "", role: str = "", name: str = ""
+    ) -> Sequence[str]:
+        """See ``IdentityStore``."""
+        table = schema.certificate
+        if serial:
+            meant = table.c.serial == serial
+        else:
+            meant = and_(table.c.role == role, table.c.name == name)
+        change = update(table).where(meant, table.c.revoked_at_unix_ns.is_(None))
+        with translated():
+            async with self.writing() as connection:
+                revoked = await connection.execute(
+                    change.values(revoked_at_unix_ns=now_unix_ns).returning(table.c.serial)
+                )
+                return tuple(sorted(revoked.scalars()))
+
+    async def certificates(self) -> Sequence[Certificate]:
+        """See ``IdentityStore``."""
+        table = schema.certificate
+        newest = table.c.not_before_unix_ns.desc(), table.c.serial
+        found = await self.rows(select(table).order_by(*newest))
+        return tuple(Certificate(**row) for row in found)
+
+    async def add_audit(self, entries: Sequence[AuditEntry]) -> None:
+        """See ``AuditStore``."""
+        if not entries:
+            return
+        with translated():
+            async with self.writing() as connection:
+                await connection.execute(insert(schema.audit), [asdict(e) for e in entries])
+
+    async def audit(self, limit: int) -> Sequence[AuditEntry]:
+        """See ``AuditStore``."""
+        table = schema.audit
+        told = [column for column in table.columns if column.name != "id"]
+        found = await self.rows(select(*told).order_by(table.c.id.desc()).limit(limit))
+        return tuple(AuditEntry(**row) for row in found)
+
+
+def _host_row(host: KnownHost) -> dict[str, Any]:
+    runtimes = [json.loads(to_json(wire.to_message(runtime))) for runtime in host.runtimes]
+    return {
+        "host": host.facts.host,
+        "facts_json": to_json(wire.to_message(host.facts)),
+        "runtimes_json": json.dumps(runtimes),
+        "address": host.address,
+        "metrics_address": host.metrics_address,
+        "metrics_tls": host.metrics_tls,
+        "protocol": host.protocol,
+        "first_seen_unix_ns": host.first_seen_unix_ns,
+        "last_seen_unix_ns": host.last_seen_unix_ns,
+        "draining": host.draining,
+    }
+
+
+def _host(row: RowMapping) -> KnownHost:
+    runtimes = json.loads(row["runtimes_json"])
+    return KnownHost(
+        facts=from_json(row["facts_json"], HostFacts),
+        runtimes=tuple(from_json(json.dumps(runtime), Fingerprint) for runtime in runtimes),
+        address=row["address"],
+        metrics_address=row["metrics_address"],
+        metrics_tls=bool(row["metrics_tls"]),
+        protocol=row["protocol"],
+        first_seen_unix_ns=row["first_seen_unix_ns"],
+        last_seen_unix_ns=row["last_seen_unix_ns"],
+        draining=bool(row["draining"]),
+    )
+
+
+def _token(row: RowMapping) -> Token:
+    return Token(**{**row, "revoked": bool(row["revoked"])})
