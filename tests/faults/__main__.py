@@ -16,7 +16,7 @@ from pathlib import Path
 from benchmarks.report import tell
 from benchmarks.rows import Row
 
-MODULES = ("kills",)
+MODULES = ("kills", "disk", "fuzz")
 
 
 def main() -> int:

@@ -55,7 +55,7 @@ async def kills(folder: Path, count: int, seed: int) -> Toll:
     began = time.monotonic()
     async with world(folder, HOSTS) as made:
         while sum(toll.kills.values()) < count:
-            run_id = await _submit(made)
+            run_id = await submit(made, SPEC, len(HOSTS))
             await _kill_during(made, run_id, toll, draw, count)
             state = await ended(made, run_id)
             toll.states[state] += 1
@@ -65,13 +65,13 @@ async def kills(folder: Path, count: int, seed: int) -> Toll:
     return toll
 
 
-async def _submit(made: World) -> str:
-    """Submit once both hosts are there; the token makes a repetition harmless."""
+async def submit(made: World, spec: object, hosts: int) -> str:
+    """Submit once so many hosts are there; the run's id."""
     async with asyncio.timeout(_RUN_SECONDS), made.client() as client:
         while True:
             try:
-                if sum(host.healthy for host in await client.hosts()) == len(HOSTS):
-                    return await client.submit(json.dumps(SPEC), "")
+                if sum(host.healthy for host in await client.hosts()) == hosts:
+                    return await client.submit(json.dumps(spec))
             except TonnageError:
                 pass
             await asyncio.sleep(0.1)

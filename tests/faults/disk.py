@@ -1,0 +1,105 @@
+"""Disks that are full for a while, below an agent and below the collector."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.rows import Row
+from tests.faults.kills import SPEC, ended, submit, zero
+from tests.faults.proof import Proof, prove
+from tests.faults.world import World, world
+from tonnage.model import RunState
+
+_DISK = "24m"
+_STARTS = 240
+_CHUNK = b"\0" * 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """How a run ended whose disk was full for ``seconds`` in the middle of it."""
+
+    state: RunState
+    proof: Proof
+    left: int
+    seconds: float
+
+
+@contextmanager
+def small_disk(folder: Path) -> Iterator[Path]:
+    """A disk of its own at ``folder``."""
+    folder.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={_DISK}", "tonnage", folder], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def fill(disk: Path) -> Path:
+    """Take all the room there is; the file that holds it."""
+    ballast = disk / "ballast"
+    fd = os.open(ballast, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    try:
+        while True:
+            os.write(fd, _CHUNK)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+    finally:
+        os.close(fd)
+    return ballast
+
+
+async def outage(folder: Path, full: str, seconds: float) -> Outage:
+    """One run on one host, during which the disk below ``full`` (``h1`` or ``store``) has
+    no room for ``seconds``."""
+    with small_disk(folder / full) as disk:
+        async with world(folder, ["h1"]) as made:
+            run_id = await submit(made, SPEC, 1)
+            await _rows_stored(made, run_id)
+            ballast = fill(disk)
+            began = time.monotonic()
+            await asyncio.sleep(seconds)
+            ballast.unlink()
+            lasted = time.monotonic() - began
+            state = await ended(made, run_id)
+            return Outage(state, prove(made, run_id, "h1", _STARTS), len(made.fakes()), lasted)
+
+
+async def _rows_stored(made: World, run_id: str) -> None:
+    """Wait until something of the run is in the store: it is under way."""
+    async with asyncio.timeout(60), made.client() as client:
+        while True:
+            if any(run.run_id == run_id and run.trials for run in await client.runs()):
+                return
+            await asyncio.sleep(0.05)
+
+
+def rows(where: str, found: Outage) -> list[Row]:
+    """Nothing is lost, and the run comes to its end."""
+    wrong = found.proof.lost + found.proof.doubled + found.proof.repeated + found.proof.unmade
+    note = f"full for {found.seconds:.1f} s, run {found.state}, {found.proof.trials} trials"
+    return [
+        zero(f"{where}'s disk full: rows lost, doubled, repeated or unmade", wrong, 1, note),
+        zero(f"{where}'s disk full: run not finished", found.state is not RunState.FINISHED, 1),
+        zero(f"{where}'s disk full: instances left", found.left, 1),
+    ]
+
+
+async def measure(size: float = 1.0) -> Sequence[Row]:
+    """Ten seconds each at full size."""
+    found: list[Row] = []
+    for where, full in (("agent", "h1"), ("collector", "store")):
+        with tempfile.TemporaryDirectory(prefix="tonnage-faults-") as folder:
+            found += rows(where, await outage(Path(folder), full, max(10 * size, 1.0)))
+    return found
