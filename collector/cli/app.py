@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from collector.cli import demo, experiments, fleet, reports, runs, serve
+from collector.cli.options import dialling
 
 app = typer.Typer(
     name="tonnage",
@@ -20,7 +21,7 @@ Begin with:
 
 \b
 Every flag has an environment twin: TONNAGE_COLLECTOR, TONNAGE_OUTPUT, TONNAGE_SET,
-and TONNAGE_<COMMAND>_<FLAG>. TONNAGE_DEBUG=1 adds tracebacks to errors.
+TONNAGE_TLS_DIR, and TONNAGE_<COMMAND>_<FLAG>. TONNAGE_DEBUG=1 adds tracebacks to errors.
 Exit codes: 0 done, 1 internal error, 2 invalid input, 5 partial,
 6 instances leaked, 130 cancelled.""",
     no_args_is_help=True,
@@ -48,4 +49,4 @@ for _command in (
     fleet.clean,
     experiments.schema,
 ):
-    app.command()(_command)
+    app.command()(dialling(_command))

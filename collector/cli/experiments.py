@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from collector.cli.options import DEFAULT_COLLECTOR, Collector, Output, OutputOption, Overrides
+from collector.endpoint import Endpoint
 
 if TYPE_CHECKING:
     from collector.spec import Spec
@@ -95,14 +96,14 @@ def load(path: Path, overrides: Sequence[str]) -> Spec:
     return parse(screen.read_text(source, "experiment file"), overrides)
 
 
-async def _submit(experiment: Spec, collector: str) -> None:
+async def _submit(experiment: Spec, collector: Endpoint) -> None:
     from collector.client import Client
 
     async with Client(collector) as client:
         typer.echo(await client.submit(experiment.model_dump_json()))
 
 
-async def _run(experiment: Spec, collector: str, output: Output) -> int:
+async def _run(experiment: Spec, collector: Endpoint, output: Output) -> int:
     from uuid import uuid4
 
     from collector.cli import follow, interrupts, progress, results, screen

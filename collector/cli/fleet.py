@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from collector.cli.options import DEFAULT_COLLECTOR, Collector, Host, Output, OutputOption
+from collector.endpoint import Endpoint
 
 if TYPE_CHECKING:
     from collector.client import Client
@@ -160,13 +161,13 @@ def clean(
     _leave_if_unreached(cleaning.unreached)
 
 
-def _ask(collector: str, question: Callable[[Client], Awaitable[T]]) -> T:
+def _ask(collector: Endpoint, question: Callable[[Client], Awaitable[T]]) -> T:
     from collector.cli import interrupts
 
     return interrupts.run(_asked(collector, question))
 
 
-async def _asked(collector: str, question: Callable[[Client], Awaitable[T]]) -> T:
+async def _asked(collector: Endpoint, question: Callable[[Client], Awaitable[T]]) -> T:
     from collector.client import Client
 
     async with Client(collector) as client:

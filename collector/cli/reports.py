@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from collector.cli.options import DEFAULT_COLLECTOR, Collector, File, Run, TrialFormat
+from collector.endpoint import Endpoint
 
 if TYPE_CHECKING:
     from collector.reports.model import Result
@@ -51,7 +52,7 @@ def export(
         screen.say(f"wrote {out}")
 
 
-async def _export(collector: str, run: str, fmt: TrialFormat, out: Path | None) -> None:
+async def _export(collector: Endpoint, run: str, fmt: TrialFormat, out: Path | None) -> None:
     from collector.cli import results, screen
     from collector.client import Client
 
@@ -60,7 +61,7 @@ async def _export(collector: str, run: str, fmt: TrialFormat, out: Path | None) 
             await results.write_trials(client, run, fmt, stream)
 
 
-async def _everything(collector: str, run: str) -> tuple[Result, list[dict[str, Any]]]:
+async def _everything(collector: Endpoint, run: str) -> tuple[Result, list[dict[str, Any]]]:
     from collector.cli import results
     from collector.client import Client
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from collector.cli.options import DEFAULT_COLLECTOR, Collector, Output, OutputOption, Run
+from collector.endpoint import Endpoint
 
 if TYPE_CHECKING:
     from collector.reports.model import Result
@@ -78,28 +79,28 @@ def cancel(run: Run, collector: Collector = DEFAULT_COLLECTOR) -> None:
         raise typer.Exit(ExitCode.PARTIAL)
 
 
-async def _runs(collector: str, limit: int) -> Sequence[RunInfo]:
+async def _runs(collector: Endpoint, limit: int) -> Sequence[RunInfo]:
     from collector.client import Client
 
     async with Client(collector) as client:
         return await client.runs(limit)
 
 
-async def _result(collector: str, run: str) -> Result:
+async def _result(collector: Endpoint, run: str) -> Result:
     from collector.client import Client
 
     async with Client(collector) as client:
         return await client.result(run)
 
 
-async def _cancel(collector: str, run: str) -> Cancelled:
+async def _cancel(collector: Endpoint, run: str) -> Cancelled:
     from collector.client import Client
 
     async with Client(collector) as client:
         return await client.cancel(run)
 
 
-async def _watch(collector: str, run: str) -> int:
+async def _watch(collector: Endpoint, run: str) -> int:
     import asyncio
 
     from collector.cli import follow, interrupts, progress, screen

@@ -79,13 +79,13 @@ class Runs(Connection):
     async def trials(self, run_id: str) -> AsyncIterator[Sequence[TrialRow]]:
         """Every trial of a run in the order stored, in batches."""
         request = pb.ExportTrialsRequest(run_id=run_id)
-        with self.translated():
-            async for batch in self.stub.ExportTrials(request, timeout=_EXPORT_SECONDS):
-                yield self.many(batch.trials, TrialRow)
+        async for batch in self.stream(self.stub.ExportTrials, request, _EXPORT_SECONDS):
+            yield self.many(batch.trials, TrialRow)
 
     async def _watch_once(self, run_id: str) -> AsyncIterator[Progress]:
-        with self.translated():
-            async for update in self.stub.WatchRun(pb.WatchRunRequest(run_id=run_id)):
+        request = pb.WatchRunRequest(run_id=run_id)
+        async for update in self.stream(self.stub.WatchRun, request):
+            with self.translated():
                 head = wire.from_message(update, _Head)
-                hosts = self.many(update.hosts, HostProgress)
-                yield Progress(head.run_id, head.state, hosts, head.problem)
+            hosts = self.many(update.hosts, HostProgress)
+            yield Progress(head.run_id, head.state, hosts, head.problem)

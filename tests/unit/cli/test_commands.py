@@ -114,7 +114,9 @@ def test_every_flag_has_the_twin_that_help_promises(command: str) -> None:
         if flag.startswith("--"):
             own = flag[2:].replace("-", "_").upper()
             twin = parameter.envvar or f"TONNAGE_{command.upper()}_{parameter.name.upper()}"
-            shared = {f"TONNAGE_{own}"} if own in ("COLLECTOR", "OUTPUT", "SET") else set()
+            shared = (
+                {f"TONNAGE_{own}"} if own in ("COLLECTOR", "OUTPUT", "SET", "TLS_DIR") else set()
+            )
             assert twin in (shared or {f"TONNAGE_{command.upper()}_{own}"})
 
 
