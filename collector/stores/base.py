@@ -6,7 +6,7 @@ implementation. Every method raises only ``collector.errors.StoreError``.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Protocol
 
 from collector.model import (
@@ -103,9 +103,12 @@ class RunStore(Protocol):
 class HostStore(Protocol):
     """Keeps the inventory over restarts."""
 
-    async def put_host(self, host: KnownHost) -> None:
-        """Store a host, in place of what was known of its name. ``draining`` and
-        ``first_seen_unix_ns`` of a host that is known stay as they are."""
+    async def put_hosts(self, hosts: Sequence[KnownHost]) -> None:
+        """Store hosts, all or none, in place of what was known of their names. ``draining``
+        and ``first_seen_unix_ns`` of a host that is known stay as they are."""
+
+    async def saw_hosts(self, last_seen_unix_ns: Mapping[str, int]) -> None:
+        """Keep when hosts were last seen; a host that is not known is passed over."""
 
     async def set_draining(self, host: str, draining: bool) -> None:
         """Take a host out of new runs, or back in; nothing happens to an unknown one."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import RowMapping, and_, delete, insert, or_, select, update
+from sqlalchemy import RowMapping, and_, bindparam, delete, insert, or_, select, update
 
 from collector.model import AuditEntry, Certificate, KnownHost, Token
 from collector.stores import schema
@@ -16,19 +16,33 @@ from collector.stores.rows import from_json, to_json
 from tonnage import wire
 from tonnage.model import Fingerprint, HostFacts
 
+_STAYING = frozenset({"draining", "first_seen_unix_ns"})
+
 
 class SqlRegistry(SqlConnections):
     """A ``HostStore``, ``IdentityStore`` and ``AuditStore``."""
 
-    async def put_host(self, host: KnownHost) -> None:
+    async def put_hosts(self, hosts: Sequence[KnownHost]) -> None:
         """See ``HostStore``."""
-        table, row = schema.known_host, _host_row(host)
-        kept = {name: row[name] for name in row if name not in ("draining", "first_seen_unix_ns")}
+        table = schema.known_host
         with translated():
             async with self.writing() as connection:
-                change = update(table).where(table.c.host == host.facts.host).values(kept)
-                if not (await connection.execute(change)).rowcount:
-                    await connection.execute(insert(table).values(row))
+                for row in map(_host_row, hosts):
+                    kept = {name: row[name] for name in row.keys() - _STAYING}
+                    change = update(table).where(table.c.host == row["host"]).values(kept)
+                    if not (await connection.execute(change)).rowcount:
+                        await connection.execute(insert(table).values(row))
+
+    async def saw_hosts(self, last_seen_unix_ns: Mapping[str, int]) -> None:
+        """See ``HostStore``."""
+        table = schema.known_host
+        change = update(table).where(table.c.host == bindparam("name"))
+        seen = [{"name": name, "seen": at} for name, at in last_seen_unix_ns.items()]
+        if not seen:
+            return
+        with translated():
+            async with self.writing() as connection:
+                await connection.execute(change.values(last_seen_unix_ns=bindparam("seen")), seen)
 
     async def set_draining(self, host: str, draining: bool) -> None:
         """See ``HostStore``."""

@@ -57,8 +57,7 @@ def _entry(number: int, at: int = EPOCH_NS) -> AuditEntry:
 async def test_hosts_come_back_as_they_were_over_a_restart(engine: Engine) -> None:
     store = await engine.open()
     known = [_host("h2", metrics_tls=False, runtimes=()), _host("h1", draining=True)]
-    for host in known:
-        await store.put_host(host)
+    await store.put_hosts(known)
     await store.close()
     store = await engine.open()
     try:
@@ -70,7 +69,7 @@ async def test_hosts_come_back_as_they_were_over_a_restart(engine: Engine) -> No
 async def test_a_host_put_again_keeps_its_draining_and_when_it_was_first_seen(
     store: Store,
 ) -> None:
-    await store.put_host(_host())
+    await store.put_hosts([_host()])
     await store.set_draining("h1", True)
     later = _host(
         facts=replace(facts(), agent_version="9"),
@@ -78,26 +77,44 @@ async def test_a_host_put_again_keeps_its_draining_and_when_it_was_first_seen(
         first_seen_unix_ns=EPOCH_NS + 50,
         last_seen_unix_ns=EPOCH_NS + 60,
     )
-    await store.put_host(later)
+    await store.put_hosts([later])
     kept = replace(later, draining=True, first_seen_unix_ns=EPOCH_NS)
     assert await store.known_hosts() == (kept,)
     await store.set_draining("h1", False)
     assert (await store.known_hosts())[0].draining is False
 
 
+async def test_when_hosts_were_last_seen_is_kept_and_nothing_else(store: Store) -> None:
+    await store.put_hosts([_host("h1"), _host("h2", draining=True), _host("h3")])
+    await store.saw_hosts({"h1": EPOCH_NS + 7, "h2": EPOCH_NS - 7, "unknown": EPOCH_NS})
+    await store.saw_hosts({})
+    assert await store.known_hosts() == (
+        _host("h1", last_seen_unix_ns=EPOCH_NS + 7),
+        _host("h2", last_seen_unix_ns=EPOCH_NS - 7, draining=True),
+        _host("h3"),
+    )
+
+
+async def test_hosts_are_stored_all_or_none(store: Store) -> None:
+    broken = _host("h2", address=None)
+    with pytest.raises(StoreError):
+        await store.put_hosts([_host("h1"), broken])
+    assert await store.known_hosts() == ()
+
+
 async def test_draining_a_host_that_is_not_known_does_nothing(store: Store) -> None:
     await store.set_draining("h1", True)
     assert await store.known_hosts() == ()
-    await store.put_host(_host())
+    await store.put_hosts([_host()])
     assert (await store.known_hosts())[0].draining is False
 
 
 async def test_a_forgotten_host_is_gone_and_comes_back_as_new(store: Store) -> None:
-    await store.put_host(_host(draining=True))
+    await store.put_hosts([_host(draining=True)])
     for _ in range(2):
         await store.forget_host("h1")
         assert await store.known_hosts() == ()
-    await store.put_host(_host(first_seen_unix_ns=EPOCH_NS + 9))
+    await store.put_hosts([_host(first_seen_unix_ns=EPOCH_NS + 9)])
     assert await store.known_hosts() == (_host(first_seen_unix_ns=EPOCH_NS + 9),)
 
 
