@@ -1,0 +1,1 @@
+"""The collector's own certificate authority: who gets a certificate, and for how long."""
