@@ -60,6 +60,13 @@ class RunStore(Protocol):
         is moved and the answer is empty. Run and hosts move in one transaction.
         """
 
+    async def reopen_host(self, run_id: str, host: str) -> bool:
+        """Make one host of a run that goes on ``running`` again after it was given up.
+
+        False, and nothing moved, when the run has ended or a ``run_finished`` of the
+        host is stored.
+        """
+
     async def set_start_skew(self, run_id: str, seconds: float) -> None:
         """Keep the upper bound on how far apart the run's hosts began to launch."""
 

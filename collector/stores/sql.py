@@ -109,6 +109,15 @@ class SqlStore(SqlRegistry):
                     )
                 return tuple(hosts)
 
+    async def reopen_host(self, run_id: str, host: str) -> bool:
+        """See ``Store``."""
+        run, table = schema.run, schema.host_run
+        open_run = select(run.c.run_id).where(run.c.run_id == run_id, run.c.state.in_(_OPEN_STATES))
+        change = _reopen_hosts(run_id).where(table.c.host == host, open_run.exists())
+        with translated():
+            async with self.writing() as connection:
+                return (await connection.execute(change)).first() is not None
+
     async def set_start_skew(self, run_id: str, seconds: float) -> None:
         """See ``Store``."""
         table = schema.run

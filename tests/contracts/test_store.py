@@ -241,6 +241,28 @@ async def test_a_run_of_which_every_host_told_its_end_is_not_reopened(begun: Sto
     assert (await begun.find_run("r1")).state is RunState.FAILED
 
 
+async def test_a_host_that_was_given_up_is_reopened_while_its_run_goes_on(begun: Store) -> None:
+    events, why = whole_run(2), Problem(ProblemKind.UNAVAILABLE, "it does not answer")
+    await begun.append("r1", "h1", events[:3])
+    for name in ("h1", "h2"):
+        await begun.set_host_state("r1", name, RunState.PARTIAL, why)
+    assert await begun.reopen_host("r1", "h1")
+    first, second = await begun.host_runs("r1")
+    assert (first.state, first.problem) == (RunState.RUNNING, None)
+    assert (second.state, second.problem) == (RunState.PARTIAL, why)
+    await begun.append("r1", "h1", events)
+    assert not await begun.reopen_host("r1", "h1")
+    assert (await _host(begun)).state is RunState.FINISHED
+
+
+async def test_a_host_of_a_run_that_has_ended_is_not_reopened_alone(begun: Store) -> None:
+    await begun.set_host_state("r1", "h1", RunState.PARTIAL, None)
+    await begun.set_run_state("r1", RunState.PARTIAL, finished_at_unix_ns=5, problem=None)
+    assert not await begun.reopen_host("r1", "h1")
+    assert not await begun.reopen_host("r2", "h1")
+    assert (await _host(begun)).state is RunState.PARTIAL
+
+
 async def test_the_skew_of_a_start_is_kept(begun: Store) -> None:
     assert (await begun.find_run("r1")).start_skew_seconds is None
     await begun.set_start_skew("r1", 0.0)
