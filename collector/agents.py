@@ -11,13 +11,14 @@ import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 
 import grpc
 from grpc import aio
 
 from collector import errors
 from collector.problems import carried, error_of
-from collector.views import HostCleaning, Launched
+from collector.views import HostCleaning, HostKilled, Launched
 from tonnage import wire
 from tonnage.model import Fingerprint, HostFacts, InstanceInfo, Plan, Target, Trial
 from tonnage.v1 import agent_pb2, agent_pb2_grpc, model_pb2
@@ -37,6 +38,8 @@ _OPTIONS = [
 _CONNECT_SECONDS = 3.0
 _QUICK_SECONDS = 10.0
 _START_SECONDS = 60.0
+# Every process is to be dead after 5.
+_KILLED_SECONDS = 15.0
 # Proving KVM, and destroying many instances, take their time.
 _SLOW_SECONDS = 90.0
 
@@ -71,7 +74,7 @@ class Agent:
 
     async def describe(self, *, refresh: bool) -> Description:
         """The host's facts and its runtimes' fingerprints, found anew if asked."""
-        await self._connected()
+        await self.connected()
         with self._translated():
             answer = await self._stub.Describe(
                 agent_pb2.DescribeRequest(refresh=refresh), timeout=_SLOW_SECONDS
@@ -87,6 +90,13 @@ class Agent:
         with self._translated(ABORTED=AgentBusy):
             request = agent_pb2.StartRunRequest(plan=wire.to_message(plan))
             await self._stub.StartRun(request, timeout=_START_SECONDS)
+
+    async def release_run(self, run_id: str) -> bool:
+        """Let a run begin that waits for it; whether it had been let before. Idempotent."""
+        with self._translated(NOT_FOUND=errors.NoSuchRun):
+            request = agent_pb2.ReleaseRunRequest(run_id=run_id)
+            answer = await self._stub.ReleaseRun(request, timeout=_QUICK_SECONDS)
+            return bool(answer.already_released)
 
     async def events(
         self, run_id: str, after: int
@@ -118,7 +128,7 @@ class Agent:
 
     async def launch(self, target: Target, ready_timeout_seconds: float) -> Launched:
         """Launch one instance by hand and wait until it is ready."""
-        await self._connected()
+        await self.connected()
         request = agent_pb2.LaunchRequest(
             target=wire.to_message(target), ready_timeout_seconds=ready_timeout_seconds
         )
@@ -148,7 +158,36 @@ class Agent:
             answer = await self._stub.Clean(agent_pb2.CleanRequest(), timeout=_SLOW_SECONDS)
             return HostCleaning(self.host, tuple(answer.removed), tuple(answer.leaked))
 
-    async def _connected(self) -> None:
+    async def stop_all(self) -> AsyncGenerator[HostKilled | HostCleaning, None]:
+        """Stop everything there: what was killed, then what was removed."""
+        await self.connected()
+        with self._translated():
+            call = self._stub.StopAll(agent_pb2.StopAllRequest(), timeout=_SLOW_SECONDS)
+            try:
+                yield self._killed(await self._first_answer(call))
+                async for answer in call:
+                    told = answer.removed
+                    yield HostCleaning(self.host, tuple(told.removed), tuple(told.leaked))
+            finally:
+                call.cancel()
+
+    async def _first_answer(self, call: Any) -> agent_pb2.StopAllResponse:
+        """Killing is a matter of seconds: an agent that has not told by then hangs."""
+        try:
+            async with asyncio.timeout(_KILLED_SECONDS):
+                answer: agent_pb2.StopAllResponse | Any = await call.read()
+        except TimeoutError as error:
+            why = f"nothing was heard within {_KILLED_SECONDS:g} s"
+            raise unreachable(self.host, self.address, why) from error
+        if not isinstance(answer, agent_pb2.StopAllResponse):
+            raise unreachable(self.host, self.address, "it ended the call without a word")
+        return answer
+
+    def _killed(self, answer: agent_pb2.StopAllResponse) -> HostKilled:
+        told = answer.killed
+        return HostKilled(self.host, tuple(told.killed), tuple(told.alive), told.seconds)
+
+    async def connected(self) -> None:
         """Give a host that was away a moment: its last failure says nothing of now."""
         with suppress(TimeoutError):
             async with asyncio.timeout(_CONNECT_SECONDS):

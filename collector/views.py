@@ -60,6 +60,9 @@ class Progress:
     state: RunState
     hosts: tuple[HostProgress, ...]
     problem: Problem | None = None
+    queue_position: int = 0
+    behind: tuple[str, ...] = ()
+    start_skew_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,16 @@ class RunInfo:
     hosts: tuple[str, ...]
     trials: int
     finished_at_unix_ns: int | None = None
+    queue_position: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class HeldRun:
+    """A run of which an agent holds events that are not known to be stored."""
+
+    run_id: str
+    last_sequence: int
+    finished: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +119,32 @@ class Cleaning:
 
     hosts: tuple[HostCleaning, ...]
     unreached: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HostKilled:
+    """What one host killed when it was told to stop everything."""
+
+    host: str
+    killed: tuple[str, ...]
+    alive: tuple[str, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """One answer of one host that was told to stop everything."""
+
+    host: str
+    answer: HostKilled | HostCleaning | Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """A run that was taken up again, and the hosts that go on."""
+
+    run_id: str
+    hosts: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
