@@ -19,7 +19,7 @@ export PATH := $(PATH):$(CURDIR)/build/tools:/usr/sbin:/sbin
 
 .PHONY: help
 help: ## Show the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: demo
 demo: bootstrap ## Compare containers and VMs on this machine; report in build/demo/
@@ -33,6 +33,14 @@ test: bootstrap-dev ## Lint, types, contracts, protos, and all tests (ARGS go to
 .PHONY: bench
 bench: bootstrap ## Measure Tonnage's own cost; result in build/bench/
 	@$(WITH_ENGINE) $(BIN)/python -m benchmarks --out build/bench $(ARGS)
+
+.PHONY: fleet-demo
+fleet-demo: bootstrap ## Three hosts in network namespaces, mutual TLS; one dies and comes back
+	@$(WITH_ENGINE) $(BIN)/python -m deploy.fleet $(ARGS)
+
+.PHONY: faults
+faults: bootstrap-dev ## Pull plugs and show that nothing is lost; result in build/faults/
+	@$(WITH_ENGINE) $(BIN)/python -m tests.faults --out build/faults $(ARGS)
 
 .PHONY: lint
 lint: ## Check style, types, import contracts and protos (after a bootstrap)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks.rows import Row
 from tests.faults.kills import SPEC, ended, submit, zero
-from tests.faults.proof import Proof, prove
+from tests.faults.proof import Proof
 from tests.faults.world import World, world
 from tonnage.model import RunState
 
@@ -73,7 +73,7 @@ async def outage(folder: Path, full: str, seconds: float) -> Outage:
             ballast.unlink()
             lasted = time.monotonic() - began
             state = await ended(made, run_id)
-            return Outage(state, prove(made, run_id, "h1", _STARTS), len(made.fakes()), lasted)
+            return Outage(state, made.prove(run_id, "h1", _STARTS), len(made.fakes()), lasted)
 
 
 async def _rows_stored(made: World, run_id: str) -> None:

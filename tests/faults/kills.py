@@ -14,8 +14,8 @@ from pathlib import Path
 
 from benchmarks.rows import Row
 from collector.client import Client
-from collector.errors import TonnageError
-from tests.faults.proof import Proof, prove
+from collector.errors import Unreachable
+from tests.faults.proof import Proof
 from tests.faults.world import World, world
 from tonnage.model import RunState
 
@@ -30,6 +30,7 @@ SPEC = {
     "targets": [{"runtime": "fake"}],
     "workload": {
         "image": "fake:ok",
+        "readiness": {"log": "TONNAGE READY"},
         "environment": {"FAKE_DURABLE": "1", "FAKE_READY_MS": "12", "FAKE_JITTER_MS": "8"},
     },
     "startup": {"trials": _STARTS, "warmup": 0, "concurrency": [_CONCURRENCY]},
@@ -59,7 +60,7 @@ async def kills(folder: Path, count: int, seed: int) -> Toll:
             await _kill_during(made, run_id, toll, draw, count)
             state = await ended(made, run_id)
             toll.states[state] += 1
-            toll.proofs += [prove(made, run_id, host, _STARTS) for host in HOSTS]
+            toll.proofs += [made.prove(run_id, host, _STARTS) for host in HOSTS]
         toll.left = len(made.fakes())
     toll.seconds = time.monotonic() - began
     return toll
@@ -72,7 +73,7 @@ async def submit(made: World, spec: object, hosts: int) -> str:
             try:
                 if sum(host.healthy for host in await client.hosts()) == hosts:
                     return await client.submit(json.dumps(spec))
-            except TonnageError:
+            except Unreachable:
                 pass
             await asyncio.sleep(0.1)
 
@@ -100,7 +101,7 @@ async def state_of(made: World, run_id: str) -> RunState | None:
     async with made.client() as client:
         try:
             return next((run.state for run in await client.runs() if run.run_id == run_id), None)
-        except TonnageError:
+        except Unreachable:
             return None
 
 

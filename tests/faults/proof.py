@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.storage.records import payloads
-from tests.faults.world import World
 from tonnage.model import Event, Outcome, Trial, TrialEnd
 from tonnage.wire import from_bytes
 
@@ -39,13 +38,14 @@ class Proof:
         return not (self.lost or self.doubled or self.repeated or self.unmade)
 
 
-def prove(world: World, run_id: str, host: str, planned: int) -> Proof:
+def prove(store: Path, spool: Path, run: tuple[str, str], planned: int) -> Proof:
     """Compare the agent's spool of a run that has ended with the store's rows.
 
-    ``planned`` is the number of trials that the plan is known to make.
+    ``run`` is its id and the host's name; ``planned`` is the number of trials that
+    the plan is known to make.
     """
-    events = _spooled(world.spool(host, run_id))
-    stored = _stored(world.store, run_id, host)
+    events = _spooled(spool)
+    stored = _stored(store, *run)
     kinds = {event.sequence: _table(event) for event in events}
     trials = [event.payload for event in events if isinstance(event.payload, Trial)]
     ends = [event.payload for event in events if isinstance(event.payload, TrialEnd)]

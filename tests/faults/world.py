@@ -8,6 +8,7 @@ from pathlib import Path
 
 from collector.client import Client
 from deploy.fleet.programs import Program
+from tests.faults.proof import Proof, prove
 
 _LEASE_SECONDS = "2"
 _GUARDS = ("--guard-memory-headroom-bytes", "1", "--guard-disk-headroom-bytes", "1")
@@ -35,9 +36,10 @@ class World:
         """A client of the collector; a context manager."""
         return Client(self.collector.where["listening"])
 
-    def spool(self, host: str, run_id: str) -> Path:
-        """The events of a run as the host's agent keeps them."""
-        return self.folder / host / "spool" / run_id / "events.log"
+    def prove(self, run_id: str, host: str, planned: int) -> Proof:
+        """What is wrong with the host's part of a run that has ended."""
+        spool = self.folder / host / "spool" / run_id / "events.log"
+        return prove(self.store, spool, (run_id, host), planned)
 
     def fakes(self) -> list[Path]:
         """The durable fake instances that exist: files that outlive their agent."""
