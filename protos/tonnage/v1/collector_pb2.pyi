@@ -225,6 +225,9 @@ class ListHostsResponse(message.Message):
     DESCRIPTOR: descriptor.Descriptor
 
     HOSTS_FIELD_NUMBER: builtins.int
+    COLLECTOR_VERSION_FIELD_NUMBER: builtins.int
+    collector_version: builtins.str
+    """Version of the collector, which its agents' may differ from."""
     @builtins.property
     def hosts(self) -> containers.RepeatedCompositeFieldContainer[HostInfo]:
         """The hosts."""
@@ -233,10 +236,11 @@ class ListHostsResponse(message.Message):
         self,
         *,
         hosts: abc.Iterable[HostInfo] | None = ...,
+        collector_version: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["hosts", b"hosts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["collector_version", b"collector_version", "hosts", b"hosts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
