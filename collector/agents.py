@@ -20,7 +20,10 @@ from collector import errors
 from collector.problems import carried, error_of
 from collector.views import HostCleaning, HostKilled, Launched
 from tonnage import wire
+from tonnage.dial import Dial
+from tonnage.identity import Identity, Role
 from tonnage.model import Fingerprint, HostFacts, InstanceInfo, Plan, Target, Trial
+from tonnage.tls import TlsError, TlsFiles
 from tonnage.v1 import agent_pb2, agent_pb2_grpc, model_pb2
 
 _OPTIONS = [
@@ -60,23 +63,25 @@ class Description:
 
 
 class Agent:
-    """A connection to the agent of ``host``; it connects, and again, by itself."""
+    """A connection to the agent of ``host``; it connects, and again, by itself.
 
-    def __init__(self, host: str, address: str) -> None:
+    With ``tls`` the other end must prove to be that host's agent, wherever it is.
+    """
+
+    def __init__(self, host: str, address: str, tls: TlsFiles | None = None) -> None:
         self.host = host
         self.address = address
-        self._channel = aio.insecure_channel(address, options=_OPTIONS)
-        self._stub = agent_pb2_grpc.AgentServiceStub(self._channel)
+        self._dial = Dial(address, Identity(Role.AGENT, host), tls, _OPTIONS)
 
     async def close(self) -> None:
         """Let go of the connection. Idempotent."""
-        await self._channel.close()
+        await self._dial.close()
 
     async def describe(self, *, refresh: bool) -> Description:
         """The host's facts and its runtimes' fingerprints, found anew if asked."""
         await self.connected()
         with self._translated():
-            answer = await self._stub.Describe(
+            answer = await (await self._stub()).Describe(
                 agent_pb2.DescribeRequest(refresh=refresh), timeout=_SLOW_SECONDS
             )
             return Description(
@@ -89,13 +94,13 @@ class Agent:
         """Hand over a plan. Idempotent by run id."""
         with self._translated(ABORTED=AgentBusy):
             request = agent_pb2.StartRunRequest(plan=wire.to_message(plan))
-            await self._stub.StartRun(request, timeout=_START_SECONDS)
+            await (await self._stub()).StartRun(request, timeout=_START_SECONDS)
 
     async def release_run(self, run_id: str) -> bool:
         """Let a run begin that waits for it; whether it had been let before. Idempotent."""
         with self._translated(NOT_FOUND=errors.NoSuchRun):
             request = agent_pb2.ReleaseRunRequest(run_id=run_id)
-            answer = await self._stub.ReleaseRun(request, timeout=_QUICK_SECONDS)
+            answer = await (await self._stub()).ReleaseRun(request, timeout=_QUICK_SECONDS)
             return bool(answer.already_released)
 
     async def events(
@@ -107,7 +112,7 @@ class Agent:
         """
         request = agent_pb2.StreamEventsRequest(run_id=run_id, after_sequence=after)
         with self._translated(NOT_FOUND=errors.NoSuchRun):
-            call = self._stub.StreamEvents(request)
+            call = (await self._stub()).StreamEvents(request)
             try:
                 async for batch in call:
                     yield batch.events
@@ -118,13 +123,13 @@ class Agent:
         """Say that events up to ``sequence`` are stored."""
         with self._translated(NOT_FOUND=errors.NoSuchRun):
             request = agent_pb2.AckEventsRequest(run_id=run_id, sequence=sequence)
-            await self._stub.AckEvents(request, timeout=_QUICK_SECONDS)
+            await (await self._stub()).AckEvents(request, timeout=_QUICK_SECONDS)
 
     async def cancel_run(self, run_id: str) -> None:
         """Stop a run; its last event follows in its stream."""
         with self._translated(NOT_FOUND=errors.NoSuchRun):
             request = agent_pb2.CancelRunRequest(run_id=run_id)
-            await self._stub.CancelRun(request, timeout=_QUICK_SECONDS)
+            await (await self._stub()).CancelRun(request, timeout=_QUICK_SECONDS)
 
     async def launch(self, target: Target, ready_timeout_seconds: float) -> Launched:
         """Launch one instance by hand and wait until it is ready."""
@@ -133,7 +138,9 @@ class Agent:
             target=wire.to_message(target), ready_timeout_seconds=ready_timeout_seconds
         )
         with self._translated():
-            answer = await self._stub.Launch(request, timeout=ready_timeout_seconds + _SLOW_SECONDS)
+            answer = await (await self._stub()).Launch(
+                request, timeout=ready_timeout_seconds + _SLOW_SECONDS
+            )
             return Launched(
                 wire.from_message(answer.instance, InstanceInfo),
                 wire.from_message(answer.trial, Trial),
@@ -143,26 +150,28 @@ class Agent:
         """The instances this agent holds."""
         with self._translated():
             request = agent_pb2.ListInstancesRequest()
-            answer = await self._stub.ListInstances(request, timeout=_QUICK_SECONDS)
+            answer = await (await self._stub()).ListInstances(request, timeout=_QUICK_SECONDS)
             return tuple(wire.from_message(item, InstanceInfo) for item in answer.instances)
 
     async def destroy(self, instance_id: str) -> None:
         """Destroy one instance; raises ``NoSuchInstance`` if the agent has none such."""
         with self._translated():
             request = agent_pb2.DestroyInstanceRequest(instance_id=instance_id)
-            await self._stub.DestroyInstance(request, timeout=_SLOW_SECONDS)
+            await (await self._stub()).DestroyInstance(request, timeout=_SLOW_SECONDS)
 
     async def clean(self) -> HostCleaning:
         """Remove what no live run holds."""
         with self._translated():
-            answer = await self._stub.Clean(agent_pb2.CleanRequest(), timeout=_SLOW_SECONDS)
+            answer = await (await self._stub()).Clean(
+                agent_pb2.CleanRequest(), timeout=_SLOW_SECONDS
+            )
             return HostCleaning(self.host, tuple(answer.removed), tuple(answer.leaked))
 
     async def stop_all(self) -> AsyncGenerator[HostKilled | HostCleaning, None]:
         """Stop everything there: what was killed, then what was removed."""
         await self.connected()
         with self._translated():
-            call = self._stub.StopAll(agent_pb2.StopAllRequest(), timeout=_SLOW_SECONDS)
+            call = (await self._stub()).StopAll(agent_pb2.StopAllRequest(), timeout=_SLOW_SECONDS)
             try:
                 yield self._killed(await self._first_answer(call))
                 async for answer in call:
@@ -189,9 +198,12 @@ class Agent:
 
     async def connected(self) -> None:
         """Give a host that was away a moment: its last failure says nothing of now."""
-        with suppress(TimeoutError):
+        with suppress(TimeoutError, TlsError):
             async with asyncio.timeout(_CONNECT_SECONDS):
-                await self._channel.channel_ready()
+                await (await self._dial.channel()).channel_ready()
+
+    async def _stub(self) -> agent_pb2_grpc.AgentServiceAsyncStub:
+        return agent_pb2_grpc.AgentServiceStub(await self._dial.channel())
 
     @contextmanager
     def _translated(self, **special: type[errors.TonnageError]) -> Iterator[None]:
@@ -204,6 +216,11 @@ class Agent:
         except aio.AioRpcError as error:
             cls = special.get(error.code().name, _BY_CODE.get(error.code()))
             raise self._meaning(error, cls) from error
+        except TlsError as error:
+            told = error.problem
+            raise errors.Unreachable(
+                told.message, field="tls_dir", value=told.value, remedy=told.remedy
+            ) from error
         except wire.WireError as error:
             raise errors.TonnageError(
                 f"the answer of host {self.host} cannot be read: {error}",
