@@ -37,13 +37,19 @@ class Fleet:
     """``agents`` by host; ``say`` is told each command as a person would type it."""
 
     def __init__(
-        self, folder: Path, hosts: Mapping[str, Host], agent_flags: Sequence[str], say: Say
+        self,
+        folder: Path,
+        hosts: Mapping[str, Host],
+        agent_flags: Sequence[str],
+        lost_after: float,
+        say: Say,
     ) -> None:
         self.folder = folder
         self.hosts = hosts
         self.pki = folder / "pki"
         self._say = say
         self._flags = agent_flags
+        self._lost_after = lost_after
         self.collector = self._collector()
         self.agents = {name: self._agent(name) for name in hosts if name != COLLECTOR}
 
@@ -107,7 +113,7 @@ class Fleet:
         arguments = (
             *("--listen", f"{at}:{_GRPC}", "--http", f"{at}:{_HTTP}"),
             *("--store", str(self.folder / "store"), "--tls-dir", str(self.pki)),
-            *("--lease", "3", "--lost-after", "8"),
+            *("--lease", "3", "--lost-after", f"{self._lost_after:g}"),
         )
         before = self.hosts[COLLECTOR].command()
         log = self.folder / "collector.log"
@@ -125,11 +131,18 @@ class Fleet:
 
 @asynccontextmanager
 async def fleet(
-    folder: Path, names: Sequence[str], agent_flags: Sequence[str], say: Say
+    folder: Path,
+    names: Sequence[str],
+    agent_flags: Sequence[str],
+    say: Say,
+    lost_after: float = 8.0,
 ) -> AsyncIterator[Fleet]:
-    """Hosts of these names that have joined and serve; all of it is gone after the block."""
+    """Hosts of these names that have joined and serve; all of it is gone after the block.
+
+    ``lost_after``: seconds after which the collector gives a silent host up.
+    """
     with switched_hosts([COLLECTOR, *names]) as hosts:
-        made = Fleet(folder, hosts, agent_flags, say)
+        made = Fleet(folder, hosts, agent_flags, lost_after, say)
         programs = [made.collector, *made.agents.values()]
         try:
             await made.tonnage("pki", "init", "--dir", str(made.pki))

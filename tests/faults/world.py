@@ -10,7 +10,6 @@ from collector.client import Client
 from deploy.fleet.programs import Program
 from tests.faults.proof import Proof, prove
 
-_LEASE_SECONDS = "2"
 _GUARDS = ("--guard-memory-headroom-bytes", "1", "--guard-disk-headroom-bytes", "1")
 
 
@@ -57,11 +56,13 @@ async def world(
     runtimes: str = "fake",
     collector_flags: Sequence[str] = (),
     agent_flags: Sequence[str] = (),
+    lease: str = "2",
+    before: Sequence[str] = (),
 ) -> AsyncIterator[World]:
-    """Start all of it; kill what still runs at the end."""
-    collector = _collector(folder, collector_flags)
+    """Start all of it; kill what still runs at the end. ``before``: what each is run through."""
+    collector = _collector(folder, ("--lease", lease, *collector_flags), before)
     flags = (*("--runtimes", runtimes), *_GUARDS, *agent_flags)
-    agents = {host: _agent(folder, host, collector, flags) for host in hosts}
+    agents = {host: _agent(folder, host, collector, flags, before) for host in hosts}
     made = World(folder, collector, agents)
     try:
         for program in made.programs.values():
@@ -72,20 +73,22 @@ async def world(
             await program.kill()
 
 
-def _collector(folder: Path, flags: Sequence[str]) -> Program:
+def _collector(folder: Path, flags: Sequence[str], before: Sequence[str]) -> Program:
     """It comes back at the address that it first had."""
 
     def arguments() -> Sequence[str]:
         listen = program.where.get("listening", "127.0.0.1:0")
         http = program.where.get("http", "127.0.0.1:0")
         where = ("--listen", listen, "--http", http, "--store", str(folder / "store"))
-        return (*where, "--lease", _LEASE_SECONDS, *flags)
+        return (*where, *flags)
 
-    program = Program("collector", "collector.app", arguments, folder / "collector.log")
+    program = Program("collector", "collector.app", arguments, folder / "collector.log", before)
     return program
 
 
-def _agent(folder: Path, host: str, collector: Program, flags: Sequence[str]) -> Program:
+def _agent(
+    folder: Path, host: str, collector: Program, flags: Sequence[str], before: Sequence[str]
+) -> Program:
     """It comes back at another address each time: what a host's agent may do."""
 
     def arguments() -> Sequence[str]:
@@ -93,4 +96,4 @@ def _agent(folder: Path, host: str, collector: Program, flags: Sequence[str]) ->
         known = ("--collector", collector.where["listening"], "--name", host)
         return (*where, *known, "--data-dir", str(folder / host), *flags)
 
-    return Program(host, "agent.app", arguments, folder / f"{host}.log")
+    return Program(host, "agent.app", arguments, folder / f"{host}.log", before)

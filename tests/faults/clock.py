@@ -1,0 +1,83 @@
+"""Wall clocks that jump, by hours and both ways, below every program in the middle of runs.
+
+The programs run under libfaketime, which moves CLOCK_REALTIME alone, as setting a host's
+clock does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import tempfile
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.rows import Row
+from tests.faults.kills import SPEC, ended, state_of, submit, zero
+from tests.faults.proof import Proof
+from tests.faults.world import world
+from tonnage.model import RunState
+
+LIBRARY = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
+_STEPS = ("+1h", "-3h", "+30d", "+0")
+_STARTS = 240
+_LONGEST_START_NS = 5_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Stepped:
+    """A run under a clock that jumped ``steps`` times. ``odd``: trials whose time is
+    negative, flagged, or longer than it can be."""
+
+    steps: int
+    state: RunState
+    odd: int
+    proof: Proof
+
+
+async def stepped(folder: Path, pause_seconds: float) -> Stepped:
+    """One run; the clock jumps every ``pause_seconds`` until it has ended."""
+    offset = folder / "offset"
+    offset.write_text("+0")
+    faked = ("env", f"LD_PRELOAD={LIBRARY}", f"FAKETIME_TIMESTAMP_FILE={offset}",
+             "FAKETIME_NO_CACHE=1", "FAKETIME_DONT_FAKE_MONOTONIC=1")  # fmt: skip
+    steps = 0
+    async with world(folder, ["h1"], before=faked) as made:
+        run_id = await submit(made, SPEC, 1)
+        while (state := await state_of(made, run_id)) is None or not state.ended:
+            offset.write_text(_STEPS[steps % len(_STEPS)])
+            steps += 1
+            await asyncio.sleep(pause_seconds)
+        state = await ended(made, run_id)
+        odd = _odd(made.store, run_id)
+        return Stepped(steps, state, odd, made.prove(run_id, "h1", _STARTS))
+
+
+def _odd(database: Path, run_id: str) -> int:
+    query = (
+        "SELECT COUNT(*) FROM trial JOIN host_run ON host_run.id = host_run_id"
+        " WHERE run_id = ? AND (suspect OR ready_ns NOT BETWEEN 0 AND ?)"
+    )
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as store:
+        return int(store.execute(query, (run_id, _LONGEST_START_NS)).fetchone()[0])
+
+
+def rows(found: Stepped) -> list[Row]:
+    """Nothing comes of it."""
+    proof, n = found.proof, found.steps
+    wrong = proof.lost + proof.doubled + proof.repeated + proof.unmade
+    note = f"jumps of {', '.join(_STEPS)}; run {found.state}, {proof.trials} trials"
+    return [
+        zero("clock steps: rows lost, doubled, repeated or unmade", wrong, n, note),
+        zero("clock steps: odd times", found.odd, n),
+        zero("clock steps: run not finished", found.state is not RunState.FINISHED, n),
+    ]
+
+
+async def measure(size: float = 1.0) -> Sequence[Row]:
+    """A jump every half second."""
+    del size  # one run either way
+    with tempfile.TemporaryDirectory(prefix="tonnage-faults-") as folder:
+        return rows(await stepped(Path(folder), 0.5))

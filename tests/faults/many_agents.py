@@ -1,0 +1,54 @@
+"""Many agents in one process: ``python -m tests.faults.many_agents FIRST COUNT COLLECTOR FOLDER``.
+
+Each is whole: its own folder, spool, journal, server and registration. Prints one line once
+all of them serve, and ends on SIGTERM.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from agent.app import serve
+from agent.config import AgentConfig, load
+
+_DISK_THREADS = 4
+
+
+def main() -> None:
+    """Serve until told to stop."""
+    first, count, collector, folder = sys.argv[1:]
+    names = [f"s{number:04d}" for number in range(int(first), int(first) + int(count))]
+    configs = [_config(name, collector, Path(folder)) for name in names]
+    with ThreadPoolExecutor(_DISK_THREADS, "disk") as disk:
+        asyncio.run(_serve(configs, disk))
+
+
+def _config(name: str, collector: str, folder: Path) -> AgentConfig:
+    flags = (
+        *("--name", name, "--collector", collector, "--data-dir", str(folder / name)),
+        *("--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0", "--runtimes", "fake"),
+        *("--guard-memory-headroom-bytes", "1", "--guard-disk-headroom-bytes", "1"),
+        *("--log-level", "error", "--labels", f"rack=r{int(name[1:]) % 10}"),
+    )
+    return load(flags, os.environ)
+
+
+async def _serve(configs: list[AgentConfig], disk: ThreadPoolExecutor) -> None:
+    stopped, serving = asyncio.Event(), asyncio.Semaphore(0)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
+    async with asyncio.TaskGroup() as agents:
+        for config in configs:
+            agents.create_task(serve(config, disk, stopped, lambda _: serving.release()))
+        for _ in configs:
+            await serving.acquire()
+        sys.stdout.write('{"listening": "all"}\n')
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

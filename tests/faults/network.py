@@ -1,0 +1,67 @@
+"""A host whose cable is pulled for a minute in the middle of a run."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.rows import Row
+from deploy.fleet.fleet import fleet
+from deploy.fleet.story import submit, until
+from tests.faults.kills import SPEC, zero
+from tests.faults.proof import Proof, prove
+
+_HOSTS = ("h1", "h2")
+_STARTS = 240
+_FLAGS = ("--runtimes", "fake", "--guard-memory-headroom-bytes", "1")
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """How a run ended during which one of its hosts was cut off for ``seconds``.
+
+    ``given_up``: whether the collector had ended the run without it meanwhile.
+    """
+
+    seconds: float
+    given_up: bool
+    finished: bool
+    proofs: tuple[Proof, ...]
+
+
+async def cut(folder: Path, seconds: float, lost_after: float) -> Cut:
+    """One run on two hosts, the second cut off once the run is under way."""
+    spec = folder / "spec.json"
+    spec.write_text(json.dumps(SPEC))
+    async with fleet(folder, _HOSTS, _FLAGS, lambda _: None, lost_after) as made:
+        run_id = await submit(made, spec, ())
+        await until(made, run_id, lambda run: run["trials"] > 0)
+        made.hosts["h2"].cut()
+        await asyncio.sleep(seconds)
+        run = await until(made, run_id, lambda _: True)
+        made.hosts["h2"].mend()
+        await until(made, run_id, lambda run: run["state"] == "finished")
+        spools = {host: folder / host / "spool" / run_id / "events.log" for host in _HOSTS}
+        proofs = [prove(made.store, spools[host], (run_id, host), _STARTS) for host in _HOSTS]
+    return Cut(seconds, run["state"] == "partial", True, tuple(proofs))
+
+
+def rows(what: str, found: Cut) -> list[Row]:
+    """Nothing is lost."""
+    wrong = sum(p.lost + p.doubled + p.repeated + p.unmade for p in found.proofs)
+    meanwhile = "ended without it and was taken up again" if found.given_up else "waited for it"
+    note = f"cut for {found.seconds:.0f} s; the run {meanwhile}, then finished"
+    return [zero(f"{what}: rows lost, doubled, repeated or unmade", wrong, 1, note)]
+
+
+async def measure(size: float = 1.0) -> Sequence[Row]:
+    """60 s at full size: once waited for, once given up meanwhile."""
+    found: list[Row] = []
+    for what, lost_after in (("cut network", 300.0), ("cut network, host given up", 5.0)):
+        with tempfile.TemporaryDirectory(prefix="tonnage-faults-") as folder:
+            found += rows(what, await cut(Path(folder), max(60 * size, 8.0), lost_after))
+    return found
