@@ -24,7 +24,7 @@ from collector.conductor.conductor import Conductor
 from collector.conductor.patience import Patience
 from collector.config import CollectorConfig, address, load
 from collector.errors import ExitCode, TonnageError
-from collector.fleet import Fleet
+from collector.fleet import Fleet, Keeper
 from collector.metrics import Metrics
 from collector.server.calls import CollectorServicer, Parts
 from collector.server.http import HttpServer, application
@@ -61,8 +61,10 @@ async def serve(config: CollectorConfig) -> None:
         stack.push_async_callback(store.close)
         metrics, outcomes = Metrics(__version__, schema_revision()), Outcomes(store)
         publisher = Publisher(metrics, store, outcomes)
-        fleet = Fleet(config.lease)
+        keeper = Keeper(store, config.lease)
+        fleet = Fleet(config.lease, config.lost_after, keeper=keeper)
         stack.push_async_callback(fleet.close)
+        await fleet.restore()
         listener = Listener(address(config.listen))
         app = application(metrics.registry, lambda: listener.serving)
         http = stack.enter_context(HttpServer(app, address(config.http)))
@@ -73,17 +75,19 @@ async def serve(config: CollectorConfig) -> None:
         parts = Parts(store, fleet, conductor, submission, outcomes)
         await listener.start(CollectorServicer(parts))
         _announce(str(listener.address), str(http.address))
-        await _until(stop, publisher)
+        await _until(stop, publisher, keeper)
         _log.info("draining")
         conductor.close_watches()
         await listener.stop(config.drain)
 
 
-async def _until(stop: asyncio.Event, publisher: Publisher) -> None:
+async def _until(stop: asyncio.Event, publisher: Publisher, keeper: Keeper) -> None:
     async with asyncio.TaskGroup() as group:
         publishing = group.create_task(publisher.run(), name="publisher")
+        keeping = group.create_task(keeper.run(), name="keeper")
         await stop.wait()
         publishing.cancel()
+        keeping.cancel()
 
 
 def _announce(listening: str, http: str) -> None:
@@ -101,7 +105,7 @@ def _patience(config: CollectorConfig) -> Patience:
 
 def _hosts(fleet: Fleet) -> Mapping[str, int]:
     found = Counter(host.state for host in fleet.hosts())
-    return {state: found[state] for state in ("healthy", "lost")}
+    return {state: found[state] for state in ("healthy", "draining", "suspect", "lost")}
 
 
 def _runs(conductor: Conductor) -> Mapping[str, int]:

@@ -28,11 +28,22 @@ class HostInfo:
     metrics_address: str
     state: str
     last_seen_unix_ns: int
+    draining: bool = False
+    protocol: int = 0
+    metrics_tls: bool = False
 
     @property
     def healthy(self) -> bool:
-        """Whether its agent renews its lease."""
+        """Whether its agent renews its lease, and new runs may use it."""
         return self.state == "healthy"
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """The hosts, and the version of the collector that knows them."""
+
+    hosts: tuple[HostInfo, ...]
+    collector_version: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from grpc import aio
 
@@ -17,6 +18,28 @@ from tonnage.v1 import collector_pb2_grpc
 Context = aio.ServicerContext[Any, Any]
 
 
+class Access(Protocol):
+    """What agents must know of who may do what."""
+
+    def revoked_serials(self) -> Sequence[str]:
+        """Serial numbers, in hexadecimal, of certificates that no longer hold."""
+
+    def scrape_token_hashes(self) -> Sequence[str]:
+        """SHA-256, in hexadecimal, of each token that may scrape metrics."""
+
+
+class OpenAccess:
+    """An ``Access`` for a collector that is reached from its own host alone."""
+
+    def revoked_serials(self) -> Sequence[str]:
+        """None."""
+        return ()
+
+    def scrape_token_hashes(self) -> Sequence[str]:
+        """None."""
+        return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """The collector's parts that calls are answered from."""
@@ -26,6 +49,7 @@ class Parts:
     conductor: Conductor
     submission: Submission
     outcomes: Outcomes
+    access: Access = field(default_factory=OpenAccess)
 
 
 class Calls(collector_pb2_grpc.CollectorServiceServicer):
