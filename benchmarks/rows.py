@@ -40,6 +40,11 @@ class Row:
         return low <= self.target if self.direction == "max" else high >= self.target
 
 
+def zero(name: str, value: float, n: int, note: str = "") -> Row:
+    """A count that must be zero; it has no spread."""
+    return Row(name, value, (value, value), "", 0, "max", n, note)
+
+
 def paired_ratio(
     candidate: Sequence[float], baseline: Sequence[float], statistic: Statistic | None = None
 ) -> tuple[float, tuple[float, float]]:

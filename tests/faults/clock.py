@@ -14,15 +14,15 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.rows import Row
-from tests.faults.kills import SPEC, ended, state_of, submit, zero
+from benchmarks.rows import Row, zero
+from tests.faults.kills import SPEC, STARTS
 from tests.faults.proof import Proof
+from tests.faults.runs import ended, state_of, submit
 from tests.faults.world import world
 from tonnage.model import RunState
 
 LIBRARY = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
 _STEPS = ("+1h", "-3h", "+30d", "+0")
-_STARTS = 240
 _LONGEST_START_NS = 5_000_000_000
 
 
@@ -52,7 +52,7 @@ async def stepped(folder: Path, pause_seconds: float) -> Stepped:
             await asyncio.sleep(pause_seconds)
         state = await ended(made, run_id)
         odd = _odd(made.store, run_id)
-        return Stepped(steps, state, odd, made.prove(run_id, "h1", _STARTS))
+        return Stepped(steps, state, odd, made.prove(run_id, "h1", STARTS))
 
 
 def _odd(database: Path, run_id: str) -> int:

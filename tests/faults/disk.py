@@ -13,14 +13,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.rows import Row
-from tests.faults.kills import SPEC, ended, submit, zero
+from benchmarks.rows import Row, zero
+from tests.faults.kills import SPEC, STARTS
 from tests.faults.proof import Proof
+from tests.faults.runs import ended, submit
 from tests.faults.world import World, world
 from tonnage.model import RunState
 
 _DISK = "24m"
-_STARTS = 240
 _CHUNK = b"\0" * 4096
 
 
@@ -73,7 +73,7 @@ async def outage(folder: Path, full: str, seconds: float) -> Outage:
             ballast.unlink()
             lasted = time.monotonic() - began
             state = await ended(made, run_id)
-            return Outage(state, made.prove(run_id, "h1", _STARTS), len(made.fakes()), lasted)
+            return Outage(state, made.prove(run_id, "h1", STARTS), len(made.fakes()), lasted)
 
 
 async def _rows_stored(made: World, run_id: str) -> None:

@@ -19,11 +19,10 @@ from google.protobuf.descriptor import MethodDescriptor
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from benchmarks.rows import Row
+from benchmarks.rows import Row, zero
 from collector.errors import InvalidInput
 from collector.spec import parse
 from tests.faults.inputs import experiments, requests
-from tests.faults.kills import zero
 from tests.faults.world import world
 from tonnage.v1 import agent_pb2, collector_pb2
 

@@ -9,14 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.rows import Row
+from benchmarks.rows import Row, zero
 from deploy.fleet.fleet import fleet
 from deploy.fleet.story import submit, until
-from tests.faults.kills import SPEC, zero
+from tests.faults.kills import SPEC, STARTS
 from tests.faults.proof import Proof, prove
 
 _HOSTS = ("h1", "h2")
-_STARTS = 240
 _FLAGS = ("--runtimes", "fake", "--guard-memory-headroom-bytes", "1")
 
 
@@ -46,7 +45,7 @@ async def cut(folder: Path, seconds: float, lost_after: float) -> Cut:
         made.hosts["h2"].mend()
         await until(made, run_id, lambda run: run["state"] == "finished")
         spools = {host: folder / host / "spool" / run_id / "events.log" for host in _HOSTS}
-        proofs = [prove(made.store, spools[host], (run_id, host), _STARTS) for host in _HOSTS]
+        proofs = [prove(made.store, spools[host], (run_id, host), STARTS) for host in _HOSTS]
     return Cut(seconds, run["state"] == "partial", True, tuple(proofs))
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.rows import Row
-from tests.faults.kills import ended, state_of, submit
+from tests.faults.runs import ended, state_of, submit
 from tests.faults.world import World, world
 
 _PAUSE_SECONDS = 2.0

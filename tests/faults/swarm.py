@@ -14,10 +14,10 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.rows import Row
+from benchmarks.rows import Row, zero
 from collector.client import Client
 from deploy.fleet.programs import Program
-from tests.faults.kills import last_state, submit, zero
+from tests.faults.runs import last_state, submit
 from tests.faults.world import World, world
 from tonnage.model import RunState
 
