@@ -3,31 +3,37 @@
 A run is ``pending`` until one of its hosts works on it, then ``running``, and
 ends once: ``finished`` when every host finished its plan, ``cancelled`` when an
 operator stopped it, ``failed`` when no host measured anything, else ``partial``.
+One that ended ``partial`` or ``failed`` may be resumed for the hosts it lost.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any, Self
 
 import structlog
 
 from collector.agents import Agent
+from collector.conductor.barrier import Barrier
+from collector.conductor.dialling import Dialler
 from collector.conductor.drive import Drive
 from collector.conductor.liverun import Figures, LiveRun
 from collector.conductor.patience import Patience
 from collector.conductor.progress import restored
+from collector.conductor.resuming import forgotten_by, nothing_left, refuse_resuming
+from collector.conductor.returning import Returning
+from collector.conductor.turns import Turns
 from collector.errors import InvalidInput, StoreError
 from collector.fleet import Fleet
 from collector.model import HostRun, Run
 from collector.stores.base import Store
-from collector.views import Cancelled, Progress
+from collector.views import Cancelled, HeldRun, Progress, Resumed
 from tonnage.model import Problem, ProblemKind, RunState
 
 _log = structlog.get_logger(__name__)
+_RESUMABLE = (RunState.PARTIAL, RunState.FAILED)
 
 
 class Conductor:
@@ -39,11 +45,13 @@ class Conductor:
 
     def __init__(self, store: Store, fleet: Fleet, patience: Patience, figures: Figures) -> None:
         self._store = store
-        self._fleet = fleet
         self._patience = patience
         self._figures = figures
+        self._dialler = Dialler(fleet)
+        self._turns = Turns()
         self._live: dict[str, LiveRun] = {}
-        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._reopening = asyncio.Lock()
+        self._returning = Returning(store, self, self._spawn)
         self._group = asyncio.TaskGroup()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._closing = asyncio.Event()
@@ -89,12 +97,12 @@ class Conductor:
         return await self._store.run_by_token(request_token)
 
     async def gave_up(self, run_id: str) -> bool:
-        """Whether a run is one of this store's that has ended, whatever its hosts do."""
+        """Whether a run is one of this store's that has ended for good, whatever its hosts do."""
         try:
             run = await self._store.find_run(run_id)
         except InvalidInput:
             return False
-        return run.run_id == run_id and run.state.ended
+        return run.run_id == run_id and run.state.ended and run.state not in _RESUMABLE
 
     async def cancel(self, run_id: str) -> Cancelled:
         """Cancel a run on every host; nothing is left to do for one that has ended."""
@@ -105,6 +113,37 @@ class Conductor:
         if not run.state.ended:  # left as it is by a failure of the store: for the next start
             await self._store.request_cancel(run.run_id)
         return Cancelled((), ())
+
+    async def cancel_on(self, hosts: Collection[str]) -> None:
+        """Cancel every run that any of these hosts works on or waits for, on all of its own.
+
+        Nothing more is handed over from the moment this is called.
+        """
+        runs = [live for live in self._live.values() if any(map(live.under_way, hosts))]
+        for live in runs:
+            live.wish_cancelled()
+        await asyncio.gather(*(live.cancel() for live in runs))
+
+    def returned(self, host: str, held: Sequence[HeldRun]) -> None:
+        """A host has registered that holds events of these runs; returns at once."""
+        self._returning.returned(host, held)
+
+    async def resume(self, run_id: str) -> Resumed:
+        """Take up again what of a run did not reach its end; the hosts that go on.
+
+        Raises ``WrongState`` when there is nothing to resume.
+        """
+        run = await self._store.find_run(run_id)
+        refuse_resuming(run, live=run.run_id in self._live)
+        hosts = {host.host: host for host in await self._store.host_runs(run.run_id)}
+        reopened = await self.reopen(run.run_id, ())
+        if not reopened:
+            raise nothing_left(run)
+        begun = [hosts[name] for name in reopened if hosts[name].high_water]
+        forgotten = await forgotten_by(run.run_id, begun, self.agent)
+        if len(forgotten) == len(reopened):
+            raise nothing_left(run, forgotten)
+        return Resumed(run.run_id, tuple(name for name in reopened if name not in forgotten))
 
     async def watch(self, run_id: str) -> AsyncIterator[Progress]:
         """A run's progress now and after each change, until it, or the collector, ends."""
@@ -120,34 +159,63 @@ class Conductor:
             if self._closing.is_set():
                 return
 
+    def before(self, run_id: str) -> Sequence[str]:
+        """The runs that a run waits for; none where it waits for none."""
+        return self._turns.before(run_id)
+
+    def live(self, run_id: str) -> LiveRun | None:
+        """See ``returning.Runs``."""
+        return self._live.get(run_id)
+
+    def agent(self, host: HostRun) -> Agent:
+        """See ``returning.Runs``."""
+        return self._dialler.agent(host)
+
+    async def take_up(self, live: LiveRun, host: str) -> bool:
+        """See ``returning.Runs``."""
+        return await live.take_up(host, self._turns)
+
+    async def reopen(self, run_id: str, at_work: Sequence[str]) -> Sequence[str]:
+        """See ``returning.Runs``."""
+        async with self._reopening:
+            reopened = await self._store.reopen_run(run_id)
+            if reopened:
+                await self._begin(await self._store.find_run(run_id), at_work)
+            return reopened
+
     async def _take_in(self, run: Run, hosts: Sequence[HostRun]) -> Run:
         stored = await self._store.create_run(run, hosts)
         if stored.run_id == run.run_id:
             await self._begin(stored)
         return stored
 
-    async def _begin(self, run: Run) -> None:
+    async def _begin(self, run: Run, at_work: Sequence[str] = ()) -> None:
+        """Drive a run; the hosts that have begun, or are ``at_work``, wait for no turn."""
         hosts = await self._store.host_runs(run.run_id)
-        tracker = await restored(self._store, run)
+        tracker = await restored(self._store, run, lambda: self._turns.before(run.run_id))
         live = LiveRun(run, tracker, self._store, self._figures)
-        live.take([self._drive(host, live) for host in hosts])
+        drives = [Drive(host, self._dialler, self._store, self._patience, live) for host in hosts]
+        live.take(drives, _barrier(live, hosts))
         self._live[run.run_id] = live
-        task = self._group.create_task(self._conduct(live), name=f"run {run.run_id}")
+        going = [host for host in hosts if not host.state.ended]
+        begun = {h.host for h in going if h.high_water or h.host in at_work}
+        rest = [host.host for host in going if host.host not in begun]
+        # Those that did not begin with the others do not wait for each other now.
+        parties = [rest] if run.state is RunState.PENDING else [[host] for host in rest]
+        for host in begun:
+            self._turns.attach(run.run_id, host)
+        self._turns.enter(run.run_id, parties, tracker.changed)
+        self._spawn(self._conduct(live), f"run {run.run_id}")
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = self._group.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-    def _drive(self, host: HostRun, live: LiveRun) -> Drive:
-        return Drive(host, lambda: self._dial(host), self._store, self._patience, live)
-
-    def _dial(self, host: HostRun) -> Agent:
-        """The connection to a host, which may have moved since the run began."""
-        moved = {info.facts.host: info.address for info in self._fleet.healthy()}
-        return self._fleet.agent(host.host, moved.get(host.host, host.address))
 
     async def _conduct(self, live: LiveRun) -> None:
         """Drive a run to its end. A defect ends this run, not the collector."""
         try:
-            await live.drive(self._turns.__getitem__)
+            await live.drive(self._turns)
         except StoreError as error:
             _log.error("run left as it is, until the next start", run=live.run.run_id, why=error)
             live.tracker.moved(RunState.FAILED, error.problem)
@@ -159,3 +227,10 @@ class Conductor:
             live.tracker.moved(RunState.FAILED, problem)
         finally:
             del self._live[live.run.run_id]
+            live.gone.set()
+
+
+def _barrier(live: LiveRun, hosts: Sequence[HostRun]) -> Barrier | None:
+    """The run's barrier, if its plans ask for one."""
+    within = max((host.plan.release_within_seconds for host in hosts), default=0.0)
+    return Barrier(live, within, asyncio.get_running_loop().time) if within > 0 else None

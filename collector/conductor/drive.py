@@ -7,13 +7,14 @@ what the store does not hold yet, so it may break and be taken up anywhere.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any, Protocol
 
 import structlog
 
 from collector import errors
-from collector.agents import Agent
+from collector.agents import Agent, AgentBusy
+from collector.conductor.dialling import Dialler
 from collector.conductor.patience import Patience, Trouble
 from collector.conductor.pull import Pull
 from collector.model import HostRun, ended_as
@@ -39,15 +40,12 @@ class Observer(Protocol):
 
 
 class Drive:
-    """Drives one host until its end is in the store; see ``run``.
-
-    ``dial`` gives the connection to its agent, asked for anew at each attempt.
-    """
+    """Drives one host until its end is in the store; see ``run``."""
 
     def __init__(
         self,
         host: HostRun,
-        dial: Callable[[], Agent],
+        dialler: Dialler,
         store: Store,
         patience: Patience,
         observer: Observer,
@@ -55,33 +53,42 @@ class Drive:
         self.host = host.host
         self.state = host.state
         self.problem = host.problem
+        self._row = host
         self._mark = host.high_water
         self._plan = host.plan
-        self._dial = dial
+        self._dialler = dialler
         self._store = store
         self._patience = patience
         self._trouble = Trouble(patience, asyncio.get_running_loop().time)
         self._observer = observer
         self._cancelled = asyncio.Event()
+        self._awake = asyncio.Event()
         self._handed_over = host.high_water > 0
         self._has_turn = False
 
-    async def run(self, turn: asyncio.Lock) -> None:
+    async def run(self, turn: asyncio.Event) -> None:
         """Return once the host's end is stored; ``state`` and ``problem`` tell it.
 
-        ``turn`` is held while the host works: runs never overlap on one host.
-        Raises ``StoreError`` when the store stays unusable.
+        Nothing is handed over before ``turn`` is set. Raises ``StoreError`` when the
+        store stays unusable.
         """
         if self.state.ended:
             return
-        if not await unless(self._cancelled, turn.acquire()):
+        if not await unless(self._cancelled, turn.wait()):
             await self._end(RunState.CANCELLED, None)
             return
         self._has_turn = True
-        try:
-            await self._within_time_limit()
-        finally:
-            turn.release()
+        await self._within_time_limit()
+
+    def take_up(self) -> None:
+        """The host was given up and is back: ``run`` goes on where it was."""
+        self.state, self.problem = RunState.RUNNING, None
+        self._handed_over = True
+        self._trouble = Trouble(self._patience, asyncio.get_running_loop().time)
+
+    def wake(self) -> None:
+        """The host was heard of: what waits to try again need not."""
+        self._awake.set()
 
     def wish_cancelled(self) -> None:
         """Stop the run on this host as soon as it answers."""
@@ -97,22 +104,29 @@ class Drive:
             return True
         return await self._tell_cancelled()
 
+    async def release(self) -> bool:
+        """Let the host begin; whether it had been let before. Raises ``TonnageError``."""
+        return await self._dialler.agent(self._row).release_run(self._plan.run_id)
+
     async def _within_time_limit(self) -> None:
         limit = self._plan.time_limit_seconds
+        most = limit + self._plan.release_within_seconds + self._patience.overtime
         try:
-            async with asyncio.timeout(limit + self._patience.overtime if limit else None):
+            async with asyncio.timeout(most if limit else None):
                 while not self.state.ended:
                     await self._try_once()
         except TimeoutError:
             if self.state.ended:  # only its last acknowledgement was under way
                 return
             message = f"host {self.host} did not end within its time limit of {limit:g} s"
-            await self._abandon(Problem(ProblemKind.UNAVAILABLE, message))
+            await self._abandon(Problem(ProblemKind.GUARD, message))
 
     async def _try_once(self) -> None:
         try:
             await self._attempt()
-        except errors.InvalidInput as error:  # the plan, or the run, is nothing to the agent
+        except errors.NoSuchRun as error:
+            await self._give_up(error.problem if self._mark == 0 else self._forgotten())
+        except errors.InvalidInput as error:  # the plan is nothing to the agent
             await self._give_up(error.problem)
         except errors.UnstorableEvent as error:
             await self._abandon(error.problem)
@@ -120,7 +134,7 @@ class Drive:
             await self._after(error)
 
     async def _attempt(self) -> None:
-        run_id, agent = self._plan.run_id, self._dial()
+        run_id, agent = self._plan.run_id, await self._dialler.connected(self._row)
         if self._handed_over:
             # Says what is stored, and shows that somebody is there.
             await agent.ack(run_id, self._mark)
@@ -158,17 +172,24 @@ class Drive:
             self._ended(ended_as(finished), finished.problem)
 
     async def _after(self, error: errors.TonnageError) -> None:
-        """Wait before the next attempt, or give the host up."""
+        """Wait before the next attempt, or give the host up.
+
+        One that is silent is not told to stop: should it come back, it goes on.
+        """
         cancelled = self._cancelled.is_set()
         if self._trouble.too_long(error, cancelled=cancelled):
-            await self._abandon(error.problem)
+            silent = isinstance(error, errors.Unreachable | AgentBusy) and not cancelled
+            await (self._give_up if silent else self._abandon)(error.problem)
             return
         _log.info("trying again", host=self.host, run=self._plan.run_id, why=str(error))
         self._observer.troubled(self.host, error.problem)
-        if cancelled:
-            await asyncio.sleep(self._trouble.delay())
-        else:
-            await unless(self._cancelled, asyncio.sleep(self._trouble.delay()))
+        await self._pause(cancelled)
+
+    async def _pause(self, cancelled: bool) -> None:
+        """Wait, though no longer than until there is news: a cancellation, or of the host."""
+        self._awake.clear()
+        rest = unless(self._awake, asyncio.sleep(self._trouble.delay()))
+        await (rest if cancelled else unless(self._cancelled, rest))
 
     async def _abandon(self, problem: Problem) -> None:
         """Stop the run there too, if anybody listens: nothing of it is waited for."""
@@ -177,6 +198,13 @@ class Drive:
 
     async def _give_up(self, problem: Problem) -> None:
         await self._end(RunState.PARTIAL if self._mark else RunState.FAILED, problem)
+
+    def _forgotten(self) -> Problem:
+        return Problem(
+            ProblemKind.UNAVAILABLE,
+            f"the agent of host {self.host} no longer holds this run: it cannot go on there",
+            remedy=f"What was measured until event {self._mark} is kept; run the rest anew.",
+        )
 
     async def _end(self, state: RunState, problem: Problem | None) -> None:
         await self._store.set_host_state(self._plan.run_id, self.host, state, problem)
@@ -188,7 +216,7 @@ class Drive:
 
     async def _tell_cancelled(self) -> bool:
         try:
-            await self._dial().cancel_run(self._plan.run_id)
+            await self._dialler.agent(self._row).cancel_run(self._plan.run_id)
         except errors.NoSuchRun:
             return True
         except errors.TonnageError as error:

@@ -7,7 +7,8 @@ queued for anyone.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import suppress
 
 from collector.model import HostFact, HostRun, Run, TrialRow
 from collector.stores.base import Store
@@ -16,8 +17,9 @@ from tonnage import model, wire
 from tonnage.model import Outcome, Problem, RunState
 from tonnage.v1 import model_pb2
 
-# A watcher is told at most so often.
+# A watcher is told at most so often, and less often of so many hosts that telling costs.
 _INTERVAL_SECONDS = 0.2
+_INTERVAL_SECONDS_A_HOST = 0.001
 _MESSAGE = 500
 
 
@@ -30,6 +32,8 @@ class HostTracker:
         self.message = str(host.problem) if host.problem else ""
         self.ready = 0
         self.failed = 0
+        self.prepared = False
+        self.released = False
         self._stages_total = len(host.plan.stages)
         self._stages_done = 0
         self._stage_id = ""
@@ -97,20 +101,35 @@ class HostTracker:
                 self.message = fact.message
             case model.RunStarted():
                 self.state = RunState.RUNNING
+            case model.RunPrepared():
+                self.prepared = True
+            case model.RunReleased():
+                self.released = True
+            case model.RunResumed():
+                self.message = f"went on after an interruption: {fact.reason}"
             case model.RunFinished():
                 self.state = fact.state
                 self.message = str(fact.problem) if fact.problem else self.message
 
 
 class RunTracker:
-    """A run's progress and those who watch it."""
+    """A run's progress and those who watch it.
 
-    def __init__(self, run: Run, hosts: Sequence[HostRun]) -> None:
+    ``before`` names the runs that it waits for; ``start_skew_seconds`` is as in ``Run``.
+    """
+
+    def __init__(
+        self, run: Run, hosts: Sequence[HostRun], before: Callable[[], Sequence[str]] = tuple
+    ) -> None:
         self.run_id = run.run_id
         self.hosts = {host.host: HostTracker(host) for host in hosts}
+        self.start_skew_seconds = run.start_skew_seconds
+        self._before = before
         self._state = run.state
         self._problem = run.problem
         self._changed = asyncio.Event()
+        self._ended = asyncio.Event()
+        self._shown: Progress | None = None
 
     @property
     def state(self) -> RunState:
@@ -120,20 +139,34 @@ class RunTracker:
     def moved(self, state: RunState, problem: Problem | None = None) -> None:
         """The run is in ``state`` now."""
         self._state, self._problem = state, problem
+        if state.ended:
+            self._ended.set()
         self.changed()
 
     def changed(self) -> None:
         """Wake the watchers."""
+        self._shown = None
         woken, self._changed = self._changed, asyncio.Event()
         woken.set()
 
     def snapshot(self) -> Progress:
-        """The state now."""
-        hosts = tuple(self.hosts[name].snapshot() for name in sorted(self.hosts))
-        return Progress(self.run_id, self._state, hosts, self._problem)
+        """The state now; made once for all watchers."""
+        if self._shown is None:
+            behind = tuple(self._before())
+            self._shown = Progress(
+                run_id=self.run_id,
+                state=self._state,
+                hosts=tuple(self.hosts[name].snapshot() for name in sorted(self.hosts)),
+                problem=self._problem,
+                queue_position=len(behind),
+                behind=behind,
+                start_skew_seconds=self.start_skew_seconds,
+            )
+        return self._shown
 
     async def updates(self) -> AsyncIterator[Progress]:
         """The state now, and after changes, until the run has ended."""
+        interval = max(_INTERVAL_SECONDS, _INTERVAL_SECONDS_A_HOST * len(self.hosts))
         while True:
             changed = self._changed
             progress = self.snapshot()
@@ -141,13 +174,16 @@ class RunTracker:
             if progress.state.ended:
                 return
             await changed.wait()
-            if not self._state.ended:
-                await asyncio.sleep(_INTERVAL_SECONDS)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(interval):
+                    await self._ended.wait()
 
 
-async def restored(store: Store, run: Run) -> RunTracker:
+async def restored(
+    store: Store, run: Run, before: Callable[[], Sequence[str]] = tuple
+) -> RunTracker:
     """The progress of a run as its rows tell it."""
-    tracker = RunTracker(run, await store.host_runs(run.run_id))
+    tracker = RunTracker(run, await store.host_runs(run.run_id), before)
     async for batch in store.trials(run.run_id):
         for row in batch:
             tracker.hosts[row.host].restore([row], ())
@@ -170,5 +206,8 @@ _CLASSES: dict[str, type[object]] = {
     "footprint_point": model.FootprintPoint,
     "stage_finished": model.StageFinished,
     "notice": model.Notice,
+    "run_prepared": model.RunPrepared,
+    "run_released": model.RunReleased,
+    "run_resumed": model.RunResumed,
     "run_finished": model.RunFinished,
 }

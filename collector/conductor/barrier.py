@@ -1,0 +1,149 @@
+"""Hosts of one run begin together: none is released before all are prepared.
+
+A host that ends drops out of the wait, and so does one that takes too long: it
+is released as soon as it is prepared. A release may be sent twice, so a
+collector that takes over in the middle does the rest anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+import structlog
+
+from collector.errors import NoSuchRun, TonnageError
+
+_log = structlog.get_logger(__name__)
+_RETRY_SECONDS = 0.5
+# An agent waits for its release for so long from when it is prepared; the first one
+# must not run out of it while the last one is waited for.
+_SHARE = 0.5
+
+
+class Gate(Protocol):
+    """What a barrier acts on."""
+
+    async def release(self, host: str) -> bool:
+        """Let a host begin; whether it had been let before. Raises ``TonnageError``."""
+
+    def late(self, host: str, seconds: float) -> None:
+        """A host was not prepared within ``seconds`` of the first: no one waits for it."""
+
+    async def began(self, skew_seconds: float) -> None:
+        """All have begun, no further apart than this."""
+
+
+class Barrier:
+    """One run's. Hosts come in by ``add``, and events move them; ``run`` acts."""
+
+    def __init__(
+        self, gate: Gate, release_within_seconds: float, clock: Callable[[], float]
+    ) -> None:
+        self._gate = gate
+        self._patience = release_within_seconds * _SHARE
+        self._clock = clock
+        self._waiting: set[str] = set()
+        self._ready: deque[str] = deque()
+        self._asked: dict[str, float] = {}
+        self._answered: dict[str, float] = {}
+        self._ended: set[str] = set()
+        self._opened = False
+        self._told: float | None = None
+        # Whether every release so far is this collector's: else their distance is not known.
+        self._ours = True
+        self._changed = asyncio.Event()
+
+    def add(self, hosts: Iterable[str]) -> None:
+        """Hosts that have not begun."""
+        new = set(hosts)
+        self._waiting |= new
+        self._ended -= new
+
+    def prepared(self, host: str) -> None:
+        """A host is ready to begin."""
+        if host in self._waiting:
+            self._waiting.remove(host)
+            self._ready.append(host)
+            self._changed.set()
+
+    def released(self, host: str) -> None:
+        """A host has begun: if this is not the barrier's doing, then an earlier one's."""
+        if host not in self._asked:
+            self._ours = False
+            self.ended(host)
+        self._opened = True
+        self._changed.set()
+
+    def ended(self, host: str) -> None:
+        """A host is not waited for any more."""
+        self._ended.add(host)
+        self._waiting.discard(host)
+        if host in self._ready:
+            self._ready.remove(host)
+        self._changed.set()
+
+    def close(self) -> None:
+        """Release nobody any more: the run was cancelled."""
+        for host in (*self._waiting, *self._ready, *self._asked):
+            self.ended(host)
+
+    async def run(self) -> None:
+        """Release the hosts, for as long as there may be any."""
+        await self._gather()
+        self._opened = True
+        async with asyncio.TaskGroup() as group:
+            while True:
+                while self._ready:
+                    host = self._ready.popleft()
+                    self._asked.setdefault(host, self._clock())
+                    group.create_task(self._let_go(host), name=f"release {host}")
+                await self._tell_skew()
+                self._changed.clear()
+                await self._changed.wait()
+
+    async def _gather(self) -> None:
+        """Until all are prepared, or the time since the first is over."""
+        while not (self._ready or self._opened):
+            await self._next_change()
+        try:
+            async with asyncio.timeout(self._patience):
+                while self._waiting and not self._opened:
+                    await self._next_change()
+        except TimeoutError:
+            for host in sorted(self._waiting):
+                _log.warning("not waited for", host=host, seconds=self._patience)
+                self._gate.late(host, self._patience)
+
+    async def _next_change(self) -> None:
+        self._changed.clear()
+        await self._changed.wait()
+
+    async def _let_go(self, host: str) -> None:
+        first = True
+        while host not in self._ended:
+            try:
+                before = await self._gate.release(host)
+            except NoSuchRun:
+                self.ended(host)
+            except TonnageError as error:
+                _log.info("release is tried again", host=host, why=str(error))
+                await asyncio.sleep(_RETRY_SECONDS)
+            else:
+                self._ours = self._ours and not (before and first)
+                self._answered[host] = self._clock()
+                self._changed.set()
+                return
+            first = False
+
+    async def _tell_skew(self) -> None:
+        """Latest answer minus earliest request: the hosts began between the two."""
+        open_hosts = self._waiting or set(self._asked) - set(self._answered) - self._ended
+        if open_hosts or not self._ours or len(self._answered) <= 1:
+            return
+        skew = max(self._answered.values()) - min(self._asked[host] for host in self._answered)
+        if skew != self._told:
+            self._told = skew
+            await self._gate.began(skew)
