@@ -124,7 +124,7 @@ class Conductor:
             live.wish_cancelled()
         await asyncio.gather(*(live.cancel() for live in runs))
 
-    def returned(self, host: str, held: Sequence[HeldRun]) -> None:
+    async def returned(self, host: str, held: Sequence[HeldRun]) -> None:
         """A host has registered that holds events of these runs; returns at once."""
         self._returning.returned(host, held)
 
