@@ -6,7 +6,7 @@
 # Without root or apt it says what is missing and how to get it, and succeeds with
 # what there is. It fails only if the Python environment cannot be made.
 #
-#   deploy/bootstrap.sh [--dev]     --dev: also promtool, which the tests want
+#   deploy/bootstrap.sh [--dev]     --dev: also what the tests want: promtool and the disk of a server
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
@@ -144,6 +144,15 @@ promtool() {
 	fi
 }
 
+# The disk of a server that the tests install on, under QEMU.
+server() {
+	tests/hosts/guest/image.sh build/server --check && return
+	have mmdebstrap && have qemu-img || install 'what makes disks' mmdebstrap qemu-utils
+	say 'making the disk of a test server'
+	is_root && have mmdebstrap && have mkfs.ext4 && logged tests/hosts/guest/image.sh build/server ||
+		lacks 'a test server (for the tests): as root, tests/hosts/guest/image.sh build/server'
+}
+
 # --- Python -----------------------------------------------------------------------
 
 # A Python that can make environments: 3.11 or newer, with ensurepip.
@@ -221,7 +230,7 @@ main() {
 	busybox
 	versions
 	images
-	[[ ${1:-} != --dev ]] || promtool
+	[[ ${1:-} != --dev ]] || { promtool; server; }
 	report "$status"
 	return "$status"
 }

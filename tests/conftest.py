@@ -19,7 +19,7 @@ from deploy.engine import running_engine
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 ENGINES = ("docker", "qemu")
-FIXTURES = frozenset({"docker_host", "guest_dir", "images_dir", "promtool"})
+FIXTURES = frozenset({"docker_host", "guest_dir", "images_dir", "promtool", "server_image"})
 
 
 def _file(path: Path) -> Path:
@@ -49,6 +49,14 @@ def guest_dir() -> Path:
 def images_dir() -> Path:
     """The folder with the archives of the workload images."""
     return _file(CHECKOUT / "build/images/images.json").parent
+
+
+@pytest.fixture(scope="session")
+def server_image(guest_dir: Path) -> Path:
+    """The folder with a Debian server's disk and kernel, on a machine that has QEMU."""
+    if shutil.which("qemu-img") is None:
+        pytest.skip("qemu-img is missing: run deploy/bootstrap.sh --dev")
+    return _file(CHECKOUT / "build/server/base.raw").parent
 
 
 @pytest.fixture(scope="session")
