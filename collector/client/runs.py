@@ -10,19 +10,39 @@ from collector import errors
 from collector.client.connection import SLOW_SECONDS, Connection, unreachable
 from collector.model import TrialRow
 from collector.reports.model import Result
-from collector.views import Cancelled, HostProgress, Progress, RunInfo
+from collector.views import (
+    Cancelled,
+    HostCleaning,
+    HostKilled,
+    HostProgress,
+    Progress,
+    Resumed,
+    RunInfo,
+    Stopped,
+)
 from tonnage import wire
 from tonnage.model import Problem, RunState
 from tonnage.v1 import collector_pb2 as pb
 
 _EXPORT_SECONDS = 3600.0
 _RETRY_SECONDS = 0.5
+_STOP_SECONDS = 180.0
 
 
 @dataclass(frozen=True, slots=True)
 class _Head:
     run_id: str
     state: RunState
+    problem: Problem | None
+    queue_position: int
+    behind: tuple[str, ...]
+    start_skew_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    killed: HostKilled | None
+    removed: HostCleaning | None
     problem: Problem | None
 
 
@@ -64,6 +84,22 @@ class Runs(Connection):
         request = pb.CollectorServiceCancelRunRequest(run_id=run_id)
         answer = await self.call(self.stub.CancelRun, request, SLOW_SECONDS)
         return Cancelled(tuple(answer.reached), tuple(answer.unreached))
+
+    async def resume(self, run_id: str) -> Resumed:
+        """Take up again what of a run did not reach its end."""
+        request = pb.ResumeRunRequest(run_id=run_id)
+        answer = await self.call(self.stub.ResumeRun, request, SLOW_SECONDS)
+        return Resumed(str(answer.run_id), tuple(answer.hosts))
+
+    async def stop_all(self, host: str = "") -> AsyncIterator[Stopped]:
+        """Stop everything on one host, or on all; their answers as they come."""
+        request = pb.CollectorServiceStopAllRequest(host=host)
+        with self.translated():
+            async for update in self.stub.StopAll(request, timeout=_STOP_SECONDS):
+                answers = wire.from_message(update, _Answers)
+                answer = answers.killed or answers.removed or answers.problem
+                if answer is not None:
+                    yield Stopped(str(update.host), answer)
 
     async def runs(self, limit: int = 50) -> tuple[RunInfo, ...]:
         """The latest runs, latest first."""

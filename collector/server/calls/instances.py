@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeVar
 
 from collector.agents import Agent
 from collector.errors import NoSuchInstance, TonnageError
-from collector.server.calls.parts import Calls, Context
+from collector.server.calls.parts import Calls, Context, Parts
+from collector.server.stopping import RedButton
 from collector.suitability import Host, check
-from collector.views import HostInfo
+from collector.views import HostCleaning, HostInfo, HostKilled
 from tonnage import wire
 from tonnage.model import Target
 from tonnage.v1 import collector_pb2 as pb
@@ -20,6 +21,10 @@ T = TypeVar("T")
 
 class InstanceCalls(Calls):
     """Instances."""
+
+    def __init__(self, parts: Parts) -> None:
+        super().__init__(parts)
+        self._red_button = RedButton(parts.fleet, parts.conductor)
 
     async def LaunchInstance(
         self, request: pb.LaunchInstanceRequest, context: Context
@@ -60,6 +65,21 @@ class InstanceCalls(Calls):
         answers, unreached = await self._ask_all(request.host, Agent.clean)
         cleaned = [wire.filled(pb.HostCleaning(), cleaning) for cleaning in answers.values()]
         return pb.CleanHostsResponse(hosts=cleaned, unreached=unreached)
+
+    async def StopAll(
+        self, request: pb.CollectorServiceStopAllRequest, context: Context
+    ) -> AsyncIterator[pb.CollectorServiceStopAllResponse]:
+        """See the contract."""
+        async for stopped in self._red_button.press(request.host):
+            response = pb.CollectorServiceStopAllResponse(host=stopped.host)
+            match stopped.answer:
+                case HostKilled():
+                    wire.filled(response.killed, stopped.answer)
+                case HostCleaning():
+                    wire.filled(response.removed, stopped.answer)
+                case problem:
+                    wire.filled(response.problem, problem)
+            yield response
 
     def _agent(self, host: HostInfo) -> Agent:
         return self.parts.fleet.agent(host.facts.host, host.address)

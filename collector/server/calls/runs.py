@@ -39,6 +39,13 @@ class RunCalls(Calls):
         told = await self.parts.conductor.cancel(request.run_id)
         return wire.filled(pb.CollectorServiceCancelRunResponse(), told)
 
+    async def ResumeRun(
+        self, request: pb.ResumeRunRequest, context: Context
+    ) -> pb.ResumeRunResponse:
+        """See the contract."""
+        resumed = await self.parts.conductor.resume(request.run_id)
+        return wire.filled(pb.ResumeRunResponse(), resumed)
+
     async def ListRuns(self, request: pb.ListRunsRequest, context: Context) -> pb.ListRunsResponse:
         """See the contract."""
         limit = min(request.limit or _RUNS_SHOWN, _RUNS_MOST)
@@ -51,6 +58,7 @@ class RunCalls(Calls):
                 finished_at_unix_ns=run.finished_at_unix_ns,
                 hosts=tuple(hosts),
                 trials=trials,
+                queue_position=len(self.parts.conductor.before(run.run_id)),
             )
             for run, hosts, trials in await self.parts.store.list_runs(limit)
         ]
