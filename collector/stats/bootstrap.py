@@ -16,7 +16,13 @@ Floats = NDArray[np.float64]
 Interval = tuple[float, float]
 
 RESAMPLES = 9_999
+FEWEST = 499
 LEVEL = 0.95
+
+
+def reduced(count: int, effort: float) -> int:
+    """A share of so many resamples or permutations, and no fewer than ``FEWEST`` of them."""
+    return max(min(count, FEWEST), int(count * effort))
 
 
 def resampled_medians(

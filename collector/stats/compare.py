@@ -8,10 +8,12 @@ from dataclasses import replace
 import numpy as np
 
 from collector.stats.bootstrap import (
+    RESAMPLES,
     Floats,
     Interval,
     bca_interval,
     jackknife_medians,
+    reduced,
     resampled_medians,
 )
 from collector.stats.summary import required_samples
@@ -32,28 +34,31 @@ def compare(
     missing_baseline: int = 0,
     missing_candidate: int = 0,
     minimum_effect: float = MINIMUM_EFFECT,
+    effort: float = 1.0,
 ) -> Comparison:
     """Compare the medians of two samples of positive values in one unit.
 
+    ``effort`` is the share of the usual resamples and permutations to make.
     ``missing_*`` are attempts that gave no value because they failed or timed
     out. A verdict must also hold when those of either side are counted as
     slower than everything seen: survivors alone prove nothing.
     """
     ordered = [np.sort(np.asarray(values, dtype=np.float64)) for values in (baseline, candidate)]
-    problem = _unfit(ordered[0], ordered[1])
+    problem = unfit(ordered[0], ordered[1])
     counts = len(baseline), len(candidate)
     if problem:
         return Comparison(None, None, None, *counts, Direction.OPEN, problem)
     rng = np.random.default_rng(seed)
     ratio = float(np.median(ordered[1]) / np.median(ordered[0]))
-    interval = ratio_interval(ordered[0], ordered[1], rng)
-    p_value = permutation_p_value(ordered[0], ordered[1], rng)
+    interval = ratio_interval(ordered[0], ordered[1], rng, effort)
+    p_value = permutation_p_value(ordered[0], ordered[1], rng, effort)
     direction, reason = judge(ratio, interval, p_value, minimum_effect)
     found = Comparison(ratio, interval, p_value, *counts, direction, reason)
-    return _tempered(found, ordered, (missing_baseline, missing_candidate), minimum_effect)
+    return tempered(found, ordered, (missing_baseline, missing_candidate), minimum_effect)
 
 
-def _unfit(baseline: Floats, candidate: Floats) -> str:
+def unfit(baseline: Floats, candidate: Floats) -> str:
+    """Why two ascending samples cannot be compared, in one sentence; empty if they can."""
     if min(len(baseline), len(candidate)) < _FEWEST:
         return (
             f"Too few samples: {len(baseline)} and {len(candidate)}, "
@@ -64,11 +69,14 @@ def _unfit(baseline: Floats, candidate: Floats) -> str:
     return ""
 
 
-def ratio_interval(baseline: Floats, candidate: Floats, rng: np.random.Generator) -> Interval:
+def ratio_interval(
+    baseline: Floats, candidate: Floats, rng: np.random.Generator, effort: float = 1.0
+) -> Interval:
     """95 % BCa bootstrap interval of median(candidate) / median(baseline), both ascending."""
     base, cand = np.log(np.median(baseline)), np.log(np.median(candidate))
-    replicates = np.log(resampled_medians(candidate, rng)) - np.log(
-        resampled_medians(baseline, rng)
+    resamples = reduced(RESAMPLES, effort)
+    replicates = np.log(resampled_medians(candidate, rng, resamples)) - np.log(
+        resampled_medians(baseline, rng, resamples)
     )
     jackknives = [
         np.log(jackknife_medians(candidate)) - base,
@@ -78,7 +86,9 @@ def ratio_interval(baseline: Floats, candidate: Floats, rng: np.random.Generator
     return float(np.exp(low)), float(np.exp(high))
 
 
-def permutation_p_value(baseline: Floats, candidate: Floats, rng: np.random.Generator) -> float:
+def permutation_p_value(
+    baseline: Floats, candidate: Floats, rng: np.random.Generator, effort: float = 1.0
+) -> float:
     """Two-sided p-value of |log ratio of medians| when labels are exchanged at random.
 
     (1 + hits) / (1 + permutations), which keeps its level at any sample size
@@ -87,7 +97,7 @@ def permutation_p_value(baseline: Floats, candidate: Floats, rng: np.random.Gene
     pooled = np.log(np.concatenate([candidate, baseline]))
     split = len(candidate)
     observed = abs(_median_gap(pooled[None, :], split)[0]) * (1 - 1e-12)
-    permutations = int(np.clip(_DRAWS // len(pooled), 999, PERMUTATIONS))
+    permutations = reduced(int(np.clip(_DRAWS // len(pooled), 999, PERMUTATIONS)), effort)
     hits, done = 0, 0
     while done < permutations:
         rows = min(permutations - done, max(1, _DRAWS_AT_ONCE // len(pooled)))
@@ -105,7 +115,7 @@ def _median_gap(rows: Floats, split: int) -> Floats:
     return gap
 
 
-def _tempered(
+def tempered(
     found: Comparison, ordered: Sequence[Floats], missing: tuple[int, int], minimum_effect: float
 ) -> Comparison:
     """The comparison, or an open one where attempts that never ended could undo it."""

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from collector.stats.bootstrap import (
+    RESAMPLES,
     Floats,
     Interval,
     bca_interval,
     jackknife_medians,
+    reduced,
     resampled_medians,
 )
 
@@ -52,21 +54,32 @@ def quantile(values: Sequence[float] | Floats, q: float) -> Quantile:
     return Quantile(float(np.quantile(values, q, method="linear")), None)
 
 
-def median_interval(values: Sequence[float] | Floats, seed: int) -> Interval:
-    """95 % BCa bootstrap interval of the median of at least two values."""
+def median_interval(values: Sequence[float] | Floats, seed: int, effort: float = 1.0) -> Interval:
+    """95 % BCa bootstrap interval of the median of at least two values.
+
+    ``effort`` is the share of the usual resamples to make.
+    """
     ordered = np.sort(np.asarray(values, dtype=np.float64))
-    replicates = resampled_medians(ordered, np.random.default_rng(seed))
+    resamples = reduced(RESAMPLES, effort)
+    replicates = resampled_medians(ordered, np.random.default_rng(seed), resamples)
     return bca_interval(float(np.median(ordered)), replicates, [jackknife_medians(ordered)])
 
 
-def summarise(values: Sequence[float] | Floats, seed: int) -> Summary:
+def summarise(values: Sequence[float] | Floats, seed: int, effort: float = 1.0) -> Summary:
     """Summary of ``values``; the same seed gives the same interval."""
+    summary = describe(values)
+    if summary.p50.value is None:
+        return summary
+    return replace(summary, p50_interval=median_interval(values, seed, effort))
+
+
+def describe(values: Sequence[float] | Floats) -> Summary:
+    """Summary of ``values`` without an interval."""
     array = np.asarray(values, dtype=np.float64)
-    p50 = quantile(array, 0.5)
     return Summary(
         n=len(array),
-        p50=p50,
-        p50_interval=None if p50.value is None else median_interval(array, seed),
+        p50=quantile(array, 0.5),
+        p50_interval=None,
         p95=quantile(array, 0.95),
         p99=quantile(array, 0.99),
         minimum=float(array.min()) if len(array) else None,
