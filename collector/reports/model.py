@@ -9,30 +9,42 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-Interval = tuple[float, float]
-Verdict = Literal["faster", "slower", "smaller", "larger", "no difference", "inconclusive"]
+from collector.reports.merged import Merged
+from collector.reports.rows import (
+    ComparisonRow,
+    DensityRow,
+    DensityStep,
+    Document,
+    FootprintRow,
+    Interval,
+    Kind,
+    StartupRow,
+    Subject,
+    Verdict,
+)
+
+__all__ = [
+    "ComparisonRow",
+    "DensityRow",
+    "DensityStep",
+    "FootprintRow",
+    "HostSummary",
+    "Interval",
+    "Kind",
+    "Merged",
+    "Result",
+    "Resumption",
+    "RunSummary",
+    "RuntimeSummary",
+    "StartupRow",
+    "Subject",
+    "Verdict",
+]
 
 
-class _Document(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Subject(_Document):
-    """What a row is about."""
-
-    host: str
-    runtime: str
-    accelerator: Literal["none", "kvm", "tcg"]
-    variant: str
-    mode: Literal["cold", "warm", "restore"]
-    network: Literal["none", "bridge", "user"]
-    workload: str
-    memory_bytes: int
-
-
-class RunSummary(_Document):
+class RunSummary(Document):
     """The run."""
 
     id: str
@@ -44,9 +56,14 @@ class RunSummary(_Document):
     started_at: datetime
     finished_at: datetime | None
     problem: str | None = Field(description="Why the run did not finish, in one line.")
+    start_skew_seconds: float | None = Field(
+        default=None,
+        description="Upper bound on how far apart the hosts began to launch; null if they did "
+        "not wait for one another.",
+    )
 
 
-class RuntimeSummary(_Document):
+class RuntimeSummary(Document):
     """A runtime as its host found it when the run began."""
 
     name: str
@@ -58,7 +75,15 @@ class RuntimeSummary(_Document):
     components: dict[str, str]
 
 
-class HostSummary(_Document):
+class Resumption(Document):
+    """Once that a host's agent went on with the run after an interruption."""
+
+    number: int = Field(description="How often by then, from 1.")
+    rebooted: bool = Field(description="Whether the host's kernel was booted in between.")
+    reason: str
+
+
+class HostSummary(Document):
     """A host as it was when the run began."""
 
     host: str
@@ -70,107 +95,15 @@ class HostSummary(_Document):
         description="Instances removed at the end that should have been gone."
     )
     leaked: list[str] = Field(description="Instances that survived removal.")
-
-
-class StartupRow(Subject):
-    """Start-up of one subject at one concurrency, for one phase."""
-
-    concurrency: int
-    phase: Literal["accept", "create", "machine", "kernel", "userspace", "total", "cpu"] = Field(
-        description="An interval of docs/measuring.md; cpu is CPU time, not a wall-clock phase."
+    measured: bool = Field(
+        default=True, description="Whether the host gave any trial, step or point of this run."
     )
-    requested: int
-    ready: int
-    failed: int
-    timed_out: int
-    cancelled: int
-    interrupted: int
-    noisy: int
-    n: int = Field(description="Samples behind the quantiles: ready trials that have this phase.")
-    p50_seconds: float | None
-    p50_ci_seconds: Interval | None = Field(description="95 % bootstrap interval of the median.")
-    p95_seconds: float | None
-    p99_seconds: float | None
-    p50_reason: str | None = Field(default=None, description="Why p50 is null.")
-    p95_reason: str | None = Field(description="Why p95 is null.")
-    p99_reason: str | None = Field(description="Why p99 is null.")
-    min_seconds: float | None
-    max_seconds: float | None
-    mean_seconds: float | None
-
-
-class DensityStep(_Document):
-    """One level of a ramp."""
-
-    instances: int
-    mem_available_bytes: int | None
-    foreign_bytes: int | None = Field(
-        default=None,
-        description="Anonymous memory of processes that are not ours; null if it was not read.",
-    )
-    pss_bytes: int | None
-    cgroup_bytes: int | None
-    cpu_some_avg10: float | None
-    memory_some_avg10: float | None
-    io_some_avg10: float | None
-    probe_p50_seconds: float | None
-    alive: int
-    answering: int
-    met_slo: bool = Field(description="Whether every demand held, the memory budget included.")
-
-
-class DensityRow(Subject):
-    """The limit of one subject on one host."""
-
-    instances: int | None = Field(
-        description="Largest N that met the SLO; null if the ramp did not end."
-    )
-    stop_reason: str | None
-    binding_constraint: str | None
-    forecast_instances: float | None
-    forecast_ci: Interval | None
-    forecast_at_instances: int | None
-    forecast_error: float | None = Field(
-        description="(forecast - instances) / instances; null unless the ramp got that far."
-    )
-    steps: list[DensityStep] = Field(
-        description="In the order measured: up to the first that failed, then closing in."
+    resumptions: list[Resumption] = Field(
+        default=[], description="Each time its agent went on with the run, in order."
     )
 
 
-class FootprintRow(Subject):
-    """What one more instance costs, by one estimator: the slope over N."""
-
-    estimator: Literal[
-        "mem_available", "pss", "cgroup", "vmm_overhead", "engine", "disk_base", "disk_marginal"
-    ]
-    bytes_per_instance: float | None = Field(
-        description="Bytes for each further instance; for disk_base, bytes once."
-    )
-    ci_bytes: Interval | None
-    n_points: int
-    reason: str | None = Field(default=None, description="Why a figure is null.")
-
-
-class ComparisonRow(_Document):
-    """One metric of two subjects, measured in the same run on the same host."""
-
-    metric: str = Field(
-        description="startup.total, or footprint.<estimator>, or density.instances."
-    )
-    baseline: Subject
-    candidate: Subject
-    concurrency: int | None
-    ratio: float | None = Field(description="candidate / baseline.")
-    ci: Interval | None
-    p_value: float | None
-    n_baseline: int
-    n_candidate: int
-    verdict: Verdict
-    reason: str = Field(description="One sentence behind the verdict.")
-
-
-class Result(_Document):
+class Result(Document):
     """The result of a run."""
 
     run: RunSummary
@@ -180,3 +113,6 @@ class Result(_Document):
     footprint: list[FootprintRow]
     comparisons: list[ComparisonRow]
     warnings: list[str]
+    merged: Merged | None = Field(
+        default=None, description="The same over all hosts; null for a run on one host."
+    )

@@ -6,28 +6,16 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from collector.model import HostRun, RunData
+from collector.reports.merged import Merged
 from collector.results import foreign
 from collector.results.density import Ramp
 from collector.results.footprint import EVERY_RUNTIME_HAS, Footprint, series
+from collector.results.over_hosts import of_merged, of_partial, of_resumptions
+from collector.results.shortfalls import of_samples
 from collector.results.startup import StartupSample
-from collector.results.subjects import Subjects, label
-from tonnage.model import (
-    Accelerator,
-    Notice,
-    Outcome,
-    Population,
-    RunState,
-    StageFinished,
-    StopReason,
-)
-
-# Of one start, and of several.
-_SHORTFALLS = {
-    Outcome.FAILED: ("failed", "failed"),
-    Outcome.TIMED_OUT: ("timed out", "timed out"),
-    Outcome.CANCELLED: ("was cancelled", "were cancelled"),
-    Outcome.INTERRUPTED: ("was interrupted", "were interrupted"),
-}
+from collector.results.subjects import Key, Subjects, name
+from collector.results.told import Told, joined
+from tonnage.model import Accelerator, Notice, Population, RunState, StageFinished, StopReason
 
 
 def cautions(
@@ -36,124 +24,130 @@ def cautions(
     samples: Sequence[StartupSample],
     ramps: Sequence[Ramp],
     footprints: Sequence[Footprint],
+    merged: Merged | None,
 ) -> list[str]:
     """Every caution once, the gravest first."""
-    found = [
-        *_of_run(data),
-        *(text for host in data.hosts for text in _of_host(host)),
-        *_of_accelerators(data),
-        *_of_facts(data),
-        *(text for sample in samples for text in _of_sample(sample, subjects)),
-        *_of_trials(data, subjects),
-        *(text for ramp in ramps for text in _of_ramp(ramp, subjects)),
-        *_of_series(data, subjects),
-        *_of_footprints(footprints, subjects),
-    ]
-    return list(dict.fromkeys(found))
+    return joined(
+        [
+            *_of_run(data),
+            *of_partial(data),
+            *(told for host in data.hosts for told in _of_host(host)),
+            *of_resumptions(data),
+            *_of_accelerators(data),
+            *(of_merged(merged) if merged else ()),
+            *_of_facts(data),
+            *of_samples(samples, subjects, len(data.hosts)),
+            *_of_trials(data, subjects),
+            *(told for ramp in ramps for told in _of_ramp(ramp, subjects)),
+            *_of_series(data, subjects),
+            *_of_footprints(footprints, subjects),
+        ]
+    )
 
 
-def _of_run(data: RunData) -> Iterator[str]:
+def _about(subjects: Subjects, key: Key, rest: str) -> Told:
+    return Told(rest, key.host, name(subjects, key))
+
+
+def _of_run(data: RunData) -> Iterator[Told]:
     run = data.run
     if not run.state.ended:
-        yield f"The run is {run.state}: these are the figures so far."
+        yield Told(f"The run is {run.state}: these are the figures so far.")
     elif run.state is not RunState.FINISHED:
-        yield f"The run ended {run.state}: these are the figures it left."
+        yield Told(f"The run ended {run.state}: these are the figures it left.")
     if run.problem and not any(host.problem for host in data.hosts):  # else theirs, summed up
-        yield str(run.problem)
+        yield Told(str(run.problem))
 
 
-def _of_host(host: HostRun) -> Iterator[str]:
+def _of_host(host: HostRun) -> Iterator[Told]:
     if host.leaked:
-        yield f"{host.host}: these instances survived their removal: {', '.join(host.leaked)}."
+        yield Told(
+            f": these instances survived their removal: {', '.join(host.leaked)}.", host.host
+        )
     if host.removed:
-        yield (
-            f"{host.host}: {_count(len(host.removed), 'instance')} had to be removed "
-            f"at the end: {', '.join(host.removed)}."
+        yield Told(
+            f": {_count(len(host.removed), 'instance')} had to be removed "
+            f"at the end: {', '.join(host.removed)}.",
+            host.host,
         )
     if host.problem:
-        yield f"{host.host}: {host.problem}"
+        yield Told(f": {host.problem}", host.host)
     if host.facts and host.facts.ksm == "on":
-        yield (
-            f"{host.host}: kernel samepage merging is on, so equal pages of different "
-            "instances may count once."
+        yield Told(
+            ": kernel samepage merging is on, so equal pages of different "
+            "instances may count once.",
+            host.host,
         )
 
 
-def _of_facts(data: RunData) -> Iterator[str]:
+def _of_facts(data: RunData) -> Iterator[Told]:
     of_hosts = {(host.host, host.problem) for host in data.hosts}
     for row in data.facts:
         if isinstance(row.fact, Notice):
-            where = f"{row.host}, {row.fact.stage_id}" if row.fact.stage_id else row.host
-            yield f"{where}: {row.fact.message}"
+            stage = f", {row.fact.stage_id}" if row.fact.stage_id else ""
+            yield Told(f"{stage}: {row.fact.message}", row.host)
         elif (
             isinstance(row.fact, StageFinished)
             and row.fact.problem
             and (row.host, row.fact.problem) not in of_hosts
         ):
-            yield f"{row.host}, {row.fact.stage_id}: {row.fact.problem}"
+            yield Told(f", {row.fact.stage_id}: {row.fact.problem}", row.host)
 
 
-def _of_sample(sample: StartupSample, subjects: Subjects) -> Iterator[str]:
-    who = f"{label(subjects, sample.key)}, {sample.concurrency} in flight"
-    requested = len(sample.trials)
-    if not requested:
-        yield f"{who}: no trial was made."
-        return
-    outcomes = Counter(trial.outcome for trial in sample.trials)
-    told = [f"{n} {_SHORTFALLS[o][n > 1]}" for o in _SHORTFALLS if (n := outcomes[o])]
-    if told:
-        yield f"{who}: of {requested} starts {' and '.join(told)}; quantiles are of the ready ones."
-    noisy = sum(trial.noisy for trial in sample.trials)
-    if noisy:
-        yield (
-            f"{who}: {noisy} of {requested} starts ({noisy / requested * 100:.0f} %) ran beside "
-            "foreign load; they are flagged noisy and counted."
-        )
-    if sample.key.accelerator is not Accelerator.NONE:
-        unmarked = outcomes[Outcome.READY] - len(sample.seconds("kernel"))
-        if unmarked:
-            yield f"{who}: {unmarked} ready starts lack a mark of kernel or init."
-
-
-def _of_trials(data: RunData, subjects: Subjects) -> Iterator[str]:
-    suspect: Counter[str] = Counter()
-    survivors: Counter[str] = Counter()
+def _of_trials(data: RunData, subjects: Subjects) -> Iterator[Told]:
+    suspect: Counter[tuple[str, str]] = Counter()
+    survivors: Counter[tuple[str, str]] = Counter()
     digests: dict[tuple[str, str], set[str]] = {}
     for row in data.trials:
         trial = row.trial
-        who = label(subjects, subjects.key(row.host, row.target.id))
-        suspect[who] += trial.suspect
-        survivors[who] += bool(row.end and row.end.error)
+        place = row.host, row.target.id
+        suspect[place] += trial.suspect
+        survivors[place] += bool(row.end and row.end.error and not row.end.interrupted)
         if trial.image_digest and trial.population is not Population.MANUAL:
-            place = row.target.runtime, row.target.workload.image
-            digests.setdefault(place, set()).add(trial.image_digest)
-    for who, n in suspect.items():
-        if n:
-            yield (
-                f"{who}: {_count(n, 'trial')} with marks out of order or negative: "
-                "a defect of the measurement, kept and counted."
+            image = row.target.runtime, row.target.workload.image
+            digests.setdefault(image, set()).add(trial.image_digest)
+    for place in suspect:
+        if n := suspect[place]:
+            yield _about(
+                subjects,
+                subjects.key(*place),
+                f": {_count(n, 'trial')} with marks out of order or negative: "
+                "a defect of the measurement, kept and counted.",
             )
-    for who, n in survivors.items():
-        if n:
-            yield f"{who}: {_count(n, 'instance')} did not stop as asked; see the trials' ends."
-    for (runtime, image), seen in digests.items():
+    for place in survivors:
+        if n := survivors[place]:
+            rest = f": {_count(n, 'instance')} did not stop as asked; see the trials' ends."
+            yield _about(subjects, subjects.key(*place), rest)
+    for (runtime, image_name), seen in digests.items():
         if len(seen) > 1:
-            yield f"{runtime}: {image} was {len(seen)} different images in this run."
+            yield Told(f"{runtime}: {image_name} was {len(seen)} different images in this run.")
 
 
-def _of_ramp(ramp: Ramp, subjects: Subjects) -> Iterator[str]:
-    who = label(subjects, ramp.key)
+def _of_ramp(ramp: Ramp, subjects: Subjects) -> Iterator[Told]:
     if ramp.result is None:
-        yield f"{who}: the density ramp did not end, so there is no limit."
+        rest = ": the density ramp did not end, so there is no limit."
+        yield _about(subjects, ramp.key, rest)
     elif ramp.result.stop_reason is StopReason.MAX_INSTANCES:
-        yield (
-            f"{who}: the ramp reached the count it was given; the host carries "
-            f"at least {ramp.result.limit_instances}."
+        yield _about(
+            subjects,
+            ramp.key,
+            ": the ramp reached the count it was given; the host carries "
+            f"at least {ramp.result.limit_instances}.",
         )
+    if ramp.refilled:
+        yield _about(subjects, ramp.key, _refilled(ramp.refilled, "the ramp", "its limit"))
     limit = ramp.result.limit_instances if ramp.result else None
     drift = foreign.under_ramp(ramp.steps, limit)
     if drift and drift.doubtful:
-        yield f"{who}: {drift.told('the ramp')}: {_found_by(ramp)} in doubt."
+        rest = f": {drift.told('the ramp')}: {_found_by(ramp)} in doubt."
+        yield _about(subjects, ramp.key, rest)
+
+
+def _refilled(n: int, what: str, figure: str) -> str:
+    return (
+        f": {_count(n, 'instance')} of {what} had to be launched again after an interruption: "
+        f"none counts as a new one, and {figure} is of a host filled twice."
+    )
 
 
 def _found_by(ramp: Ramp) -> str:
@@ -162,28 +156,32 @@ def _found_by(ramp: Ramp) -> str:
     return f"its {' and '.join(names)} {'is' if names in (['limit'], ['forecast']) else 'are'}"
 
 
-def _of_series(data: RunData, subjects: Subjects) -> Iterator[str]:
-    for key, points in series(data, subjects):
-        drift = foreign.under_series(points)
+def _of_series(data: RunData, subjects: Subjects) -> Iterator[Told]:
+    for each in series(data, subjects):
+        if each.refilled:
+            rest = _refilled(each.refilled, "a series", "its footprint")
+            yield _about(subjects, each.key, rest)
+        drift = foreign.under_series(each.points)
         if drift and drift.doubtful:
-            who = label(subjects, key)
-            yield f"{who}: {drift.told('a series')}: its footprint by mem_available is in doubt."
+            rest = f": {drift.told('a series')}: its footprint by mem_available is in doubt."
+            yield _about(subjects, each.key, rest)
 
 
-def _of_footprints(footprints: Sequence[Footprint], subjects: Subjects) -> Iterator[str]:
+def _of_footprints(footprints: Sequence[Footprint], subjects: Subjects) -> Iterator[Told]:
     for footprint in footprints:
         if footprint.estimator in EVERY_RUNTIME_HAS and footprint.cost.value is None:
-            who = label(subjects, footprint.key)
             why = footprint.cost.reason if footprint.cost.n_points else "nothing was read"
-            yield f"{who}: no footprint by {footprint.estimator}: {why}."
+            rest = f": no footprint by {footprint.estimator}: {why}."
+            yield _about(subjects, footprint.key, rest)
 
 
-def _of_accelerators(data: RunData) -> Iterator[str]:
+def _of_accelerators(data: RunData) -> Iterator[Told]:
     hosts = sorted({row.host for row in data.trials if row.trial.accelerator is Accelerator.TCG})
-    if hosts:
-        yield (
-            f"{', '.join(hosts)}: the virtual machines ran on TCG, which translates every "
-            "instruction in software; their figures say nothing of KVM."
+    for host in hosts:
+        yield Told(
+            ": the virtual machines ran on TCG, which translates every "
+            "instruction in software; their figures say nothing of KVM.",
+            host,
         )
 
 

@@ -21,6 +21,7 @@ class Ramp:
     steps: list[Step] = field(default_factory=list)
     forecast: Forecast | None = None
     result: DensityResult | None = None
+    refilled: int = 0
 
     @property
     def limit(self) -> int | None:
@@ -34,7 +35,8 @@ def ramps(data: RunData, subjects: Subjects) -> list[Ramp]:
     """One ramp for each density stage of each host's plan, in the plan's order."""
     found: dict[tuple[str, str], Ramp] = {}
     for host, stage_id, experiment in stages(data, DensityStage):
-        found[host, stage_id] = Ramp(subjects.key(host, experiment.target_id))
+        again = subjects.refilled(host, stage_id)
+        found[host, stage_id] = Ramp(subjects.key(host, experiment.target_id), refilled=again)
     for row in data.facts:
         if isinstance(row.fact, Step | Forecast | DensityResult):
             ramp = found.get((row.host, row.fact.stage_id))
@@ -65,6 +67,7 @@ def density_row(ramp: Ramp, subjects: Subjects) -> DensityRow:
         forecast_at_instances=forecast.at_instances if forecast else None,
         forecast_error=_forecast_error(ramp),
         steps=[_step(step) for step in sorted(ramp.steps, key=lambda step: step.number)],
+        refilled=ramp.refilled,
     )
 
 

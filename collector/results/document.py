@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from collector.model import HostRun, Run, RunData
-from collector.reports.model import HostSummary, Result, RunSummary, RuntimeSummary
+from collector.reports.model import (
+    HostSummary,
+    Merged,
+    Result,
+    Resumption,
+    RunSummary,
+    RuntimeSummary,
+)
 from collector.results.cautions import cautions
-from collector.results.comparisons import Comparer
-from collector.results.density import density_row, ramps
-from collector.results.footprint import footprint_row, footprints
-from collector.results.startup import startup_rows, startup_samples
-from collector.results.subjects import Subjects
+from collector.results.comparisons import Compared, Comparer, comparison_row
+from collector.results.density import Ramp, density_row, ramps
+from collector.results.footprint import Footprint, footprint_row, footprints
+from collector.results.merged import merged_density, merged_footprint, merged_startup
+from collector.results.merged_comparisons import MergedComparer
+from collector.results.startup import StartupSample, startup_rows, startup_samples
+from collector.results.subjects import Subjects, measured_hosts
+from tonnage.model import RunResumed
+
+HOSTS_IN_FULL_DEPTH = 20
+"""With more hosts each one's own intervals are of fewer resamples, so that the work is bounded."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -27,22 +41,55 @@ def assemble(data: RunData) -> Result:
     """
     spec = json.loads(data.run.spec_json) if data.run.spec_json else {}
     subjects = Subjects(data)
-    samples = startup_samples(data, subjects)
-    climbs = ramps(data, subjects)
-    costs = footprints(data, subjects)
-    comparer = Comparer(data, spec, subjects)
+    found = _Found(
+        samples=startup_samples(data, subjects),
+        ramps=ramps(data, subjects),
+        footprints=footprints(data, subjects),
+    )
+    effort = min(1.0, HOSTS_IN_FULL_DEPTH / max(1, len(data.hosts)))
+    comparer = Comparer(data, spec, effort)
+    compared = [
+        *comparer.startup(found.samples),
+        *comparer.footprint(found.footprints),
+        *comparer.density(found.ramps),
+    ]
+    merged = _merged(data, found, subjects, comparer, compared) if len(data.hosts) > 1 else None
     return Result(
         run=_run(data.run, spec),
-        hosts=[_host(host) for host in sorted(data.hosts, key=lambda host: host.host)],
-        startup=startup_rows(samples, subjects, data.run.seed),
-        density=[density_row(ramp, subjects) for ramp in climbs],
-        footprint=[footprint_row(cost, subjects) for cost in costs],
-        comparisons=[
-            *comparer.startup(samples),
-            *comparer.footprint(costs),
-            *comparer.density(climbs),
-        ],
-        warnings=cautions(data, subjects, samples, climbs, costs),
+        hosts=_hosts(data),
+        startup=startup_rows(found.samples, subjects, data.run.seed, effort),
+        density=[density_row(ramp, subjects) for ramp in found.ramps],
+        footprint=[footprint_row(cost, subjects) for cost in found.footprints],
+        comparisons=[comparison_row(each, subjects) for each in compared],
+        warnings=cautions(data, subjects, found.samples, found.ramps, found.footprints, merged),
+        merged=merged,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What the hosts measured, by kind of experiment."""
+
+    samples: list[StartupSample]
+    ramps: list[Ramp]
+    footprints: list[Footprint]
+
+
+def _merged(
+    data: RunData,
+    found: _Found,
+    subjects: Subjects,
+    comparer: Comparer,
+    compared: Sequence[Compared],
+) -> Merged:
+    seed, effort = data.run.seed, comparer.effort
+    over_hosts = MergedComparer(comparer, subjects, found.samples, found.ramps, found.footprints)
+    return Merged(
+        hosts=len(measured_hosts(data)),
+        startup=merged_startup(found.samples, subjects, seed, effort),
+        density=merged_density(found.ramps, subjects, seed),
+        footprint=merged_footprint(found.footprints, subjects, seed),
+        comparisons=list(over_hosts.rows(compared)),
     )
 
 
@@ -57,10 +104,23 @@ def _run(run: Run, spec: dict[str, Any]) -> RunSummary:
         started_at=utc(run.started_at_unix_ns),
         finished_at=None if run.finished_at_unix_ns is None else utc(run.finished_at_unix_ns),
         problem=str(run.problem) if run.problem else None,
+        start_skew_seconds=run.start_skew_seconds,
     )
 
 
-def _host(host: HostRun) -> HostSummary:
+def _hosts(data: RunData) -> list[HostSummary]:
+    measured = measured_hosts(data)
+    again: dict[str, list[Resumption]] = {}
+    for row in data.facts:
+        if isinstance(row.fact, RunResumed):
+            again.setdefault(row.host, []).append(Resumption(**asdict(row.fact)))
+    return [
+        _host(host, host.host in measured, again.get(host.host, []))
+        for host in sorted(data.hosts, key=lambda host: host.host)
+    ]
+
+
+def _host(host: HostRun, measured: bool, resumptions: list[Resumption]) -> HostSummary:
     facts = asdict(host.facts) if host.facts else {}
     return HostSummary(
         host=host.host,
@@ -81,6 +141,8 @@ def _host(host: HostRun) -> HostSummary:
         ],
         removed=list(host.removed),
         leaked=list(host.leaked),
+        measured=measured,
+        resumptions=resumptions,
     )
 
 

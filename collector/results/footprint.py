@@ -43,6 +43,7 @@ class Footprint:
     key: Key
     estimator: Estimator
     cost: Slope
+    refilled: int = 0
 
 
 def footprints(data: RunData, subjects: Subjects) -> list[Footprint]:
@@ -50,19 +51,28 @@ def footprints(data: RunData, subjects: Subjects) -> list[Footprint]:
 
     An estimator that only some runtimes have is left out where nothing was read.
     """
-    return [
-        footprint for key, points in series(data, subjects) for footprint in _of_series(key, points)
-    ]
+    return [footprint for each in series(data, subjects) for footprint in _of_series(each)]
 
 
-def series(data: RunData, subjects: Subjects) -> Iterator[tuple[Key, list[FootprintPoint]]]:
-    """Every footprint stage, in the plan's order, with the points at which all were alive."""
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One footprint stage on one host, with the points at which all were alive."""
+
+    key: Key
+    points: Sequence[FootprintPoint]
+    refilled: int
+
+
+def series(data: RunData, subjects: Subjects) -> Iterator[Series]:
+    """Every footprint stage, in the plan's order."""
     points: dict[tuple[str, str], list[FootprintPoint]] = {}
     for row in data.facts:
         if isinstance(row.fact, FootprintPoint) and _whole(row.fact):
             points.setdefault((row.host, row.fact.stage_id), []).append(row.fact)
     for host, stage_id, experiment in stages(data, FootprintStage):
-        yield subjects.key(host, experiment.target_id), points.get((host, stage_id), [])
+        key = subjects.key(host, experiment.target_id)
+        again = subjects.refilled(host, stage_id)
+        yield Series(key, points.get((host, stage_id), []), again)
 
 
 def _whole(point: FootprintPoint) -> bool:
@@ -70,12 +80,14 @@ def _whole(point: FootprintPoint) -> bool:
     return point.sample.alive == point.sample.instances
 
 
-def _of_series(key: Key, points: Sequence[FootprintPoint]) -> Iterable[Footprint]:
+def _of_series(of: Series) -> Iterable[Footprint]:
     for estimator, read in READINGS.items():
-        readings = [(point, value) for point in points if (value := read(point.sample)) is not None]
+        readings = [
+            (point, value) for point in of.points if (value := read(point.sample)) is not None
+        ]
         if readings or estimator in EVERY_RUNTIME_HAS:
             fit = _once if estimator == "disk_base" else _per_instance
-            yield Footprint(key, estimator, fit(readings))
+            yield Footprint(of.key, estimator, fit(readings), of.refilled)
 
 
 def _per_instance(readings: Sequence[tuple[FootprintPoint, int]]) -> Slope:
@@ -114,4 +126,5 @@ def footprint_row(footprint: Footprint, subjects: Subjects) -> FootprintRow:
         ci_bytes=cost.interval,
         n_points=cost.n_points,
         reason=cost.reason,
+        refilled=footprint.refilled,
     )

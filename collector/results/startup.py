@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from collector.model import RunData
+from collector.model import RunData, TrialRow
 from collector.reports.model import StartupRow
 from collector.results.subjects import Key, Subjects, planned_levels
 from collector.stats.summary import Summary, summarise
@@ -20,16 +20,38 @@ PHASES = ("accept", "create", "machine", "kernel", "userspace", "total", "cpu")
 
 @dataclass(slots=True)
 class StartupSample:
-    """Every measured attempt of one subject at one concurrency; warm-ups are none of them."""
+    """Every measured trial of one subject at one concurrency; warm-ups are none of them.
+
+    ``trials`` are last attempts: their outcome is the trial's. ``retried`` are
+    the attempts before, which were interrupted: counted, and in no figure.
+    """
 
     key: Key
     concurrency: int
-    trials: list[Trial] = field(default_factory=list)
+    trials: Sequence[Trial] = ()
+    retried: Sequence[Trial] = ()
+    _seconds: dict[str, list[float]] = field(default_factory=dict, repr=False, compare=False)
 
     def seconds(self, phase: str) -> list[float]:
         """A phase's durations over the ready trials that have it."""
-        found = (phase_ns(trial, phase) for trial in self.trials if trial.outcome is Outcome.READY)
-        return [ns / SECOND for ns in found if ns is not None]
+        if phase not in self._seconds:
+            ready = (trial for trial in self.trials if trial.outcome is Outcome.READY)
+            found = (phase_ns(trial, phase) for trial in ready)
+            self._seconds[phase] = [ns / SECOND for ns in found if ns is not None]
+        return self._seconds[phase]
+
+    @property
+    def requested(self) -> int:
+        """Attempts, those made again among them."""
+        return len(self.trials) + len(self.retried)
+
+    def counts(self) -> Counter[Outcome]:
+        """Attempts by outcome. Of one that was made again only an interruption is counted,
+        as it is the last attempt that says how the trial ended."""
+        counted = Counter(trial.outcome for trial in self.trials)
+        interrupted = (t for t in self.retried if t.outcome is Outcome.INTERRUPTED)
+        counted[Outcome.INTERRUPTED] += sum(1 for _ in interrupted)
+        return counted
 
     @property
     def unresolved(self) -> int:
@@ -75,45 +97,70 @@ def _unresolved(trial: Trial) -> bool:
 
 def startup_samples(data: RunData, subjects: Subjects) -> list[StartupSample]:
     """One sample for each subject and concurrency, planned or seen, in the plan's order."""
-    samples = {
-        (key, level): StartupSample(key, level) for key, level in planned_levels(data, subjects)
+    found: dict[tuple[Key, int], list[TrialRow]] = {
+        place: [] for place in planned_levels(data, subjects)
     }
     for row in data.trials:
         if row.trial.population is Population.MEASURED:
             key = Key(row.host, row.target.id, row.trial.accelerator)
-            level = row.trial.concurrency
-            samples.setdefault((key, level), StartupSample(key, level)).trials.append(row.trial)
-    return sorted(samples.values(), key=lambda s: (subjects.place(s.key), s.concurrency))
+            found.setdefault((key, row.trial.concurrency), []).append(row)
+    samples = [
+        StartupSample(key, level, *_last_attempts(row.trial for row in rows))
+        for (key, level), rows in found.items()
+    ]
+    return sorted(samples, key=lambda s: (subjects.place(s.key), s.concurrency))
+
+
+def _last_attempts(trials: Iterable[Trial]) -> tuple[list[Trial], list[Trial]]:
+    """The last attempt of each trial, and those before it."""
+    last: dict[str, Trial] = {}
+    before: list[Trial] = []
+    for trial in trials:
+        known = last.get(trial.trial_id)
+        if known is None:
+            last[trial.trial_id] = trial
+        else:
+            earlier, later = sorted((known, trial), key=lambda each: each.attempt)
+            before.append(earlier)
+            last[trial.trial_id] = later
+    return list(last.values()), before
 
 
 def startup_rows(
-    samples: Sequence[StartupSample], subjects: Subjects, seed: int
+    samples: Sequence[StartupSample], subjects: Subjects, seed: int, effort: float = 1.0
 ) -> list[StartupRow]:
     """A row for each phase that was seen, and always one for the total."""
-    return [row for sample in samples for row in _rows(sample, subjects, seed)]
+    return [row for sample in samples for row in _rows(sample, subjects, seed, effort)]
 
 
-def _rows(sample: StartupSample, subjects: Subjects, seed: int) -> Iterator[StartupRow]:
-    shared = dict(subjects.subject(sample.key)) | _counts(sample)
+def _rows(
+    sample: StartupSample, subjects: Subjects, seed: int, effort: float
+) -> Iterator[StartupRow]:
+    shared = dict(subjects.subject(sample.key)) | counts([sample])
+    ready = shared["ready"]
     for phase in PHASES:
         seconds = sample.seconds(phase)
         if phase == "userspace" and sample.unresolved:
-            yield StartupRow(**shared, phase=phase, **_no_figures(sample, len(seconds)))
+            absent = no_figures(sample.unresolved, ready, len(seconds))
+            yield StartupRow(**shared, phase=phase, **absent)
         elif seconds or phase == "total":
-            yield StartupRow(**shared, phase=phase, **_figures(summarise(seconds, seed)))
+            yield StartupRow(**shared, phase=phase, **figures(summarise(seconds, seed, effort)))
 
 
-def _counts(sample: StartupSample) -> dict[str, Any]:
-    outcomes = Counter(trial.outcome for trial in sample.trials)
+def counts(samples: Sequence[StartupSample]) -> dict[str, Any]:
+    """The counts of a row over samples of one concurrency."""
+    outcomes = sum((sample.counts() for sample in samples), Counter[Outcome]())
     return {
-        "concurrency": sample.concurrency,
-        "requested": len(sample.trials),
+        "concurrency": samples[0].concurrency,
+        "requested": sum(sample.requested for sample in samples),
         **{outcome.value: outcomes[outcome] for outcome in Outcome},
-        "noisy": sum(trial.noisy for trial in sample.trials),
+        "noisy": sum(trial.noisy for sample in samples for trial in sample.trials),
+        "retried": sum(len(sample.retried) for sample in samples),
     }
 
 
-def _figures(summary: Summary) -> dict[str, Any]:
+def figures(summary: Summary) -> dict[str, Any]:
+    """The figures of a row."""
     return {
         "n": summary.n,
         "p50_seconds": summary.p50.value,
@@ -129,13 +176,12 @@ def _figures(summary: Summary) -> dict[str, Any]:
     }
 
 
-def _no_figures(sample: StartupSample, n: int) -> dict[str, Any]:
+def no_figures(unresolved: int, ready: int, n: int) -> dict[str, Any]:
     """A phase that not all ready trials resolve: the others are no fair sample of it."""
-    ready = sum(trial.outcome is Outcome.READY for trial in sample.trials)
     reason = (
-        f"not resolved: in {sample.unresolved} of {ready} ready starts the ready line "
+        f"not resolved: in {unresolved} of {ready} ready starts the ready line "
         "was the first evidence of created"
     )
-    absent = dict.fromkeys(_figures(summarise([], 0)))
+    absent = dict.fromkeys(figures(summarise([], 0)))
     reasons = dict.fromkeys(("p50_reason", "p95_reason", "p99_reason"), reason)
     return absent | reasons | {"n": n}

@@ -8,8 +8,18 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from collector.model import RunData
-from collector.reports.model import Subject
-from tonnage.model import Accelerator, DensityStage, FootprintStage, StartupStage, Target
+from collector.reports.model import Kind, Subject
+from tonnage.model import (
+    Accelerator,
+    DensityStage,
+    FootprintPoint,
+    FootprintStage,
+    Outcome,
+    Population,
+    StartupStage,
+    Step,
+    Target,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +46,11 @@ class Subjects:
         for row in data.trials:
             seen = self._seen.setdefault((row.host, row.target.id), Counter())
             seen[row.trial.accelerator] += 1
+        self._refilled = Counter(
+            (row.host, row.trial.stage_id)
+            for row in data.trials
+            if row.trial.attempt > 1 and row.trial.population is Population.FILL
+        )
         self._fingerprints = {
             (host.host, print_.runtime): print_.accelerator
             for host in data.hosts
@@ -58,6 +73,10 @@ class Subjects:
         accelerator = self._fingerprints.get((host, runtime), Accelerator.NONE)
         return Key(host, target_id, accelerator)
 
+    def refilled(self, host: str, stage_id: str) -> int:
+        """Fill instances of a stage that were launched again after an interruption."""
+        return self._refilled[host, stage_id]
+
     def subject(self, key: Key) -> Subject:
         """The subject as rows begin with it."""
         target = self.target(key)
@@ -72,17 +91,37 @@ class Subjects:
             memory_bytes=target.memory_bytes,
         )
 
+    def kind(self, key: Key) -> Kind:
+        """The subject but for its host."""
+        subject = self.subject(key)
+        return Kind(**{name: getattr(subject, name) for name in Kind.model_fields})
+
     def place(self, key: Key) -> tuple[int, str]:
         """Sorts keys by host, then in the order of the plan."""
         return self._order[key.host, key.target_id], key.accelerator.value
 
 
+def measured_hosts(data: RunData) -> set[str]:
+    """The hosts that gave a trial with an outcome of its own, warm-ups aside, a step or a point."""
+    readings = {row.host for row in data.facts if isinstance(row.fact, Step | FootprintPoint)}
+    return readings | {
+        row.host
+        for row in data.trials
+        if row.trial.population is not Population.WARMUP
+        and row.trial.outcome is not Outcome.INTERRUPTED
+    }
+
+
 def label(subjects: Subjects, key: Key) -> str:
     """A key in a sentence: ``docker on h1``."""
-    subject = subjects.subject(key)
-    chip = "" if subject.accelerator == "none" else f" ({subject.accelerator.upper()})"
-    name = subject.runtime if key.target_id == subject.runtime else key.target_id
-    return f"{name}{chip} on {key.host}"
+    return f"{name(subjects, key)} on {key.host}"
+
+
+def name(subjects: Subjects, key: Key) -> str:
+    """A key in a sentence, but for its host: ``qemu-microvm (TCG)``."""
+    chip = "" if key.accelerator is Accelerator.NONE else f" ({key.accelerator.upper()})"
+    runtime = subjects.target(key).runtime
+    return f"{runtime if key.target_id == runtime else key.target_id}{chip}"
 
 
 E = TypeVar("E", StartupStage, DensityStage, FootprintStage)

@@ -1,0 +1,149 @@
+"""The rows of a result: what was found of each subject on each host."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Interval = tuple[float, float]
+Verdict = Literal["faster", "slower", "smaller", "larger", "no difference", "inconclusive"]
+
+
+class Document(BaseModel):
+    """A part of a result: nothing in it is changed, and nothing unknown is in it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _OfHost(Document):
+    host: str
+
+
+class Kind(Document):
+    """A subject, on whatever host."""
+
+    runtime: str
+    accelerator: Literal["none", "kvm", "tcg"]
+    variant: str
+    mode: Literal["cold", "warm", "restore"]
+    network: Literal["none", "bridge", "user"]
+    workload: str
+    memory_bytes: int
+
+
+class Subject(Kind, _OfHost):
+    """What a row is about."""
+
+
+class StartupFigures(Document):
+    """Attempts counted and durations summarised, for one phase at one concurrency."""
+
+    concurrency: int
+    phase: Literal["accept", "create", "machine", "kernel", "userspace", "total", "cpu"] = Field(
+        description="An interval of docs/measuring.md; cpu is CPU time, not a wall-clock phase."
+    )
+    requested: int = Field(description="Attempts: trials, and those made again (``retried``).")
+    ready: int
+    failed: int
+    timed_out: int
+    cancelled: int
+    interrupted: int = Field(description="Attempts that the agent's own end cut short.")
+    noisy: int
+    n: int = Field(description="Samples behind the quantiles: ready trials that have this phase.")
+    p50_seconds: float | None
+    p50_ci_seconds: Interval | None = Field(description="95 % bootstrap interval of the median.")
+    p95_seconds: float | None
+    p99_seconds: float | None
+    p50_reason: str | None = Field(default=None, description="Why p50 is null.")
+    p95_reason: str | None = Field(description="Why p95 is null.")
+    p99_reason: str | None = Field(description="Why p99 is null.")
+    min_seconds: float | None
+    max_seconds: float | None
+    mean_seconds: float | None
+    retried: int = Field(
+        default=0,
+        description="Attempts after which the trial was made again: only a trial's last attempt "
+        "is its outcome.",
+    )
+
+
+class StartupRow(StartupFigures, Subject):
+    """Start-up of one subject at one concurrency, for one phase."""
+
+
+class DensityStep(Document):
+    """One level of a ramp."""
+
+    instances: int
+    mem_available_bytes: int | None
+    foreign_bytes: int | None = Field(
+        default=None,
+        description="Anonymous memory of processes that are not ours; null if it was not read.",
+    )
+    pss_bytes: int | None
+    cgroup_bytes: int | None
+    cpu_some_avg10: float | None
+    memory_some_avg10: float | None
+    io_some_avg10: float | None
+    probe_p50_seconds: float | None
+    alive: int
+    answering: int
+    met_slo: bool = Field(description="Whether every demand held, the memory budget included.")
+
+
+class DensityRow(Subject):
+    """The limit of one subject on one host."""
+
+    instances: int | None = Field(
+        description="Largest N that met the SLO; null if the ramp did not end."
+    )
+    stop_reason: str | None
+    binding_constraint: str | None
+    forecast_instances: float | None
+    forecast_ci: Interval | None
+    forecast_at_instances: int | None
+    forecast_error: float | None = Field(
+        description="(forecast - instances) / instances; null unless the ramp got that far."
+    )
+    steps: list[DensityStep] = Field(
+        description="In the order measured: up to the first that failed, then closing in."
+    )
+    refilled: int = Field(
+        default=0, description="Instances launched again after an interruption; none is a new one."
+    )
+
+
+class FootprintRow(Subject):
+    """What one more instance costs, by one estimator: the slope over N."""
+
+    estimator: Literal[
+        "mem_available", "pss", "cgroup", "vmm_overhead", "engine", "disk_base", "disk_marginal"
+    ]
+    bytes_per_instance: float | None = Field(
+        description="Bytes for each further instance; for disk_base, bytes once."
+    )
+    ci_bytes: Interval | None
+    n_points: int
+    reason: str | None = Field(default=None, description="Why a figure is null.")
+    refilled: int = Field(
+        default=0, description="Instances launched again after an interruption; none is a new one."
+    )
+
+
+class ComparisonRow(Document):
+    """One metric of two subjects, measured in the same run on the same host."""
+
+    metric: str = Field(
+        description="startup.total, or footprint.<estimator>, or density.instances."
+    )
+    baseline: Subject
+    candidate: Subject
+    concurrency: int | None
+    ratio: float | None = Field(description="candidate / baseline.")
+    ci: Interval | None
+    p_value: float | None
+    n_baseline: int
+    n_candidate: int
+    verdict: Verdict
+    reason: str = Field(description="One sentence behind the verdict.")

@@ -1,0 +1,101 @@
+"""Cautions about hosts as a set: lost ones, resumed ones, and those unlike the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from collector.model import RunData
+from collector.reports import figures
+from collector.reports.merged import Merged, MergedFootprintRow, MergedStartupRow
+from collector.reports.names import kind_name, some_of
+from collector.results.subjects import measured_hosts
+from collector.results.told import Told
+from tonnage.model import RunResumed, RunState
+
+
+def of_partial(data: RunData) -> Iterator[Told]:
+    """Which hosts of several did not come to their end, and which measured nothing."""
+    if len(data.hosts) < 2 or not data.run.state.ended:
+        return
+    names = sorted(host.host for host in data.hosts)
+    short = sorted(h.host for h in data.hosts if h.state is not RunState.FINISHED)
+    measured = measured_hosts(data)
+    idle = [host for host in names if host not in measured]
+    if short:
+        done = len(names) - len(short)
+        yield Told(
+            f"{done} of {len(names)} hosts came to the end of their plan; "
+            f"{some_of(short)} did not, and the figures hold what they left."
+        )
+    if idle:
+        yield Told(f"{some_of(idle)} measured nothing and {_is(idle)} in no figure.")
+
+
+def _is(names: Sequence[str]) -> str:
+    return "is" if len(names) == 1 else "are"
+
+
+def of_resumptions(data: RunData) -> Iterator[Told]:
+    """How often a host went on with the run after an interruption."""
+    resumed: dict[str, list[RunResumed]] = {}
+    for row in data.facts:
+        if isinstance(row.fact, RunResumed):
+            resumed.setdefault(row.host, []).append(row.fact)
+    for host, facts in resumed.items():
+        reasons = "; ".join(dict.fromkeys(fact.reason.rstrip(".") for fact in facts))
+        rest = f": the run was interrupted and resumed {_times(len(facts))}, {_boots(facts)}"
+        yield Told(f"{rest}: {reasons}." if reasons else f"{rest}.", host)
+
+
+def _times(n: int) -> str:
+    return {1: "once", 2: "twice"}.get(n, f"{n} times")
+
+
+def _boots(facts: Sequence[RunResumed]) -> str:
+    boots = sum(fact.rebooted for fact in facts)
+    if not boots:
+        return "without a reboot"
+    return "after a reboot" if len(facts) == 1 else f"{_times(boots)} after a reboot"
+
+
+def of_merged(merged: Merged) -> Iterator[Told]:
+    """Hosts that lie further from the rest than their own intervals allow."""
+    for start in merged.startup:
+        if start.odd_hosts and start.host_p50_seconds:
+            yield Told(_odd_starts(start))
+    for cost in merged.footprint:
+        if cost.odd_hosts and cost.host_bytes:
+            yield Told(_odd_costs(cost))
+    for row in merged.comparisons:
+        if row.odd_hosts and row.host_ratios and row.metric == "startup.total":
+            pair = f"{kind_name(row.candidate)} against {kind_name(row.baseline)}"
+            level = f", {row.concurrency} in flight" if row.concurrency else ""
+            yield Told(
+                f"{pair}{level}: the hosts' own ratios, {figures.times_span(row.host_ratios)}, "
+                f"disagree more than their intervals allow: {_named(row.odd_hosts, row.hosts)}."
+            )
+
+
+def _odd_starts(row: MergedStartupRow) -> str:
+    least, _, most = row.host_p50_seconds or (0.0, 0.0, 0.0)
+    return (
+        f"{kind_name(row)}, {row.concurrency} in flight: the hosts' medians, "
+        f"{figures.seconds_span((least, most))}, disagree more than their intervals allow: "
+        f"{_named(row.odd_hosts, row.hosts)}. The merged figures are of a mixture."
+    )
+
+
+def _odd_costs(row: MergedFootprintRow) -> str:
+    return (
+        f"{kind_name(row)}: what one more instance costs by {row.estimator}, "
+        f"{figures.size_span(row.host_bytes)}, differs between hosts by more than their "
+        f"intervals allow: {_named(row.odd_hosts, row.hosts)}."
+    )
+
+
+def _named(odd: Sequence[str], hosts: int) -> str:
+    """The odd hosts; where they are most of all, that there is no middle."""
+    if len(odd) == hosts:
+        return f"no host lies near the middle ({some_of(odd)})"
+    verb = "stands" if len(odd) == 1 else "stand"
+    return f"{some_of(odd)} {verb} apart"
