@@ -17,20 +17,25 @@ import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
+from datetime import timedelta
+from functools import partial
 
 import structlog
 
+from collector.agents import Agent
 from collector.conductor.conductor import Conductor
 from collector.conductor.patience import Patience
-from collector.config import CollectorConfig, address, load
+from collector.config import CollectorConfig, load
 from collector.errors import ExitCode, TonnageError
 from collector.fleet import Fleet, Keeper
 from collector.metrics import Metrics
+from collector.pki.folder import PkiFolder
 from collector.server.calls import CollectorServicer, Parts
 from collector.server.http import HttpServer, application
 from collector.server.listener import Listener
 from collector.server.outcomes import Outcomes
 from collector.server.publisher import Publisher
+from collector.server.security import Security, Settings
 from collector.server.submission import Submission
 from collector.stores.migrate import schema_revision
 from collector.stores.open import open_store
@@ -62,18 +67,24 @@ async def serve(config: CollectorConfig) -> None:
         metrics, outcomes = Metrics(__version__, schema_revision()), Outcomes(store)
         publisher = Publisher(metrics, store, outcomes)
         keeper = Keeper(store, config.lease)
-        fleet = Fleet(config.lease, config.lost_after, keeper=keeper)
+        settings = _security_settings(config)
+        tls = settings.folder.tls_files if settings.folder else None
+        dial = partial(Agent, tls=tls)
+        fleet = Fleet(config.lease, config.lost_after, keeper=keeper, dial=dial)
         stack.push_async_callback(fleet.close)
         await fleet.restore()
-        listener = Listener(address(config.listen))
-        app = application(metrics.registry, lambda: listener.serving)
-        http = stack.enter_context(HttpServer(app, address(config.http)))
+        security = await Security.open(store, settings, lambda name: _is_live(fleet, name))
+        await stack.enter_async_context(security)
+        listener = Listener(config.grpc_address, security.tls, security.interceptors)
+        app = application(metrics.registry, lambda: listener.serving, security.door)
+        http = stack.enter_context(HttpServer(app, config.http_address, security.https()))
         conductor = Conductor(store, fleet, _patience(config), publisher)
         metrics.watch(lambda: _hosts(fleet), lambda: _runs(conductor))
         await stack.enter_async_context(conductor)
         submission = Submission(fleet, conductor)
-        parts = Parts(store, fleet, conductor, submission, outcomes)
+        parts = Parts(store, fleet, conductor, submission, outcomes, security, security.enrolment)
         await listener.start(CollectorServicer(parts))
+        security.listens_at(listener.address, http.address)
         _announce(str(listener.address), str(http.address))
         await _until(stop, publisher, keeper)
         _log.info("draining")
@@ -93,6 +104,21 @@ async def _until(stop: asyncio.Event, publisher: Publisher, keeper: Keeper) -> N
 def _announce(listening: str, http: str) -> None:
     sys.stdout.write(json.dumps({"listening": listening, "http": http}) + "\n")
     sys.stdout.flush()
+
+
+def _security_settings(config: CollectorConfig) -> Settings:
+    return Settings(
+        folder=PkiFolder(config.tls_dir) if config.tls_dir else None,
+        life=timedelta(seconds=config.certificate_life),
+        advertise=config.advertise,
+    )
+
+
+def _is_live(fleet: Fleet, name: str) -> bool:
+    """Whether a host of that name is up, as far as is known; case tells none apart."""
+    return any(
+        host.facts.host.lower() == name.lower() and host.state != "lost" for host in fleet.hosts()
+    )
 
 
 def _patience(config: CollectorConfig) -> Patience:

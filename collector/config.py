@@ -1,49 +1,68 @@
-"""The collector's configuration: flags, then ``TONNAGE_COLLECTOR_*``, then defaults.
+"""The collector's configuration: flags, then ``TONNAGE_COLLECTOR_*``, then a TOML file,
+then defaults.
 
-Every key is a field of ``CollectorConfig``: ``lost_after`` is the flag
-``--lost-after`` and the variable ``TONNAGE_COLLECTOR_LOST_AFTER``.
+Every key is a field of ``CollectorConfig``: ``lost_after`` is the flag ``--lost-after``,
+the variable ``TONNAGE_COLLECTOR_LOST_AFTER`` and the key ``lost_after`` of the file that
+``--config`` or ``TONNAGE_COLLECTOR_CONFIG`` names.
 """
 
 from __future__ import annotations
 
 import argparse
-import ipaddress
-from collections.abc import Sequence
-from dataclasses import dataclass
+import os
+import tomllib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from collector.address import Address, address
 from collector.errors import ConfigError
 
+__all__ = ["Address", "CollectorConfig", "address", "load"]
+
 ENV_PREFIX = "TONNAGE_COLLECTOR_"
-_LAST_PORT = 65535
+_DAY_SECONDS = 86_400
 
 
 def _default_store() -> str:
     return str(Path.home() / ".local" / "share" / "tonnage")
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
-    """A loopback address and port; port 0 means any."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
 class CollectorConfig(BaseSettings):
     """Every key of the collector. Times are seconds."""
 
-    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, extra="forbid", frozen=True)
 
-    listen: str = Field("127.0.0.1:7070", description="Where CollectorService listens; loopback.")
-    http: str = Field("127.0.0.1:7071", description="Where /metrics and /healthz are served.")
+    tls_dir: Path | None = Field(
+        None,
+        description="Folder of tonnage pki init; needed to listen beyond this host. Then both "
+        "addresses speak TLS.",
+    )
+    listen: str = Field(
+        "127.0.0.1:7070",
+        description="Where CollectorService listens: IP:PORT or unix:PATH; loopback alone "
+        "without tls_dir.",
+    )
+    http: str = Field(
+        "127.0.0.1:7071",
+        description="Where hosts join, and /metrics, /sd/prometheus and /healthz are served; "
+        "loopback alone without tls_dir.",
+    )
+    advertise: str = Field(
+        "",
+        pattern=r"^[A-Za-z0-9._:-]{0,253}$",
+        description="Name or IP address, without port, that joining agents are told to dial; by "
+        "default the address listened on, or where that is every address, the one they joined at.",
+    )
+    certificate_life: float = Field(
+        30.0 * _DAY_SECONDS,
+        ge=1,
+        le=3650 * _DAY_SECONDS,
+        description="Life of an agent's certificate; it is renewed after two thirds.",
+    )
     store: str = Field(
         default_factory=_default_store,
         min_length=1,
@@ -66,47 +85,77 @@ class CollectorConfig(BaseSettings):
         description="What is logged on stderr: debug, info, warning or error.",
     )
 
+    @field_validator("tls_dir", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        return None if value == "" else value
+
     @field_validator("listen", "http")
     @classmethod
-    def _loopback(cls, value: str) -> str:
-        address(value)
+    def _reachable_by_whom(cls, value: str, info: ValidationInfo) -> str:
+        at = address(value)
+        if at.path and info.field_name == "http":
+            raise ValueError("needs an IP address and a port")
+        if not at.is_local and info.data.get("tls_dir") is None:
+            raise ValueError(
+                "is not a loopback address, and without --tls-dir there is no TLS to serve others"
+            )
         return value
 
+    @property
+    def grpc_address(self) -> Address:
+        """``listen``, parsed."""
+        return address(self.listen)
 
-def address(value: str) -> Address:
-    """Parse ``HOST:PORT``; raises ``ValueError`` when it is not a loopback address."""
-    host, colon, port = value.rpartition(":")
-    if not colon or not port.isascii() or not port.isdigit() or int(port) > _LAST_PORT:
-        raise ValueError(f"is not HOST:PORT with a port from 0 to {_LAST_PORT}")
-    host = host.removeprefix("[").removesuffix("]")
-    host = "127.0.0.1" if host == "localhost" else host
-    try:
-        loopback = ipaddress.ip_address(host).is_loopback
-    except ValueError as error:
-        raise ValueError("needs an IP address before the colon") from error
-    if not loopback:
-        raise ValueError("is not a loopback address, and there is no mTLS yet to serve others")
-    return Address(host, int(port))
+    @property
+    def http_address(self) -> Address:
+        """``http``, parsed."""
+        return address(self.http)
 
 
 def load(arguments: Sequence[str]) -> CollectorConfig:
     """Read the configuration; raises ``ConfigError`` naming the first key that is wrong."""
+    given = {k: v for k, v in vars(_parser().parse_args(arguments)).items() if v is not None}
+    path = given.pop("config", None) or os.environ.get(f"{ENV_PREFIX}CONFIG")
+    filed = _file(Path(path)) if path else {}
+    in_environment = {key for key in filed if f"{ENV_PREFIX}{key.upper()}" in os.environ}
+    kept = {key: value for key, value in filed.items() if key not in in_environment}
+    try:
+        return CollectorConfig(**{**kept, **given})
+    except ValidationError as error:
+        raise _config_error(error) from error
+
+
+def _parser() -> _Parser:
     parser = _Parser(
         prog="python -m collector.app", description="The collector of Tonnage.", allow_abbrev=False
+    )
+    parser.add_argument(
+        "--config", help=f"TOML file with any of the keys below. [{ENV_PREFIX}CONFIG]"
     )
     for name, field in CollectorConfig.model_fields.items():
         flag = f"--{name.replace('_', '-')}"
         parser.add_argument(flag, help=f"{field.description} [{ENV_PREFIX}{name.upper()}]")
-    given = {k: v for k, v in vars(parser.parse_args(arguments)).items() if v is not None}
+    return parser
+
+
+def _file(path: Path) -> Mapping[str, Any]:
     try:
-        return CollectorConfig(**given)
-    except ValidationError as error:
-        raise _config_error(error) from error
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(
+            f"cannot be read: {error.strerror}", field="--config", value=str(path)
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"is not TOML: {error}", field="--config", value=str(path)) from error
 
 
 def _config_error(error: ValidationError) -> ConfigError:
     first = error.errors(include_url=False)[0]
     name = str(first["loc"][0]) if first["loc"] else ""
+    if first["type"] == "extra_forbidden":
+        known = ", ".join(CollectorConfig.model_fields)
+        return ConfigError("is no key of the collector", field=name, remedy=f"Keys: {known}.")
     flag = f"--{name.replace('_', '-')}"
     message = first["msg"].removeprefix("Value error, ")
     return ConfigError(

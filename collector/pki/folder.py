@@ -80,6 +80,10 @@ class PkiFolder:
             remedy="Restore both from one back-up.",
         )
 
+    def read_authorities(self) -> str:
+        """``ca.pem``. Raises ``ConfigError``."""
+        return "".join(map(pem, _certificates(self.authorities)))
+
     def own_certificate(self) -> x509.Certificate:
         """The collector's own. Raises ``ConfigError``."""
         return _certificates(self.path / "collector.pem")[0]

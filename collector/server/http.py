@@ -1,10 +1,11 @@
-"""/metrics and /healthz, in a thread of its own: a scrape never holds up a run."""
+"""The HTTP pages, in a thread of their own: a scrape never holds up a run."""
 
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self
 
@@ -15,15 +16,28 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from collector.config import Address
+from collector.address import Address
 from collector.errors import ConfigError
+from collector.server.door import Door
 
 _JOIN_SECONDS = 5.0
 _BACKLOG = 128
+_CONNECTIONS_MOST = 500
 
 
-def application(registry: CollectorRegistry, serving: Callable[[], bool]) -> Starlette:
-    """The two pages; ``serving`` says whether the collector takes work."""
+Page = Callable[[Request], Response]
+
+
+def application(
+    registry: CollectorRegistry,
+    serving: Callable[[], bool],
+    door: Door | None = None,
+    pages: Mapping[str, Page] | None = None,
+) -> Starlette:
+    """The pages; ``serving`` says whether the collector takes work.
+
+    ``/metrics`` and the further ``pages``, by path, are behind the ``door``'s token.
+    """
 
     def metrics(_: Request) -> Response:
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
@@ -33,20 +47,34 @@ def application(registry: CollectorRegistry, serving: Callable[[], bool]) -> Sta
             return PlainTextResponse("ok\n")
         return PlainTextResponse("draining\n", status_code=503)
 
-    return Starlette(routes=[Route("/metrics", metrics), Route("/healthz", healthz)])
+    behind = {"/metrics": metrics, **(pages or {})}
+    routes = [Route(path, door.guarded(page) if door else page) for path, page in behind.items()]
+    return Starlette(routes=[*routes, Route("/healthz", healthz), *(door.routes() if door else [])])
 
 
 class HttpServer:
-    """Serves ``app`` while it is entered; ``address`` is where."""
+    """Serves ``app`` while it is entered; ``address`` is where. With ``tls`` alone, if given."""
 
-    def __init__(self, app: Starlette, at: Address) -> None:
-        """Binds at once; raises ``ConfigError`` when the port cannot be had."""
+    def __init__(self, app: Starlette, at: Address, tls: ssl.SSLContext | None = None) -> None:
+        """Binds at once; raises ``ConfigError`` when the port cannot be had, or is open to
+        other hosts without ``tls``."""
+        require_tls("--http", at, tls is not None)
         self._socket = _bound(at)
         host, port = self._socket.getsockname()[:2]
         self.address = Address(host, port)
         config = uvicorn.Config(
-            app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1
+            app,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            timeout_graceful_shutdown=1,
+            limit_concurrency=_CONNECTIONS_MOST,
+            server_header=False,
+            # Nobody but the peer itself says where a request comes from.
+            proxy_headers=False,
         )
+        config.load()
+        config.ssl = tls  # a context that reads its files again; uvicorn's own would not
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(
             target=self._server.run, args=([self._socket],), name="http", daemon=True
@@ -78,6 +106,17 @@ def _bound(at: Address) -> socket.socket:
         bound.close()
         raise port_unusable("--http", at, error.strerror or str(error)) from error
     return bound
+
+
+def require_tls(flag: str, at: Address, has_tls: bool) -> None:
+    """Raise ``ConfigError`` for an address that others reach and anyone may speak to."""
+    if not at.is_local and not has_tls:
+        raise ConfigError(
+            "is not a loopback address, and without TLS nobody else may be served",
+            field=flag,
+            value=str(at),
+            remedy="Make certificates with tonnage pki init and name their folder by --tls-dir.",
+        )
 
 
 def port_unusable(flag: str, at: Address, why: str) -> ConfigError:

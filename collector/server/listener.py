@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health
 from grpc_reflection.v1alpha import reflection
 
-from collector.config import Address
-from collector.server.http import port_unusable
+from collector.address import Address
+from collector.server.http import port_unusable, require_tls
 from collector.server.statuses import ErrorBorder
+from tonnage.tls import TlsFiles, server_credentials
 from tonnage.v1 import collector_pb2, collector_pb2_grpc
 
 _SERVICE = collector_pb2.DESCRIPTOR.services_by_name["CollectorService"].full_name
@@ -28,12 +31,24 @@ _OPTIONS = [
 
 
 class Listener:
-    """Serves CollectorService; ``address`` is where, once started."""
+    """Serves CollectorService; ``address`` is where, once started.
 
-    def __init__(self, at: Address) -> None:
+    With ``tls`` only those get in whose certificate its authorities made. ``inside`` are
+    the interceptors between the error border and the methods, the outermost first.
+    """
+
+    def __init__(
+        self,
+        at: Address,
+        tls: TlsFiles | None = None,
+        inside: Sequence[aio.ServerInterceptor] = (),
+    ) -> None:
+        """Raises ``ConfigError`` for an address open to others without ``tls``."""
+        require_tls("--listen", at, tls is not None)
         self.address = at
         self.serving = False
-        self._server = aio.server(interceptors=[ErrorBorder()], options=_OPTIONS)
+        self._tls = tls
+        self._server = aio.server(interceptors=[ErrorBorder(), *inside], options=_OPTIONS)
         self._health = health.HealthServicer()
 
     async def start(self, servicer: collector_pb2_grpc.CollectorServiceServicer) -> None:
@@ -42,15 +57,22 @@ class Listener:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = (_SERVICE, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
         reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), self._server)
-        try:
-            port = self._server.add_insecure_port(str(self.address))
-        except RuntimeError as error:
-            raise port_unusable("--listen", self.address, "it is in use or not ours") from error
-        self.address = Address(self.address.host, port)
+        self.address = self._bound()
         await self._server.start()
         await self._health.set(_SERVICE, health_pb2.HealthCheckResponse.SERVING)
         await self._health.set("", health_pb2.HealthCheckResponse.SERVING)
         self.serving = True
+
+    def _bound(self) -> Address:
+        at = str(self.address)
+        try:
+            if self._tls is None:
+                port = self._server.add_insecure_port(at)
+            else:
+                port = self._server.add_secure_port(at, server_credentials(self._tls))
+        except RuntimeError as error:
+            raise port_unusable("--listen", self.address, "it is in use or not ours") from error
+        return self.address if self.address.path else Address(self.address.host, port)
 
     async def stop(self, grace_seconds: float) -> None:
         """Take no more calls, and give those that are open their time."""

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
-import grpc
 import structlog
 from grpc import StatusCode, aio
 
 from collector import errors
 from collector.problems import attached
+from collector.server.wrapping import Call, Context, Surrounding
 from tonnage.model import Problem, ProblemKind
 from tonnage.wire import WireError
 
@@ -45,56 +45,19 @@ def status_of(error: errors.TonnageError) -> StatusCode:
     return _CODES_BY_KIND[error.problem.kind]
 
 
-class ErrorBorder(aio.ServerInterceptor):
+class ErrorBorder(Surrounding):
     """Turns what a method raises into a status with its ``Problem`` attached."""
 
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> Any:
-        """Wrap the method's handler."""
-        handler = await continuation(handler_call_details)
-        if handler is None or not handler_call_details.method.startswith("/tonnage."):
-            return handler
-        method = handler_call_details.method
-        if handler.response_streaming:
-            return grpc.unary_stream_rpc_method_handler(
-                _streaming(handler.unary_stream, method),
-                handler.request_deserializer,
-                handler.response_serializer,
-            )
-        return grpc.unary_unary_rpc_method_handler(
-            _unary(handler.unary_unary, method),
-            handler.request_deserializer,
-            handler.response_serializer,
-        )
-
-
-def _unary(behaviour: Callable[..., Awaitable[Any]], method: str) -> Callable[..., Awaitable[Any]]:
-    async def call(request: Any, context: aio.ServicerContext[Any, Any]) -> Any:
+    @asynccontextmanager
+    async def around(self, call: Call) -> AsyncIterator[None]:
+        """See ``Surrounding``."""
         try:
-            return await behaviour(request, context)
+            yield
         except Exception as error:  # noqa: BLE001 - the border: everything is told, defects as such
-            await _abort(context, error, method)
-
-    return call
+            await _abort(call.context, error, call.method)
 
 
-def _streaming(
-    behaviour: Callable[..., AsyncIterator[Any]], method: str
-) -> Callable[..., AsyncIterator[Any]]:
-    async def call(request: Any, context: aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
-        try:
-            async for response in behaviour(request, context):
-                yield response
-        except Exception as error:  # noqa: BLE001 - the border: everything is told, defects as such
-            await _abort(context, error, method)
-
-    return call
-
-
-async def _abort(context: aio.ServicerContext[Any, Any], error: Exception, method: str) -> None:
+async def _abort(context: Context, error: Exception, method: str) -> None:
     if isinstance(error, aio.AbortError):
         raise error
     if isinstance(error, WireError):

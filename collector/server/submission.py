@@ -6,15 +6,16 @@ import asyncio
 import secrets
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from collector import planner
 from collector.conductor.conductor import Conductor
-from collector.errors import InvalidInput, NoSuchHost, TonnageError
+from collector.errors import InvalidInput
 from collector.fleet import Fleet
 from collector.model import HostRun, Run
-from collector.spec import Spec, parse
+from collector.selection import select
+from collector.spec import HostSelection, Spec, parse
 from collector.stores.migrate import schema_revision
 from collector.views import HostInfo
 from tonnage import __version__
@@ -23,6 +24,7 @@ from tonnage.model import RunState
 # Crockford's base 32: no i, l, o or u to mistake.
 _DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"
 _SPEC_MOST = 1_000_000
+_LOOK_AGAIN_SECONDS = 0.2
 
 
 def new_run_id(now_unix_ns: int) -> str:
@@ -56,7 +58,8 @@ class Submission:
         if request_token and (earlier := await self._conductor.submitted(request_token)):
             return earlier
         spec = await asyncio.to_thread(parse, spec_json)
-        hosts = await self._asked(spec)
+        selected = await self._selected(spec.hosts)
+        hosts = await asyncio.gather(*map(self._ask, selected))
         now = time.time_ns()
         run = Run(
             run_id=new_run_id(now),
@@ -70,41 +73,35 @@ class Submission:
         )
         return await self._conductor.submit(run, _host_runs(spec, run, hosts))
 
-    async def _asked(self, spec: Spec) -> Sequence[HostInfo]:
-        """The healthy hosts; those that take part, as they are now."""
-        wanted: list[HostInfo] = []
-        others: list[HostInfo] = []
-        for host in self._fleet.healthy():
-            takes_part = spec.hosts is None or host.facts.host in spec.hosts
-            (wanted if takes_part else others).append(host)
-        return [*await asyncio.gather(*map(self._ask, wanted)), *others]
+    async def _selected(self, wanted: HostSelection) -> Sequence[HostInfo]:
+        """The hosts that take part; waits for them as long as the spec says."""
+        deadline = asyncio.get_running_loop().time() + wanted.wait
+        while True:
+            found = select(wanted, self._fleet.hosts())
+            if found.problem is None:
+                return found.hosts
+            if not found.waiting_helps or not await self._changed_before(deadline):
+                raise found.problem
+
+    async def _changed_before(self, deadline: float) -> bool:
+        """Wait until a host comes or goes, and a moment for others that come with it."""
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self._fleet.changed()
+        except TimeoutError:
+            return False
+        await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+        return True
 
     async def _ask(self, host: HostInfo) -> HostInfo:
+        """The host as it is now."""
         agent = self._fleet.agent(host.facts.host, host.address)
         found = await agent.describe(refresh=True)
-        if found.active_run_id and await self._conductor.gave_up(found.active_run_id):
-            # It was away when the run was given up, and would hold up the new one.
-            with suppress(TonnageError):
-                await agent.cancel_run(found.active_run_id)
-        return HostInfo(
-            facts=found.facts,
-            runtimes=found.runtimes,
-            address=host.address,
-            metrics_address=host.metrics_address,
-            state=host.state,
-            last_seen_unix_ns=time.time_ns(),
-        )
+        return replace(host, facts=found.facts, runtimes=found.runtimes)
 
 
 def _host_runs(spec: Spec, run: Run, hosts: Sequence[HostInfo]) -> list[HostRun]:
-    """The hosts' plans; a host that is not there is a fault of the spec."""
     choices = [planner.Host(h.facts.host, h.runtimes, h.facts) for h in hosts]
-    try:
-        plans = planner.plan(spec, run.run_id, run.seed, choices)
-    except NoSuchHost as error:
-        told = error.problem
-        raise InvalidInput(
-            told.message, field=told.field, value=told.value, remedy=told.remedy
-        ) from error
+    plans = planner.plan(spec, run.run_id, run.seed, choices)
     addresses = {host.facts.host: host.address for host in hosts}
     return [HostRun(run.run_id, name, addresses[name], plan) for name, plan in plans.items()]

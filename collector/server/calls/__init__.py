@@ -4,6 +4,7 @@ statuses of them."""
 
 from __future__ import annotations
 
+from collector.server.calls.access import AccessCalls
 from collector.server.calls.hosts import HostCalls
 from collector.server.calls.instances import InstanceCalls
 from collector.server.calls.parts import Parts
@@ -12,5 +13,5 @@ from collector.server.calls.runs import RunCalls
 __all__ = ["CollectorServicer", "Parts"]
 
 
-class CollectorServicer(RunCalls, HostCalls, InstanceCalls):
+class CollectorServicer(RunCalls, HostCalls, InstanceCalls, AccessCalls):
     """All of CollectorService."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from grpc import aio
 
 from collector.conductor.conductor import Conductor
 from collector.fleet import Fleet
+from collector.server.enrolment import Enrolment
 from collector.server.outcomes import Outcomes
 from collector.server.submission import Submission
 from collector.stores.base import Store
@@ -28,18 +29,6 @@ class Access(Protocol):
         """SHA-256, in hexadecimal, of each token that may scrape metrics."""
 
 
-class OpenAccess:
-    """An ``Access`` for a collector that is reached from its own host alone."""
-
-    def revoked_serials(self) -> Sequence[str]:
-        """None."""
-        return ()
-
-    def scrape_token_hashes(self) -> Sequence[str]:
-        """None."""
-        return ()
-
-
 @dataclass(frozen=True, slots=True)
 class Parts:
     """The collector's parts that calls are answered from."""
@@ -49,7 +38,8 @@ class Parts:
     conductor: Conductor
     submission: Submission
     outcomes: Outcomes
-    access: Access = field(default_factory=OpenAccess)
+    access: Access
+    enrolment: Enrolment
 
 
 class Calls(collector_pb2_grpc.CollectorServiceServicer):

@@ -1,0 +1,217 @@
+"""The audit log: every command, and every refusal, with who, from where and how it ended.
+
+Entries are gathered in memory and stored in batches, so that no call waits for the store
+or fails with it. A connection that TLS itself turns away never reaches a call: it is in
+no log but the caller's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
+from types import TracebackType
+from typing import Any, Self
+
+import structlog
+
+from collector.errors import Forbidden, InvalidInput, StoreError, TonnageError
+from collector.model import AuditEntry
+from collector.server.access import Caller, caller
+from collector.server.statuses import status_of
+from collector.server.wrapping import Call, Surrounding
+from collector.stores.base import AuditStore
+from tonnage.wire import WireError
+
+_log = structlog.get_logger(__name__)
+
+OK = "ok"
+READS = frozenset(
+    {
+        "ListHosts",
+        "WatchRun",
+        "ListRuns",
+        "GetRun",
+        "ExportTrials",
+        "ListInstances",
+        "ListTokens",
+        "ListCertificates",
+        "ListAudit",
+    }
+)
+"""The methods that change nothing: an entry of theirs is a refusal."""
+
+_HELD_MOST = 10_000
+_BATCH = 500
+_RETRY_SECONDS = 1.0
+_REGISTER = "Register"
+_REFUSALS_KEPT = 4096
+_TEXT_MOST = 500
+# What a request, or its answer, is about; the first that is set.
+_SUBJECTS = ("run_id", "instance_id", "host", "token_id", "serial")
+
+
+class AuditLog:
+    """Takes entries at once and stores them soon, while it is entered; ``dropped`` counts
+    those that were not stored because the store failed for too long."""
+
+    def __init__(self, store: AuditStore) -> None:
+        self._store = store
+        self._held: deque[AuditEntry] = deque()
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self.dropped = 0
+
+    def add(self, entry: AuditEntry) -> None:
+        """Take an entry. Never blocks, never fails; the oldest goes where too many wait."""
+        if len(self._held) >= _HELD_MOST:
+            self._held.popleft()
+            self.dropped += 1
+            _log.error("an audit entry was lost: the store takes none", dropped=self.dropped)
+        self._held.append(entry)
+        self._wake.set()
+
+    async def flush(self) -> None:
+        """Store what is held. Raises ``StoreError``, and keeps what was not stored."""
+        while self._held:
+            batch = [self._held[at] for at in range(min(_BATCH, len(self._held)))]
+            await self._store.add_audit(batch)
+            for entry in batch:
+                with suppress(ValueError):  # it was dropped meanwhile
+                    self._held.remove(entry)
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._run(), name="audit")
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        try:
+            await self.flush()
+        except StoreError as failure:
+            _log.error("audit entries were lost", entries=len(self._held), why=str(failure))
+
+    async def _run(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            try:
+                await self.flush()
+            except StoreError as error:
+                _log.error("the audit log cannot be stored; trying again", why=str(error))
+                await asyncio.sleep(_RETRY_SECONDS)
+                self._wake.set()
+
+
+class AuditTrail(Surrounding):
+    """Notes each call in the log, by the rules of ``Notable``."""
+
+    def __init__(self, log: AuditLog, registered: Iterable[str] = ()) -> None:
+        self._log = log
+        self._notable = Notable(registered)
+
+    @asynccontextmanager
+    async def around(self, call: Call) -> AsyncIterator[None]:
+        """See ``Surrounding``."""
+        begun, outcome, reason = time.time_ns(), OK, ""
+        try:
+            yield
+        except asyncio.CancelledError:
+            outcome = "CANCELLED"
+            raise
+        except Exception as error:
+            outcome, reason = _told(error)
+            raise
+        finally:
+            who = _known_caller(call)
+            subject = subject_of(call)
+            if call.ours and self._notable.is_notable(call.name, who, subject, outcome, reason):
+                self._log.add(entry(begun, who, call.name, subject, outcome, reason))
+
+
+class Notable:
+    """Which calls are worth an entry: commands, refusals, and of an agent's endless
+    registering the first of a host and each new reason for turning it away."""
+
+    def __init__(self, registered: Iterable[str]) -> None:
+        self._registered = set(registered)
+        self._refused: OrderedDict[tuple[str, str], str] = OrderedDict()
+
+    def is_notable(self, name: str, who: Caller, subject: str, outcome: str, reason: str) -> bool:
+        """Whether this call, ended so, gets an entry. Remembers what it was told."""
+        if name == "ForgetHost" and outcome == OK:
+            self._registered.discard(subject)
+        if name == _REGISTER:
+            return self._is_news(who, subject, outcome, reason)
+        # A watch that is left is no refusal.
+        return outcome not in (OK, "CANCELLED") if name in READS else True
+
+    def _is_news(self, who: Caller, host: str, outcome: str, reason: str) -> bool:
+        if outcome == OK:
+            self._refused.pop((who.name, host), None)
+            first = host not in self._registered
+            self._registered.add(host)
+            return first
+        if self._refused.get((who.name, host)) == reason:
+            return False
+        self._refused[who.name, host] = reason
+        while len(self._refused) > _REFUSALS_KEPT:
+            self._refused.popitem(last=False)
+        return True
+
+
+def entry(
+    at_unix_ns: int, who: Caller, command: str, subject: str, outcome: str, reason: str = ""
+) -> AuditEntry:
+    """An entry, its texts on one line and not without end."""
+    return AuditEntry(
+        at_unix_ns=at_unix_ns,
+        role=who.role,
+        name=_line(who.name),
+        peer=_line(who.peer),
+        command=command,
+        subject=_line(subject),
+        outcome=outcome,
+        reason=_line(reason),
+    )
+
+
+def subject_of(call: Call) -> str:
+    """What the call is about: as its answer says it, else as it was asked."""
+    if call.name == _REGISTER:
+        return str(call.request.facts.host)
+    for told in (call.answer, call.request):
+        for field in _SUBJECTS:
+            value = getattr(told, field, "")
+            if isinstance(value, str) and value:
+                return value
+    return ""
+
+
+def _told(error: Exception) -> tuple[str, str]:
+    """How a call that raised ``error`` ends, and why."""
+    if isinstance(error, WireError):
+        error = InvalidInput(str(error))
+    if isinstance(error, TonnageError):
+        return status_of(error).name, str(error)
+    return "INTERNAL", f"a defect of Tonnage: {error!r}"
+
+
+def _known_caller(call: Call) -> Caller:
+    try:
+        return caller(call.context)
+    except Forbidden:
+        return Caller("unknown", "", str(call.context.peer()))
+
+
+def _line(text: Any) -> str:
+    return " ".join(str(text).split())[:_TEXT_MOST]

@@ -1,0 +1,284 @@
+"""Tokens, joining, renewing, revoking: the authority at work, with the store's memory."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from collector.errors import Forbidden, InvalidInput, NoSuchToken, WrongState
+from collector.model import Certificate, Token
+from collector.pki.authority import Authority, PublicKey, read_request, utc_now
+from collector.pki.describe import described, pem
+from collector.pki.folder import PERSON_LIFE, PkiFolder
+from collector.server.access import Caller, Revocations
+from collector.stores.base import IdentityStore
+from tonnage.identity import NAME_PATTERN, Identity, Role
+
+_PREFIX = "tonnage1"
+_TOKEN = re.compile(r"tonnage1\.([0-9a-f]{12})\.([0-9a-f]{40})\.([0-9a-f]{64})")
+_TOKEN_ID_BYTES = 6
+_SECRET_BYTES = 20
+_TTL_LEAST_SECONDS = 1.0
+_TTL_MOST_SECONDS = 30 * 86400.0
+_USES_MOST = 10_000
+_SECOND_NS = 10**9
+# A certificate of which only the serial is known stays refused for an authority's life.
+_UNKNOWN_LIFE_NS = 3650 * 86_400 * _SECOND_NS
+_SERIAL = re.compile(r"[0-9a-f]{1,40}")
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where joining agents find the collector: gRPC, and the HTTP listener."""
+
+    grpc: str
+    http: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewToken:
+    """A token as it is told, this once."""
+
+    text: str
+    command: str
+    token: Token
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A certificate and whom its holder is to trust, both PEM."""
+
+    certificate: str
+    authorities: str
+
+
+class Enrolment:
+    """Gives tokens and certificates out, and takes them back.
+
+    ``is_live`` says whether a host of that name is up now. Where there is no folder the
+    collector runs without TLS: then nothing is given out.
+    """
+
+    def __init__(
+        self,
+        store: IdentityStore,
+        folder: PkiFolder | None,
+        revocations: Revocations,
+        is_live: Callable[[str], bool],
+        life: timedelta,
+    ) -> None:
+        self._store = store
+        self._folder = folder
+        self._revocations = revocations
+        self._is_live = is_live
+        self._life = life
+        self.addresses = Addresses("", "")
+
+    async def create_token(self, ttl_seconds: float, uses: int, host: str, by: Caller) -> NewToken:
+        """Make a token. Raises ``InvalidInput`` or ``WrongState``."""
+        authority = self._authority()
+        _check_token_terms(ttl_seconds, uses, host)
+        token_id, secret = secrets.token_hex(_TOKEN_ID_BYTES), secrets.token_hex(_SECRET_BYTES)
+        now = time.time_ns()
+        token = Token(
+            token_id=token_id,
+            secret_sha256=_sha256(secret),
+            expires_at_unix_ns=now + int(ttl_seconds * _SECOND_NS),
+            uses_left=uses,
+            host=host,
+            created_by=f"{by.role}/{by.name}",
+            created_at_unix_ns=now,
+        )
+        await self._store.add_token(token)
+        text = f"{_PREFIX}.{token_id}.{secret}.{authority.fingerprint}"
+        command = f"tonnage-agent join --collector {self.addresses.http} --token {text}"
+        return NewToken(text, command, token)
+
+    async def revoke_token(self, token_id: str) -> None:
+        """End a token. Raises ``NoSuchToken``."""
+        if not await self._store.revoke_token(token_id):
+            raise NoSuchToken(
+                "there is no such token",
+                field="token_id",
+                value=token_id[:80],
+                remedy="tonnage token list shows them.",
+            )
+
+    async def join(self, text: str, host: str, signing_request: str) -> Issued:
+        """Exchange one use of a token for a host's certificate.
+
+        Raises ``InvalidInput`` for what is malformed and ``Forbidden`` for a token that
+        is of no use, whatever the reason, or a name that is another's.
+        """
+        authority = self._authority()
+        if not re.fullmatch(NAME_PATTERN, host):
+            raise _bad_name(host)
+        key = read_request(signing_request)
+        secret = _secret_of(text, authority)
+        token = await self._usable(secret, host)
+        if token.host != host:
+            await self._check_name_is_free(host)
+        if await self._store.use_token(_sha256(secret), host, time.time_ns()) is None:
+            raise _useless()
+        return await self._issue(authority, Identity(Role.AGENT, host), key)
+
+    async def renew(self, who: Caller, signing_request: str) -> Issued:
+        """A fresh certificate of the caller's own role and name."""
+        authority = self._authority()
+        if not who.serial:
+            raise InvalidInput(
+                "there is no certificate to renew: this connection has none",
+                remedy="Join first, or leave certificates away as the connection does.",
+            )
+        key = read_request(signing_request)
+        return await self._issue(authority, Identity(Role(who.role), who.name), key)
+
+    async def revoke(self, serial: str, host: str) -> Sequence[str]:
+        """Revoke one certificate, or all of a host; the serials that were not before.
+
+        A serial need not be known: what was issued by hand is revoked likewise.
+        """
+        if bool(serial) == bool(host):
+            raise InvalidInput("needs a serial or a host, one of the two", field="serial")
+        now = time.time_ns()
+        if host:
+            revoked = await self._store.revoke_certificates(now, role=Role.AGENT, name=host)
+        else:
+            serial = normal_serial(serial)
+            self._check_not_own(serial)
+            await self._store.add_certificate(
+                Certificate(serial, "", "", now, now + _UNKNOWN_LIFE_NS)
+            )
+            revoked = await self._store.revoke_certificates(now, serial=serial)
+        self._revocations.add(revoked)
+        return revoked
+
+    def authorities(self) -> str:
+        """Whom every part trusts, PEM. Raises ``WrongState`` or ``ConfigError``."""
+        return self._need_folder().read_authorities()
+
+    async def _usable(self, secret: str, host: str) -> Token:
+        """The token of ``secret``, looked at and not used."""
+        digest, now = _sha256(secret), time.time_ns()
+        for token in await self._store.tokens():
+            if (
+                hmac.compare_digest(token.secret_sha256, digest)
+                and not token.revoked
+                and token.uses_left > 0
+                and token.expires_at_unix_ns > now
+                and token.host in ("", host)
+            ):
+                return token
+        raise _useless()
+
+    async def _check_name_is_free(self, host: str) -> None:
+        if not self._is_live(host):
+            return
+        now = time.time_ns()
+        if any(
+            found.role == Role.AGENT
+            and found.name.lower() == host.lower()
+            and found.revoked_at_unix_ns is None
+            and found.not_after_unix_ns > now
+            for found in await self._store.certificates()
+        ):
+            raise Forbidden(
+                "a live host holds this name",
+                field="host",
+                value=host,
+                remedy="Join under another --name; if it is the same host made anew, "
+                f"use a token of tonnage token create --host {host}.",
+            )
+
+    async def _issue(self, authority: Authority, who: Identity, key: PublicKey) -> Issued:
+        life = self._life if who.role is Role.AGENT else PERSON_LIFE
+        certificate = authority.issue(who, key, life, utc_now())
+        await self._store.add_certificate(described(certificate))
+        return Issued(pem(certificate), self.authorities())
+
+    def _check_not_own(self, serial: str) -> None:
+        if self._folder is None:
+            return
+        if f"{self._folder.own_certificate().serial_number:x}" == serial:
+            raise WrongState(
+                "this is the certificate that the collector itself serves with",
+                field="serial",
+                value=serial,
+                remedy="Issue it another first with tonnage pki issue --role collector.",
+            )
+
+    def _need_folder(self) -> PkiFolder:
+        if self._folder is None:
+            raise WrongState(
+                "this collector runs without certificates",
+                field="tls_dir",
+                remedy="Make them with tonnage pki init, and start it with --tls-dir.",
+            )
+        return self._folder
+
+    def _authority(self) -> Authority:
+        return self._need_folder().authority()
+
+
+def normal_serial(text: str) -> str:
+    """A serial as it is kept: hexadecimal, lower case, unpadded. Raises ``InvalidInput``."""
+    serial = text.strip().lower().removeprefix("0x").replace(":", "").lstrip("0")
+    if not _SERIAL.fullmatch(serial):
+        raise InvalidInput(
+            "is no serial number in hexadecimal",
+            field="serial",
+            value=text[:80],
+            remedy="tonnage pki show lists them.",
+        )
+    return serial
+
+
+def _check_token_terms(ttl_seconds: float, uses: int, host: str) -> None:
+    if not _TTL_LEAST_SECONDS <= ttl_seconds <= _TTL_MOST_SECONDS:
+        raise InvalidInput(
+            f"a token lasts from 1 s to {_TTL_MOST_SECONDS / 86400:.0f} days",
+            field="ttl",
+            value=f"{ttl_seconds:g} s",
+        )
+    if not 1 <= uses <= _USES_MOST:
+        raise InvalidInput(
+            f"a token has from 1 to {_USES_MOST} uses", field="uses", value=str(uses)
+        )
+    if host and not re.fullmatch(NAME_PATTERN, host):
+        raise _bad_name(host)
+
+
+def _secret_of(text: str, authority: Authority) -> str:
+    found = _TOKEN.fullmatch(text)
+    if found is None or found[3] != authority.fingerprint:
+        raise _useless()
+    return found[2]
+
+
+def _sha256(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _useless() -> Forbidden:
+    """One answer for every reason: it tells a guesser nothing."""
+    return Forbidden(
+        "this token does not let this host join",
+        field="token",
+        remedy="It may be mistyped, used up, expired, revoked or for another host: "
+        "make a new one with tonnage token create.",
+    )
+
+
+def _bad_name(host: str) -> InvalidInput:
+    return InvalidInput(
+        "a host's name has letters, digits, dots, dashes and underscores, at most 63",
+        field="host",
+        value=host[:80],
+        remedy="Name it with --name.",
+    )

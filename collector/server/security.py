@@ -1,0 +1,143 @@
+"""Who gets in, wired: authority, revocations, audit log, scrape tokens, in one place."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import timedelta
+from types import TracebackType
+from typing import Self
+
+from grpc import aio
+
+from collector.address import Address
+from collector.errors import ConfigError
+from collector.pki.authority import utc_now
+from collector.pki.folder import PkiFolder
+from collector.server.access import Gate, Revocations
+from collector.server.audit import AuditLog, AuditTrail
+from collector.server.door import Door
+from collector.server.enrolment import Addresses, Enrolment
+from collector.server.renewal import keep_renewed, renew_if_due
+from collector.server.scraping import ScrapeTokens
+from collector.stores.base import Store
+from tonnage.tls import TlsError, TlsFiles, https_context
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the configuration says of it. Without ``folder`` there is no TLS."""
+
+    folder: PkiFolder | None
+    life: timedelta
+    advertise: str
+
+
+class Security:
+    """Enter it to serve: it keeps the audit log stored and the own certificate fresh."""
+
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        revocations: Revocations,
+        registered: Sequence[str],
+        is_live: Callable[[str], bool],
+    ) -> None:
+        """``open`` makes one."""
+        self._store = store
+        self._settings = settings
+        self._revocations = revocations
+        self._tokens = ScrapeTokens(settings.folder.scrape_token) if settings.folder else None
+        self._stack = AsyncExitStack()
+        self.audit = AuditLog(store)
+        self.enrolment = Enrolment(store, settings.folder, revocations, is_live, settings.life)
+        self.door = Door(self.enrolment, self.audit, self._tokens)
+        self.interceptors: Sequence[aio.ServerInterceptor] = (
+            AuditTrail(self.audit, registered),
+            Gate(revocations),
+        )
+
+    @classmethod
+    async def open(cls, store: Store, settings: Settings, is_live: Callable[[str], bool]) -> Self:
+        """Read what the store and the folder know. Raises ``TonnageError``."""
+        if settings.folder is not None:
+            await renew_if_due(settings.folder, store, utc_now())
+            _check(settings.folder.tls_files)
+            settings.folder.authority()
+            for certificate in settings.folder.certificates():
+                await store.add_certificate(certificate)
+        revoked = [c.serial for c in await store.certificates() if c.revoked_at_unix_ns]
+        registered = [host.facts.host for host in await store.known_hosts()]
+        return cls(store, settings, Revocations(revoked), registered, is_live)
+
+    @property
+    def tls(self) -> TlsFiles | None:
+        """What the collector serves and dials with; ``None`` without TLS."""
+        return self._settings.folder.tls_files if self._settings.folder else None
+
+    def https(self) -> ssl.SSLContext | None:
+        """TLS of the HTTP pages. Raises ``ConfigError``."""
+        if self.tls is None:
+            return None
+        try:
+            return https_context(self.tls)
+        except TlsError as error:
+            raise _unusable(error) from error
+
+    def listens_at(self, grpc: Address, http: Address) -> None:
+        """Say where hosts that join are sent."""
+        told = self._settings.advertise
+        self.enrolment.addresses = Addresses(
+            grpc=_reached(told, grpc, ""), http=_reached(told, http, socket.gethostname())
+        )
+
+    def revoked_serials(self) -> Sequence[str]:
+        """What agents refuse too."""
+        return self._revocations.serials
+
+    def scrape_token_hashes(self) -> Sequence[str]:
+        """Who may scrape agents."""
+        return self._tokens.hashes() if self._tokens else ()
+
+    async def __aenter__(self) -> Self:
+        await self._stack.enter_async_context(self.audit)
+        if self._settings.folder is not None:
+            renewing = asyncio.create_task(
+                keep_renewed(self._settings.folder, self._store), name="renewal"
+            )
+            self._stack.callback(renewing.cancel)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._stack.aclose()
+
+
+def _reached(advertised: str, at: Address, any_host: str) -> str:
+    """Where others dial ``at``. Without a host, agents take the one they joined through."""
+    if at.path or not (advertised or at.is_any):
+        return str(at)
+    host = advertised or any_host
+    return f"[{host}]:{at.port}" if ":" in host else f"{host}:{at.port}"
+
+
+def _check(files: TlsFiles) -> None:
+    try:
+        files.read()
+    except TlsError as error:
+        raise _unusable(error) from error
+
+
+def _unusable(error: TlsError) -> ConfigError:
+    told = error.problem
+    remedy = told.remedy or "Issue another with tonnage pki issue, or restore the folder."
+    return ConfigError(told.message, field="tls_dir", value=told.value, remedy=remedy)
