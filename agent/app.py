@@ -18,7 +18,7 @@ import resource
 import signal
 import sys
 import uuid
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -26,14 +26,20 @@ from typing import Any
 
 import structlog
 
-from agent.config import AgentConfig, address, load
-from agent.errors import ConfigError, SpoolError
+from agent.address import Addresses, ip_address, place
+from agent.config import AgentConfig
+from agent.configure import load
+from agent.errors import ConfigError, InvalidInput, SpoolError, TonnageError
 from agent.facts import Identity, agent_version, read_facts
+from agent.identity import command
+from agent.identity.renewal import keep_renewed
+from agent.identity.standing import Standing
 from agent.listener import Listener
-from agent.metrics import Live, Metrics, serve_metrics
+from agent.metrics import Live, Metrics
+from agent.metrics_server import MetricsServer
 from agent.probes.base import Roots
 from agent.recovery import recover
-from agent.registration import Addresses, keep_registered
+from agent.registration import keep_registered
 from agent.runner.equipment import Equipment
 from agent.runner.holdings import Holdings
 from agent.runner.inventory import Inventory
@@ -45,24 +51,38 @@ from agent.runtimes.registry import RuntimeSettings, open_runtimes
 from agent.server import AgentServicer
 from agent.storage.journal import Journal
 from agent.storage.spool import Spool
+from tonnage.dial import Dial
+from tonnage.identity import Identity as Peer
+from tonnage.identity import Role
 from tonnage.model import RuntimeState
+from tonnage.tls import TlsError
 
 _log = structlog.get_logger("agent")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the agent until it is told to stop. Exits 0 after a drain, 2 when it cannot start."""
+    """Run the agent until it is told to stop, or, for ``join``, get it an identity.
+
+    Exits 0 when that is done, 2 when it cannot be as things are, 1 when it failed.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        config = load(sys.argv[1:] if arguments is None else arguments, os.environ)
-        _log_to_stderr(config.log_level)
-        _allow_all_files()
-        with ThreadPoolExecutor(2, "disk") as disk:
-            asyncio.run(serve(config, disk))
+        if words[:1] == ["join"]:
+            command.run(words[1:], os.environ)
+        else:
+            _run(load(words, os.environ))
     except KeyboardInterrupt:  # before the signals were ours
         sys.exit(130)
-    except (ConfigError, SpoolError) as error:
+    except (TonnageError, TlsError) as error:
         sys.stderr.write(f"tonnage-agent: {error}\n")
-        sys.exit(2)
+        sys.exit(2 if isinstance(error, (InvalidInput, SpoolError, TlsError)) else 1)
+
+
+def _run(config: AgentConfig) -> None:
+    _log_to_stderr(config.log_level)
+    _allow_all_files()
+    with ThreadPoolExecutor(2, "disk") as disk:
+        asyncio.run(serve(config, disk))
 
 
 def _allow_all_files() -> None:
@@ -84,18 +104,21 @@ async def serve(config: AgentConfig, disk: ThreadPoolExecutor) -> None:
         await recover(equipment, disk)
         runs, manual = Runs(equipment), Manual(equipment)
         _watch(equipment, runs)
-        server = Listener(AgentServicer(equipment, runs, manual))
-        metrics_server, _ = serve_metrics(equipment.metrics.registry, address(config.metrics))
-        stack.callback(metrics_server.server_close)
-        stack.callback(metrics_server.shutdown)
-        at = Addresses(
-            await server.start(address(config.listen)),
-            address(f"{address(config.metrics).host}:{metrics_server.server_port}"),
+        standing = Standing.of(config.tls_dir)
+        server = Listener(AgentServicer(equipment, runs, manual), standing.files, standing.revoked)
+        metrics_server = MetricsServer(
+            equipment.metrics.registry,
+            ip_address(config.metrics),
+            standing.files,
+            standing.scrapers,
         )
+        stack.callback(metrics_server.close)
+        listening = await server.start(place(config.listen))
+        at = Addresses(listening, metrics_server.address, config.advertise)
         _announce(at)
         gc.collect()
         gc.freeze()  # what lives now lives on: no collection walks it during a trial
-        await _until(stopped, config, at, equipment)
+        await _until(stopped, config, standing, at, equipment)
         await _drain(config, server, runs, manual)
 
 
@@ -108,18 +131,27 @@ def _stop_on_signals() -> asyncio.Event:
 
 
 async def _until(
-    stopped: asyncio.Event, config: AgentConfig, at: Addresses, equipment: Equipment
+    stopped: asyncio.Event,
+    config: AgentConfig,
+    standing: Standing,
+    at: Addresses,
+    equipment: Equipment,
 ) -> None:
-    """Stay registered until told to stop."""
-    async with asyncio.TaskGroup() as tasks:
-        look = equipment.inventory.current()
-        work: list[asyncio.Task[Any]] = [tasks.create_task(look)]
-        if config.collector:
-            register = keep_registered(config.collector, at, equipment)
-            work.append(tasks.create_task(register))
-        await stopped.wait()
-        for task in work:
-            task.cancel()
+    """Stay registered, with a certificate that is good, until told to stop."""
+    dial = Dial(config.collector, Peer(Role.COLLECTOR, "collector"), standing.files)
+    work: list[Coroutine[Any, Any, Any]] = [equipment.inventory.current()]
+    if config.collector:
+        work.append(keep_registered(dial, standing, at, equipment))
+        if standing.folder:
+            work.append(keep_renewed(standing.folder, config.name, dial))
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            started = [tasks.create_task(one) for one in work]
+            await stopped.wait()
+            for task in started:
+                task.cancel()
+    finally:
+        await dial.close()
 
 
 async def _drain(config: AgentConfig, server: Listener, runs: Runs, manual: Manual) -> None:

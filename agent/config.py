@@ -1,47 +1,18 @@
-"""The agent's configuration: flags, then ``TONNAGE_AGENT_*``, then a TOML file.
-
-Every key is a field of ``AgentConfig``: ``spool_cap_bytes`` is the flag
-``--spool-cap-bytes``, the variable ``TONNAGE_AGENT_SPOOL_CAP_BYTES`` and the key
-``spool_cap_bytes`` of the file.
-"""
+"""Every key of the agent's configuration; ``agent.configure`` says where they come from."""
 
 from __future__ import annotations
 
-import argparse
-import ipaddress
 import socket
-import tomllib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from agent.errors import ConfigError
-from agent.facts import agent_version
+from agent.address import host_and_port, ip_address, place
 from agent.guards import Limits
+from tonnage.identity import NAME_PATTERN
 
-ENV_PREFIX = "TONNAGE_AGENT_"
 _MIB = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """A loopback address and port; port 0 means any."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-    def another(self, flag: str) -> str:
-        """The way out where this cannot be listened on; ``flag`` names another."""
-        return (
-            f"Choose another port with {flag}, or 0 for any; "
-            f"ss -ltnp 'sport = :{self.port}' shows who holds port {self.port}."
-        )
 
 
 class AgentConfig(BaseModel):
@@ -51,15 +22,33 @@ class AgentConfig(BaseModel):
 
     name: str = Field(
         default_factory=socket.gethostname,
-        min_length=1,
-        max_length=63,
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
-        description="The host's name in Tonnage; the host name by default.",
+        pattern=NAME_PATTERN,
+        description="The host's name in Tonnage; by default its certificate's, else the host name.",
     )
-    listen: str = Field("127.0.0.1:7080", description="Where AgentService listens; loopback only.")
-    metrics: str = Field("127.0.0.1:7081", description="Where /metrics is served; loopback only.")
+    listen: str = Field(
+        "127.0.0.1:7080",
+        description="Where AgentService listens, IP:PORT or unix:/PATH; other addresses than"
+        " loopback once the agent has joined.",
+    )
+    metrics: str = Field(
+        "127.0.0.1:7081",
+        description="Where /metrics is served, IP:PORT; other addresses than loopback once the"
+        " agent has joined.",
+    )
+    advertise: str = Field(
+        "",
+        description="The address that the collector dials; by default that of listen, and for a"
+        " wildcard the one this host has on the way to the collector.",
+    )
     collector: str = Field(
-        "", description="The collector's address to register with; empty: none, the agent waits."
+        "",
+        description="The collector's gRPC address to register with; by default the one learnt when"
+        " the agent joined. Without any the agent waits to be dialled.",
+    )
+    tls_dir: Path | None = Field(
+        None,
+        description="Folder of the agent's identity, made by tonnage-agent join; by default"
+        " identity below data_dir, where that exists.",
     )
     data_dir: Path = Field(
         Path("/var/lib/tonnage/agent"),
@@ -75,6 +64,9 @@ class AgentConfig(BaseModel):
     images_dir: Path | None = Field(None, description="Folder with image archives (*.tar).")
     labels: dict[str, str] = Field(
         default_factory=dict, description="Operator's labels, name=value, that travel as facts."
+    )
+    labels_file: Path | None = Field(
+        None, description="File with a label name=value on each line; labels given here win."
     )
     log_level: str = Field(
         "info",
@@ -139,18 +131,31 @@ class AgentConfig(BaseModel):
     @field_validator("labels", mode="before")
     @classmethod
     def _pairs(cls, value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        words = [word.strip() for word in value.split(",") if word.strip()]
-        if not all("=" in word for word in words):
-            raise ValueError("must be name=value, separated by commas")
-        return dict(word.split("=", 1) for word in words)
+        return labels(value.split(",")) if isinstance(value, str) else value
 
-    @field_validator("listen", "metrics")
+    @field_validator("listen")
     @classmethod
-    def _loopback(cls, value: str) -> str:
-        address(value)
+    def _place(cls, value: str) -> str:
+        place(value)
         return value
+
+    @field_validator("metrics")
+    @classmethod
+    def _ip_address(cls, value: str) -> str:
+        ip_address(value)
+        return value
+
+    @field_validator("advertise")
+    @classmethod
+    def _dialled(cls, value: str) -> str:
+        if value:
+            host_and_port(value)
+        return value
+
+    @property
+    def identity_dir(self) -> Path:
+        """Where the identity is, or would be."""
+        return self.tls_dir or self.data_dir / "identity"
 
     @property
     def limits(self) -> Limits:
@@ -166,85 +171,9 @@ class AgentConfig(BaseModel):
         )
 
 
-def address(text: str) -> Address:
-    """Parse ``HOST:PORT``. Raises ``ValueError`` unless the host is a loopback address:
-    the agent is root-equivalent, and without mutual TLS nobody else may reach it."""
-    host, _, port = text.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise ValueError("must be HOST:PORT with a port from 0 to 65535")
-    try:
-        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        raise ValueError("must be an IP address and a port, such as 127.0.0.1:7080") from None
-    if not loopback:
-        raise ValueError("must be a loopback address: the agent has no mutual TLS yet")
-    return Address("127.0.0.1" if host == "localhost" else host, int(port))
-
-
-def load(arguments: Sequence[str], environment: Mapping[str, str]) -> AgentConfig:
-    """Merge flags, environment and file, in that order of precedence.
-
-    Raises ``ConfigError`` naming the flag, variable or key; exits 0 for ``--help``
-    and 2 for an unknown flag.
-    """
-    flags = vars(_parser().parse_args(arguments))
-    path = flags.pop("config", None) or environment.get(f"{ENV_PREFIX}CONFIG")
-    given = {key: value for key, value in flags.items() if value is not None}
-    values = {**(_file(Path(path)) if path else {}), **_environment(environment), **given}
-    try:
-        return AgentConfig(**values)
-    except ValidationError as error:
-        raise _config_error(error) from error
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="tonnage-agent",
-        description="Launches and measures containers and VMs on this host.",
-        epilog=f"Each flag has a twin in the environment, {ENV_PREFIX}*, and in the file.",
-    )
-    parser.add_argument("--version", action="version", version=agent_version())
-    parser.add_argument("--config", metavar="FILE", help="TOML file with any of these keys.")
-    for key, field in AgentConfig.model_fields.items():
-        default = "" if field.default_factory or field.default in (None, "", ()) else field.default
-        shown = ",".join(default) if isinstance(default, tuple) else default
-        text = f"{field.description} [{shown}]" if shown != "" else f"{field.description}"
-        parser.add_argument(_flag(key), metavar=_metavar(key), help=text.replace("%", "%%"))
-    return parser
-
-
-def _flag(key: str) -> str:
-    return f"--{key.replace('_', '-')}"
-
-
-def _metavar(key: str) -> str:
-    return {"listen": "ADDR", "metrics": "ADDR", "collector": "ADDR"}.get(
-        key, key.rsplit("_", 1)[-1].upper()
-    )
-
-
-def _environment(environment: Mapping[str, str]) -> dict[str, str]:
-    names = {f"{ENV_PREFIX}{key.upper()}": key for key in AgentConfig.model_fields}
-    return {key: environment[name] for name, key in names.items() if name in environment}
-
-
-def _file(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text())
-    except OSError as error:
-        raise ConfigError(
-            f"cannot be read: {error.strerror}", field="config", value=str(path)
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"is not TOML: {error}", field="config", value=str(path)) from error
-
-
-def _config_error(error: ValidationError) -> ConfigError:
-    first = error.errors()[0]
-    key = str(first["loc"][0]) if first["loc"] else ""
-    message = str(first["msg"]).removeprefix("Value error, ")
-    if first["type"] == "extra_forbidden":
-        return ConfigError("is no key of the agent", field=key, remedy="See tonnage-agent --help.")
-    remedy = f"Set {_flag(key)} or {ENV_PREFIX}{key.upper()}."
-    return ConfigError(message, field=key, value=str(first["input"]), remedy=remedy)
+def labels(lines: Iterable[str]) -> dict[str, str]:
+    """Labels of the form name=value, one a line. Raises ``ValueError``."""
+    words = [line.strip() for line in lines if line.strip()]
+    if not all("=" in word.strip("=") for word in words):
+        raise ValueError("must be name=value, separated by commas")
+    return dict(word.split("=", 1) for word in words)

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import socket
+from collections.abc import Container, Iterator
+from contextlib import contextmanager, nullcontext
+
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from agent.config import Address
+from agent.access import Gate
+from agent.address import Address, Place, UnixSocket
 from agent.errors import ConfigError
 from agent.server import AgentServicer
+from tonnage.tls import TlsFiles, server_credentials
 from tonnage.v1 import agent_pb2, agent_pb2_grpc
 
 _OPTIONS = (
@@ -21,23 +28,27 @@ _SERVICE = agent_pb2.DESCRIPTOR.services_by_name["AgentService"].full_name
 
 
 class Listener:
-    """The gRPC server with health and reflection."""
+    """The gRPC server with health and reflection; with mutual TLS where ``files`` are given."""
 
-    def __init__(self, servicer: AgentServicer) -> None:
-        self._server = grpc.aio.server(options=_OPTIONS)
+    def __init__(
+        self, servicer: AgentServicer, files: TlsFiles | None, revoked: Container[str]
+    ) -> None:
+        gate = Gate(files is not None, revoked)
+        self._files = files
+        self._server = grpc.aio.server(interceptors=(gate,), options=_OPTIONS)
         self._health = health.aio.HealthServicer()
         agent_pb2_grpc.add_AgentServiceServicer_to_server(servicer, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = (_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, self._server)
 
-    async def start(self, at: Address) -> Address:
+    async def start(self, at: Place) -> Place:
         """Listen; returns the address with its real port. Raises ``ConfigError``."""
         try:
-            port = self._server.add_insecure_port(str(at))
+            port = self._bind(at)
         except RuntimeError as error:
             raise ConfigError(
-                "cannot be listened on; is another program using the port?",
+                "cannot be listened on; is another program using it?",
                 field="listen",
                 value=str(at),
                 remedy=at.another("--listen"),
@@ -45,7 +56,14 @@ class Listener:
         await self._server.start()
         for name in ("", _SERVICE):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
-        return Address(at.host, port)
+        return Address(at.host, port) if isinstance(at, Address) else at
+
+    def _bind(self, at: Place) -> int:
+        """Raises ``RuntimeError``, as gRPC does."""
+        with _private(at) if isinstance(at, UnixSocket) else nullcontext():
+            if self._files is None:
+                return self._server.add_insecure_port(str(at))
+            return self._server.add_secure_port(str(at), server_credentials(self._files))
 
     async def leave(self) -> None:
         """Tell health watchers that no new work is taken."""
@@ -54,3 +72,17 @@ class Listener:
     async def stop(self, grace_seconds: float) -> None:
         """End; streams may go on until they are done, or for the grace."""
         await self._server.stop(grace_seconds)
+
+
+@contextmanager
+def _private(at: UnixSocket) -> Iterator[None]:
+    """Sees to it that the socket is for its owner and group alone, and not another's: gRPC
+    would remove the file and listen in its place."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        if probe.connect_ex(str(at.path)) == 0:
+            raise RuntimeError("another program listens there")
+    before = os.umask(0o117)
+    try:
+        yield
+    finally:
+        os.umask(before)

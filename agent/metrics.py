@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from threading import Thread
-from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import (
     CollectorRegistry,
@@ -18,12 +16,9 @@ from prometheus_client import (
     Histogram,
     ProcessCollector,
     disable_created_metrics,
-    start_http_server,
 )
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from agent.config import Address
-from agent.errors import ConfigError
 from tonnage.model import (
     Accelerator,
     DensityResult,
@@ -286,19 +281,3 @@ class _LiveCollector:
         for resource, percent in self._live.pressure().items():
             family.add_metric((resource,), percent / 100)
         return family
-
-
-def serve_metrics(registry: CollectorRegistry, at: Address) -> tuple[WSGIServer, Thread]:
-    """Serve /metrics in threads of its own, never on the event loop.
-
-    Raises ``ConfigError`` when the port cannot be had.
-    """
-    try:
-        return start_http_server(at.port, at.host, registry)
-    except OSError as error:
-        raise ConfigError(
-            f"cannot be listened on: {error.strerror}",
-            field="metrics",
-            value=str(at),
-            remedy=at.another("--metrics"),
-        ) from error

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import random
-from dataclasses import dataclass
 
 import grpc
 import structlog
 
-from agent.config import Address
+from agent.address import Addresses
+from agent.identity.standing import Standing
 from agent.runner.equipment import Equipment
+from tonnage import PROTOCOL
+from tonnage.dial import Dial
 from tonnage.v1 import collector_pb2, collector_pb2_grpc
 from tonnage.wire import to_message
 
@@ -23,39 +25,32 @@ _RENEW_SHARE = 1 / 3
 _log = structlog.get_logger("agent.registration")
 
 
-@dataclass(frozen=True, slots=True)
-class Addresses:
-    """Where this agent serves."""
-
-    listen: Address
-    metrics: Address
-
-
-async def keep_registered(collector: str, addresses: Addresses, equipment: Equipment) -> None:
+async def keep_registered(
+    dial: Dial, standing: Standing, addresses: Addresses, equipment: Equipment
+) -> None:
     """Register and renew the lease, for ever; a collector that is down is waited for.
 
-    Learns the collector's process, so that its CPU is not taken for foreign load.
+    Learns the collector's process, so that its CPU is not taken for foreign load, and who
+    may no longer call and who may read metrics. What keeps it from registering is logged
+    once, and again when that changes.
     """
-    pause, failed = _FIRST_PAUSE_SECONDS, False
-    async with grpc.aio.insecure_channel(collector) as channel:
-        stub = collector_pb2_grpc.CollectorServiceStub(channel)
-        while True:
-            try:
-                lease_seconds = await _register(stub, addresses, equipment)
-            except Exception as error:  # noqa: BLE001 (whatever it is, runs and instances live on)
-                equipment.metrics.registered(False)
-                if not failed:
-                    reason = _reason(error)
-                    _log.warning("cannot register, trying on", collector=collector, reason=reason)
-                failed = True
-                pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
-                await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 (jitter)
-            else:
-                if failed or pause == _FIRST_PAUSE_SECONDS:
-                    _log.info("registered", collector=collector, lease_seconds=lease_seconds)
-                equipment.metrics.registered(True)
-                failed, pause = False, _FIRST_PAUSE_SECONDS * 1.01
-                await asyncio.sleep(max(lease_seconds * _RENEW_SHARE, 0.1))
+    collector, pause, known, trouble = dial.address, _FIRST_PAUSE_SECONDS, False, ""
+    while True:
+        try:
+            lease_seconds = await _register(dial, standing, addresses, equipment)
+        except Exception as error:  # noqa: BLE001 (whatever it is, runs and instances live on)
+            equipment.metrics.registered(False)
+            if (reason := _reason(error)) != trouble:
+                _log.warning("cannot register, trying on", collector=collector, reason=reason)
+            known, trouble = False, reason
+            pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 (jitter)
+        else:
+            if not known:
+                _log.info("registered", collector=collector, lease_seconds=lease_seconds)
+            equipment.metrics.registered(True)
+            known, trouble, pause = True, "", _FIRST_PAUSE_SECONDS
+            await asyncio.sleep(max(lease_seconds * _RENEW_SHARE, 0.1))
 
 
 def _reason(error: Exception) -> str:
@@ -65,17 +60,23 @@ def _reason(error: Exception) -> str:
 
 
 async def _register(
-    stub: collector_pb2_grpc.CollectorServiceAsyncStub, addresses: Addresses, equipment: Equipment
+    dial: Dial, standing: Standing, addresses: Addresses, equipment: Equipment
 ) -> float:
     facts = await asyncio.to_thread(equipment.facts)
     found = await equipment.inventory.current()
+    address, metrics = await asyncio.to_thread(addresses.towards, dial.address)
     request = collector_pb2.RegisterRequest(
         facts=to_message(facts),
-        address=str(addresses.listen),
+        address=address,
         runtimes=[to_message(fingerprint) for fingerprint in found.values()],
-        metrics_address=str(addresses.metrics),
+        metrics_address=metrics,
+        metrics_tls=standing.folder is not None,
+        protocol=PROTOCOL,
     )
+    stub = collector_pb2_grpc.CollectorServiceStub(await dial.channel())
     response = await stub.Register(request, timeout=CALL_SECONDS)
+    await asyncio.to_thread(standing.revoked.replace, response.revoked_serials)
+    await asyncio.to_thread(standing.scrapers.replace, response.scrape_token_sha256)
     here = bool(facts.boot_id) and response.collector_boot_id == facts.boot_id
     equipment.observer.collector_is(response.collector_pid if here else None)
     return response.lease_seconds

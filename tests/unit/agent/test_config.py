@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.config import AgentConfig, load
+from agent.config import AgentConfig
+from agent.configure import load
 from agent.errors import ConfigError
 
 

@@ -8,14 +8,11 @@ import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
 
 import pytest
 from prometheus_client import generate_latest
 
-from agent.config import Address
-from agent.errors import ConfigError
-from agent.metrics import Live, Metrics, phases, serve_metrics
+from agent.metrics import Live, Metrics, phases
 from tonnage.model import (
     Accelerator,
     DensityResult,
@@ -139,15 +136,3 @@ def test_a_machine_has_phases_that_a_container_has_not() -> None:
         "kernel": pytest.approx(1.6),
         "userspace": pytest.approx(0.1),
     }
-
-
-def test_metrics_are_served_and_a_port_in_use_is_told(metrics: Metrics) -> None:
-    server, thread = serve_metrics(metrics.registry, Address("127.0.0.1", 0))
-    port = server.server_port
-    with urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
-        assert b"tonnage_start_seconds_bucket" in answer.read()
-    with pytest.raises(ConfigError, match=f"127.0.0.1:{port}"):
-        serve_metrics(metrics.registry, Address("127.0.0.1", port))
-    server.shutdown()
-    server.server_close()
-    thread.join()

@@ -1,0 +1,141 @@
+"""Where an agent listens, and how others reach it."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+_UNIX = "unix:"
+_LONGEST_UNIX_PATH = 107  # sun_path of Linux, less its final zero
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """An IP address and a port; port 0 means any."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def private(self) -> bool:
+        """Whether only this host reaches it."""
+        return ipaddress.ip_address(self.host).is_loopback
+
+    @property
+    def wildcard(self) -> bool:
+        """Whether it stands for every address of this host."""
+        return ipaddress.ip_address(self.host).is_unspecified
+
+    def at(self, host: str) -> Address:
+        """The same, with ``host`` in place of a wildcard."""
+        return Address(host, self.port) if self.wildcard else self
+
+    def another(self, flag: str) -> str:
+        """The way out where this cannot be listened on; ``flag`` names another."""
+        return (
+            f"Choose another port with {flag}, or 0 for any; "
+            f"ss -ltnp 'sport = :{self.port}' shows who holds port {self.port}."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class UnixSocket:
+    """A socket in the file system."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        return f"{_UNIX}{self.path}"
+
+    @property
+    def private(self) -> bool:
+        """Only this host reaches it."""
+        return True
+
+    @property
+    def wildcard(self) -> bool:
+        """It stands for itself alone."""
+        return False
+
+    def at(self, _host: str) -> UnixSocket:
+        """The same."""
+        return self
+
+    def another(self, flag: str) -> str:
+        """The way out where this cannot be listened on; ``flag`` names another."""
+        return f"Choose another path with {flag}; ss -lxp 'src = {self.path}' shows who holds it."
+
+
+Place = Address | UnixSocket
+
+
+def ip_address(text: str) -> Address:
+    """Parse ``IP:PORT``. Raises ``ValueError``."""
+    host, _, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise ValueError("must be HOST:PORT with a port from 0 to 65535")
+    host = "127.0.0.1" if host == "localhost" else host
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        raise ValueError("must be an IP address and a port, such as 127.0.0.1:7080") from None
+    return Address(host, int(port))
+
+
+def place(text: str) -> Place:
+    """Parse ``IP:PORT`` or ``unix:/PATH``. Raises ``ValueError``."""
+    if not text.startswith(_UNIX):
+        return ip_address(text)
+    path = Path(text.removeprefix(_UNIX))
+    if not path.is_absolute() or len(str(path).encode()) > _LONGEST_UNIX_PATH:
+        raise ValueError(f"must be unix:/PATH, of at most {_LONGEST_UNIX_PATH} bytes")
+    return UnixSocket(path)
+
+
+def host_and_port(text: str) -> tuple[str, int]:
+    """Parse ``HOST:PORT`` that someone dials, by name or number. Raises ``ValueError``."""
+    host, _, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ValueError("must be HOST:PORT with a port from 1 to 65535")
+    return host, int(port)
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where this agent serves; ``advertise`` is where it is to be dialled, if it was told."""
+
+    listen: Place
+    metrics: Address
+    advertise: str = ""
+
+    def towards(self, collector: str) -> tuple[str, str]:
+        """Where a collector reaches service and metrics. Blocking: it may resolve a name.
+
+        In place of a wildcard stands the address that this host has on the way to the
+        collector. Raises ``OSError`` where there is no way.
+        """
+        if not self.listen.wildcard and not self.metrics.wildcard:
+            return self.advertise or str(self.listen), str(self.metrics)
+        host = host_and_port(self.advertise)[0] if self.advertise else _source(collector)
+        return self.advertise or str(self.listen.at(host)), str(self.metrics.at(host))
+
+
+def _source(collector: str) -> str:
+    """The address from which this host reaches another; nothing is sent."""
+    if collector.startswith(_UNIX):
+        return "127.0.0.1"
+    try:
+        host, port = host_and_port(collector)
+    except ValueError as error:
+        raise OSError(f"{collector!r} {error}") from error
+    family, kind, protocol, _, target = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+    with socket.socket(family, kind, protocol) as probe:
+        probe.connect(target)
+        return str(probe.getsockname()[0])
