@@ -26,7 +26,8 @@ class ScriptedAgent(agent_pb2_grpc.AgentServiceServicer):
     ``skip``: sequences left out, each once. ``holds``: streams wait before such a
     sequence until its event is set. ``busy``: how many plans are turned away.
     ``loses_answers``: how many plans are taken without the collector hearing of it;
-    ``taken`` is set by the first plan.
+    ``taken`` is set by the first plan. ``released`` is set by a release, and ``instances``
+    end by the red button, but for those in ``survivors``.
     """
 
     def __init__(self, host: str, events: Sequence[model_pb2.Event]) -> None:
@@ -49,6 +50,9 @@ class ScriptedAgent(agent_pb2_grpc.AgentServiceServicer):
         self.instances: list[InstanceInfo] = []
         self.streams: list[int] = []
         self.cancelled = asyncio.Event()
+        self.released = asyncio.Event()
+        self.stopped = 0
+        self.survivors: set[str] = set()
         self.address = "127.0.0.1:0"
         self._server: aio.Server | None = None
 
@@ -125,12 +129,35 @@ class ScriptedAgent(agent_pb2_grpc.AgentServiceServicer):
             await context.abort(grpc.StatusCode.NOT_FOUND, "no such run")
         if not self.cancelled.is_set():
             self.cancelled.set()
-            kept = self.events[: min(self.holds, default=1) - 1]
+            held = [sequence for sequence, hold in self.holds.items() if not hold.is_set()]
+            kept = self.events[: min(held, default=1) - 1]
             last = numbered([RunFinished(RunState.CANCELLED)], first=len(kept) + 1)
             self.events = [*kept, *last]
             for hold in self.holds.values():
                 hold.set()
         return pb.CancelRunResponse(was_active=True)
+
+    async def ReleaseRun(
+        self, request: pb.ReleaseRunRequest, context: Context
+    ) -> pb.ReleaseRunResponse:
+        if all(plan.run_id != request.run_id for plan in self.plans):
+            await context.abort(grpc.StatusCode.NOT_FOUND, "no such run")
+        before = self.released.is_set()
+        self.released.set()
+        return pb.ReleaseRunResponse(already_released=before)
+
+    async def StopAll(
+        self, request: pb.StopAllRequest, context: Context
+    ) -> AsyncIterator[pb.StopAllResponse]:
+        """Kill everything, then remove all but the survivors."""
+        self.stopped += 1
+        ids = [instance.instance_id for instance in self.instances]
+        yield pb.StopAllResponse(killed=pb.InstancesKilled(killed=ids, seconds=0.5))
+        gone = [i for i in ids if i not in self.survivors]
+        leaked = [i for i in ids if i in self.survivors]
+        self.instances = [i for i in self.instances if i.instance_id in leaked]
+        removed = pb.InstancesRemoved(removed=gone, leaked=leaked, seconds=1.0)
+        yield pb.StopAllResponse(removed=removed)
 
     async def Launch(self, request: pb.LaunchRequest, context: Context) -> pb.LaunchResponse:
         """Ready, unless the image says otherwise."""

@@ -4,93 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Self
 
 import pytest
 
-from collector.conductor.conductor import Conductor
-from collector.conductor.patience import Patience
 from collector.errors import StoreError
-from collector.fleet import Fleet
-from collector.metrics import Metrics
-from collector.model import HostRun, Run
-from collector.server.outcomes import Outcomes
-from collector.server.publisher import Publisher
-from collector.stores.base import Store
-from collector.stores.open import open_store
-from collector.views import Progress
+from collector.model import HostRun
 from tests.integration.scripted_agent import ScriptedAgent
+from tests.integration.stand import TRIALS, Stand
 from tests.runs_made_up import plan, run, whole_run
 from tonnage.model import ProblemKind, RunState
-
-TRIALS = 30
-_IMPATIENT = Patience(
-    lost_after=1.0,
-    cancelled_after=0.5,
-    busy_after=1.0,
-    overtime=0.3,
-    backoff_first=0.02,
-    backoff_most=0.1,
-)
-
-
-class Stand:
-    """A conductor over a store of its own, which can be left and entered again."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = str(folder / "store")
-        self._stack = AsyncExitStack()
-        self.store: Store
-        self.conductor: Conductor
-
-    async def __aenter__(self) -> Self:
-        self.store = await open_store(self._folder)
-        self._stack.push_async_callback(self.store.close)
-        fleet = Fleet()
-        self._stack.push_async_callback(fleet.close)
-        publisher = Publisher(Metrics("0", "0"), self.store, Outcomes(self.store))
-        conductor = Conductor(self.store, fleet, _IMPATIENT, publisher)
-        self.conductor = await self._stack.enter_async_context(conductor)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._stack.aclose()
-        self._stack = AsyncExitStack()
-
-    async def submit(self, *agents: ScriptedAgent, time_limit_seconds: float = 60.0) -> None:
-        hosts = [
-            HostRun("r1", agent.host, agent.address, plan("r1", TRIALS, time_limit_seconds))
-            for agent in agents
-        ]
-        await self.conductor.submit(run(), hosts)
-
-    async def ended(self) -> Run:
-        """Wait for the run's end, as a watcher does."""
-        async with asyncio.timeout(20):
-            async for progress in self.conductor.watch("r1"):
-                last = progress
-        assert last.state.ended
-        found = await self.store.find_run("r1")
-        assert found.state is last.state
-        return found
-
-    async def until_ready(self, trials: int) -> Progress:
-        """Wait until so many trials of the first host are stored."""
-        async with asyncio.timeout(20):
-            async for progress in self.conductor.watch("r1"):
-                if progress.hosts[0].ready >= trials:
-                    return progress
-        raise AssertionError("the run ended before")
-
-    async def numbers(self, host: str = "h1") -> list[int]:
-        return [
-            row.trial.number
-            async for batch in self.store.trials("r1")
-            for row in batch
-            if row.host == host
-        ]
 
 
 @pytest.fixture
