@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from collector.errors import InvalidInput, NoSuchHost
+from collector.errors import InvalidInput
 from collector.spec import (
     Combination,
     Density,
@@ -17,7 +17,7 @@ from collector.spec import (
     WorkloadSpec,
     tweaked,
 )
-from collector.suitability import NO_HOST_REMEDY, Host, check
+from collector.suitability import Host, check
 from tonnage.model import (
     ConsoleHealth,
     DensityStage,
@@ -41,12 +41,14 @@ __all__ = ["Host", "check", "plan", "short_name", "workload"]
 
 
 def plan(spec: Spec, run_id: str, seed: int, hosts: Sequence[Host]) -> dict[str, Plan]:
-    """Return the plan of every host that takes part, by the host's name.
+    """Return the plan of every host, by the host's name; ``hosts`` are those selected.
 
-    The hosts are those the spec names, or all of ``hosts``. Raises
-    ``InvalidInput`` naming field and value for what one of them lacks.
+    Raises ``InvalidInput`` naming field and value for what one of them lacks.
     """
-    return {host.name: _plan(spec, run_id, seed, host) for host in _chosen(spec, hosts)}
+    return {
+        host.name: _plan(spec, run_id, seed, host, release=_release_within(spec, len(hosts)))
+        for host in hosts
+    }
 
 
 def workload(spec: WorkloadSpec, name: str | None = None) -> Workload:
@@ -67,22 +69,12 @@ def short_name(image: str) -> str:
     return image.partition("@")[0].rpartition("/")[2].partition(":")[0].lower()
 
 
-def _chosen(spec: Spec, hosts: Sequence[Host]) -> Sequence[Host]:
-    known = {host.name: host for host in hosts}
-    if not known:
-        raise NoSuchHost("no healthy host is registered", remedy=NO_HOST_REMEDY)
-    for index, name in enumerate(spec.hosts or ()):
-        if name not in known:
-            raise NoSuchHost(
-                "no healthy host has this name",
-                field=f"hosts[{index}]",
-                value=name,
-                remedy="See tonnage hosts for those that are.",
-            )
-    return hosts if spec.hosts is None else [known[name] for name in dict.fromkeys(spec.hosts)]
+def _release_within(spec: Spec, hosts: int) -> float:
+    """A host alone has nobody to begin with."""
+    return spec.hosts.barrier if hosts > 1 else 0.0
 
 
-def _plan(spec: Spec, run_id: str, seed: int, host: Host) -> Plan:
+def _plan(spec: Spec, run_id: str, seed: int, host: Host, *, release: float) -> Plan:
     combinations = spec.combinations()
     targets = tuple(_target(spec, combination, host) for combination in combinations)
     for combination, target in zip(combinations, targets, strict=True):
@@ -94,6 +86,7 @@ def _plan(spec: Spec, run_id: str, seed: int, host: Host) -> Plan:
         stages=_stages(spec, combinations),
         noisy_above_share=spec.noisy_above,
         time_limit_seconds=spec.time_limit,
+        release_within_seconds=release,
     )
 
 

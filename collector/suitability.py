@@ -63,15 +63,24 @@ def _runtime(name: str, host: Host, field: str) -> Fingerprint:
     usable = f"Usable there: {few(healthy)}."
     if name not in known:
         close = get_close_matches(name, known, n=1)
-        guess = f"Did you mean {close[0]}? " if close else ""
         message = f"host {host.name} has no such runtime"
-        raise InvalidInput(message, field=field, value=name, remedy=guess + usable)
+        guess = f"Did you mean {close[0]}? {usable}" if close else ""
+        remedy = guess or f"{usable}{_instead(name, field)}"
+        raise InvalidInput(message, field=field, value=name, remedy=remedy)
     found = known[name]
     if found.state is not RuntimeState.HEALTHY:
         reason = found.reason.rstrip(".")
         message = f"is {found.state} on host {host.name}: {reason}"
-        raise InvalidInput(message, field=field, value=name, remedy=usable)
+        remedy = f"{usable}{_instead(name, field)}"
+        raise InvalidInput(message, field=field, value=name, remedy=remedy)
     return found
+
+
+def _instead(runtime: str, field: str) -> str:
+    """In an experiment file, hosts can be chosen by what they can run."""
+    if field == "runtime":
+        return ""
+    return f" To leave such hosts out: hosts: {{where: \"'{runtime}' in runtimes\"}}."
 
 
 def _lacking(

@@ -13,6 +13,7 @@ from collector.spec.experiments import (
 )
 from collector.spec.parts import HealthCheck, Readiness, TargetSpec, WorkloadSpec
 from collector.spec.schema import json_schema
+from collector.spec.selection import HostSelection
 
 __all__ = [
     "Combination",
@@ -20,6 +21,7 @@ __all__ = [
     "Density",
     "Footprint",
     "HealthCheck",
+    "HostSelection",
     "Readiness",
     "SloSpec",
     "Spec",

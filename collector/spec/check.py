@@ -113,11 +113,13 @@ def _model(hint: Any) -> type[BaseModel] | None:
 
 
 def _written(data: Any, path: Path) -> Path:
-    """``path`` without the steps that a single value given for a list does not have,
-    nor pydantic's mark for a mapping's key."""
+    """``path`` without the steps that a short form does not have, a single value given
+    for a list or a list for a mapping, nor pydantic's mark for a mapping's key."""
     kept: list[str | int] = []
     for part in path:
         if (isinstance(part, int) and not isinstance(data, list)) or part == "[key]":
+            continue
+        if isinstance(part, str) and isinstance(data, list):  # of a list in place of a mapping
             continue
         kept.append(part)
         data = _item(data, part)

@@ -9,7 +9,8 @@ from typing import Annotated, Any, NamedTuple, Self, TypeVar
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from collector.spec.parts import Name, Part, RunSettings, TargetSpec, WorkloadSpec
+from collector.spec.parts import Name, Part, TargetSpec, WorkloadSpec
+from collector.spec.settings import RunSettings
 from collector.spec.units import Budget, Deadline, Effect, Percent, Seconds
 from tonnage.model import Mode, Network
 

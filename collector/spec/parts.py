@@ -20,7 +20,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from collector.spec.units import Deadline, InstanceMemory, Percent, RunLimit
+from collector.spec.units import InstanceMemory
 from tonnage.model import Mode, Network
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{0,62}$")]
@@ -196,22 +196,3 @@ class TargetSpec(Part):
     """A container's quota, a VM's virtual CPUs."""
     workload: Annotated[tuple[Name, ...], _OneOrMany(), _FEW_OR_NONE] = ()
     """A name from ``workloads``; absent where the file has one ``workload``."""
-
-
-class RunSettings(Part):
-    """What holds for the whole run."""
-
-    name: Name
-    """The experiment's name: small letters, digits, dots and dashes."""
-    description: Annotated[str, StringConstraints(max_length=4096)] = ""
-    """What it is for, for its readers."""
-    hosts: tuple[HostName, ...] | None = Field(default=None, min_length=1, max_length=10_000)
-    """Hosts to run on, by name; absent: every healthy host."""
-    seed: int | None = Field(default=None, strict=True, ge=0, lt=2**63)
-    """Seeds every random choice; absent: the collector draws one and keeps it."""
-    noisy_above: Percent = 0.2
-    """A trial is flagged noisy when foreign load or steal took more of the host's CPU."""
-    time_limit: RunLimit = 3600.0
-    """The run stops after this time; the agent's own guard may be tighter."""
-    ready_timeout: Deadline = 60.0
-    """A launch that is not ready after this time has timed out."""

@@ -1,10 +1,11 @@
 """Plans: what each host is told to do, and what is refused beforehand."""
 
+import re
 from dataclasses import replace
 
 import pytest
 
-from collector.errors import InvalidInput, NoSuchHost
+from collector.errors import InvalidInput
 from collector.planner import Host, plan, short_name
 from collector.spec import parse
 from tonnage.model import (
@@ -149,28 +150,30 @@ def test_a_workload_is_called_after_its_image(image: str, name: str) -> None:
     assert short_name(image) == name
 
 
-def test_every_host_takes_part_unless_some_are_named() -> None:
+def test_every_host_that_was_selected_has_a_plan() -> None:
     hosts = [host("h1"), host("h2"), host("h3")]
     assert list(planned(hosts=hosts)) == ["h1", "h2", "h3"]
-    assert list(planned("hosts=[h3, h1]", hosts=hosts)) == ["h3", "h1"]
+
+
+@pytest.mark.parametrize(
+    ("override", "hosts", "seconds"),
+    [
+        ("hosts=null", 2, 60.0),
+        ("hosts=[h1, h2]", 2, 60.0),
+        ("hosts.barrier=5s", 2, 5.0),
+        ("hosts.barrier=0s", 2, 0.0),
+        ("hosts.barrier=5s", 1, 0.0),
+    ],
+)
+def test_several_hosts_begin_together(override: str, hosts: int, seconds: float) -> None:
+    plans = planned(override, hosts=[host(f"h{n}") for n in range(hosts)])
+    assert {plan.release_within_seconds for plan in plans.values()} == {seconds}
 
 
 def test_run_id_and_seed_go_to_every_host() -> None:
     assert {(p.run_id, p.seed) for p in planned(hosts=[host("h1"), host("h2")]).values()} == {
         ("run-1", 7)
     }
-
-
-def test_a_host_that_is_not_there_is_refused() -> None:
-    problem = refusal("hosts=[h9]").problem
-    assert (problem.field, problem.value) == ("hosts[0]", "h9")
-    assert "tonnage hosts" in problem.remedy
-
-
-def test_no_host_at_all_is_refused_with_a_way_out() -> None:
-    error = refusal(hosts=[])
-    assert isinstance(error, NoSuchHost)
-    assert "tonnage-agent" in error.problem.remedy
 
 
 def test_an_unknown_runtime_is_refused_with_a_guess() -> None:
@@ -185,6 +188,15 @@ def test_a_runtime_that_cannot_launch_is_refused_with_its_reason(state: RuntimeS
     problem = refusal(hosts=[host("h1", DOCKER, broken)]).problem
     assert (problem.field, problem.value) == ("targets[1].runtime", "qemu-microvm")
     assert problem.message == f"is {state} on host h1: no guest kernel was found"
+
+
+def test_a_runtime_that_one_host_lacks_names_the_host_and_how_to_leave_it_out() -> None:
+    problem = refusal(hosts=[host("h1"), host("h2", MICROVM)]).problem
+    assert (problem.field, problem.value) == ("targets[0].runtime", "docker")
+    assert problem.message == "host h2 has no such runtime"
+    way_out = re.search(r"hosts: (\{where: .*\})\.$", problem.remedy)
+    assert way_out is not None
+    assert parse(TEXT, [f"hosts={way_out[1]}"]).hosts.where == "'docker' in runtimes"
 
 
 @pytest.mark.parametrize(
@@ -216,14 +228,6 @@ def test_more_cpus_than_the_host_has_is_refused() -> None:
     assert problem.message == "host h1 has only 2 CPUs"
     assert problem.remedy == "Ask for 2 or fewer."
     assert planned("targets.1.cpus=2")["h1"].targets[1].cpus == 2
-
-
-@pytest.mark.parametrize("override", ["hosts=null", "hosts=[h1]"])
-def test_where_no_host_is_known_a_restart_of_the_collector_is_thought_of(override: str) -> None:
-    problem = refusal(override, hosts=[]).problem
-    assert problem.message == "no healthy host is registered"
-    assert "registers again within 15 s" in problem.remedy
-    assert "start one with tonnage-agent" in problem.remedy
 
 
 @pytest.mark.parametrize("readiness", ["{http: {port: 80}}", "{tcp: {port: 80}}"])

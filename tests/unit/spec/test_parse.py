@@ -72,6 +72,38 @@ def test_what_travels_keeps_its_units() -> None:
     assert written["time_limit"] == "1h"
 
 
+@pytest.mark.parametrize(
+    ("override", "names"),
+    [("hosts=null", ()), ("hosts=[h2, h1]", ("h2", "h1")), ("hosts={names: [h1]}", ("h1",))],
+)
+def test_hosts_are_a_list_of_names_or_conditions(override: str, names: tuple[str, ...]) -> None:
+    spec = parse(TEXT, [override])
+    assert spec.hosts.names == names
+    assert parse(spec.model_dump_json()) == spec
+    jsonschema.validate(json.loads(spec.model_dump_json()), json_schema())
+
+
+@pytest.mark.parametrize(
+    ("override", "field", "said"),
+    [
+        ("hosts=[h1, h 2]", "hosts[1]", "not written as it must be"),
+        ("hosts={names: []}", "hosts.names", "names no host"),
+        ("hosts=h1", "hosts", "is neither a list of names nor a mapping"),
+        ("hosts.where=cpu > 4", "hosts.where", "no such name: cpu, at character 1"),
+        ("hosts={names: [h1], expect: 2}", "hosts.expect", "expects more hosts than the 1"),
+        ("hosts.expect=0", "hosts.expect", "greater than or equal to 1"),
+        ("hosts.wait=2h", "hosts.wait", "outside of 0s to 1h"),
+        ("hosts.label={rack: a}", "hosts.label", "unknown key"),
+    ],
+)
+def test_what_is_wrong_with_hosts_is_told_where_it_stands(
+    override: str, field: str, said: str
+) -> None:
+    problem = refusal(TEXT, override).problem
+    assert problem.field == field
+    assert said in problem.message
+
+
 def test_an_unknown_key_is_told_with_its_line_and_a_guess() -> None:
     problem = refusal(TEXT.replace("memory:", "memry:")).problem
     assert problem.field == "targets[1].memry"
