@@ -2,6 +2,7 @@
 # Installs Tonnage on a server from a bundle that deploy/wheelhouse.sh made. No internet.
 #
 #   install.sh agent|collector [--from PATH]   install, or bring to the bundle's version
+#                              [--check]       only say whether that would be another release
 #   install.sh upgrade [--from PATH]           bring what is installed to the bundle's version
 #   install.sh rollback                        back to the release before; again: forth
 #   install.sh status                          what is installed, and whether it runs
@@ -30,7 +31,7 @@ settings=/etc/tonnage
 data=/var/lib/tonnage
 account=tonnage
 
-command='' from='' python='' start=yes purge=no
+command='' from='' python='' start=yes purge=no check=no
 roles=() # the argument; then what is or will be installed
 changes=0
 changed_units=' ' # roles
@@ -61,6 +62,7 @@ parse() {
 		--from=* | --prefix=* | --python=*) set -- "${argument%%=*}" "${argument#*=}" "$@" ;;
 		--no-start | --no-restart) start=no ;;
 		--purge) purge=yes ;;
+		--check) check=yes ;;
 		agent | collector) roles+=("$argument") ;;
 		upgrade | rollback | status | uninstall)
 			[[ -z $command ]] || unfit "'$argument' after '$command': one command at a time"
@@ -71,6 +73,7 @@ parse() {
 	done
 	[[ -n $command || ${#roles[@]} -gt 0 ]] || unfit 'no command; see install.sh --help'
 	[[ $purge == no || $command == uninstall ]] || unfit '--purge goes with uninstall alone'
+	[[ $check == no || -z $command || $command == upgrade ]] || unfit "--check does not go with $command"
 	[[ ${#roles[@]} == 0 || -z $command || $command == uninstall ]] ||
 		unfit "'$command' takes no role; it is for all that is installed"
 	[[ $prefix == /* && $prefix != / && $prefix != *[[:space:]\&\|]* ]] ||
@@ -279,7 +282,6 @@ link_program() {
 	name=$(program "$1")
 	link=$links/$name target=$prefix/current/bin/$name
 	[[ $(readlink "$link" 2>/dev/null) != "$target" ]] || return 0
-	[[ ! -e $link || -L $link ]] || unfit "$link is not ours: move it away, call it again"
 	mkdir -p "$links"
 	ln -sfn "$target" "$link"
 	did "$link"
@@ -420,10 +422,19 @@ install_roles() {
 		[[ -f $from || -f $bundle/requirements-$role.txt ]] ||
 			unfit "the bundle '$bundle' is not for the $role, which this host has: make one with deploy/wheelhouse.sh --role $role"
 	done
+	for role; do
+		name=$links/$(program "$role")
+		[[ ! -e $name || $(readlink "$name") == "$prefix"/* ]] ||
+			unfit "$name is there and not from here: move it away, then call this again"
+	done
+	name=$(release_name "$@")
+	if [[ $check == yes ]]; then
+		if [[ $(release_of current) == "$name" ]]; then say 'nothing to do'; else say "would install $name"; fi
+		return
+	fi
 	say "Tonnage $version for $*, below $prefix"
 	mkdir -p "$prefix/releases" "$prefix/roles" "$settings" "$data"
 	exclusively
-	name=$(release_name "$@")
 	build_release "$name" "$@"
 	switch_to "$name"
 	prune
