@@ -30,6 +30,7 @@ from collector.errors import ExitCode, TonnageError
 from collector.fleet import Fleet, Keeper
 from collector.metrics import Metrics
 from collector.pki.folder import PkiFolder
+from collector.server import discovery
 from collector.server.calls import CollectorServicer, Parts
 from collector.server.http import HttpServer, application
 from collector.server.listener import Listener
@@ -76,7 +77,8 @@ async def serve(config: CollectorConfig) -> None:
         security = await Security.open(store, settings, lambda name: _is_live(fleet, name))
         await stack.enter_async_context(security)
         listener = Listener(config.grpc_address, security.tls, security.interceptors)
-        app = application(metrics.registry, lambda: listener.serving, security.door)
+        pages = {discovery.PATH: discovery.page(fleet)}
+        app = application(metrics.registry, lambda: listener.serving, security.door, pages)
         http = stack.enter_context(HttpServer(app, config.http_address, security.https()))
         conductor = Conductor(store, fleet, _patience(config), publisher)
         metrics.watch(lambda: _hosts(fleet), lambda: _runs(conductor))

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from collector.client.connection import SLOW_SECONDS, Connection
-from collector.views import Cleaning, HostCleaning, HostInfo, HostInstance, Instances, Launched
+from collector.views import (
+    Cleaning,
+    HostCleaning,
+    HostInfo,
+    HostInstance,
+    Instances,
+    Inventory,
+    Launched,
+)
 from tonnage import wire
 from tonnage.model import InstanceInfo, Target, Trial
 from tonnage.v1 import collector_pb2 as pb
@@ -16,6 +24,20 @@ class Hosts(Connection):
         """The hosts, by name."""
         answer = await self.call(self.stub.ListHosts, pb.ListHostsRequest())
         return self.many(answer.hosts, HostInfo)
+
+    async def inventory(self) -> Inventory:
+        """The hosts, and the version of the collector that knows them."""
+        answer = await self.call(self.stub.ListHosts, pb.ListHostsRequest())
+        return Inventory(self.many(answer.hosts, HostInfo), answer.collector_version)
+
+    async def drain(self, host: str, *, undo: bool = False) -> str:
+        """Take a host out of new runs, or back in; the run it still works on, if any."""
+        request = pb.DrainHostRequest(host=host, undo=undo)
+        return str((await self.call(self.stub.DrainHost, request)).active_run_id)
+
+    async def forget(self, host: str) -> None:
+        """Drop a host that no longer renews its lease."""
+        await self.call(self.stub.ForgetHost, pb.ForgetHostRequest(host=host))
 
     async def launch(self, host: str, target: Target, ready_timeout_seconds: float) -> Launched:
         """Launch one instance by hand and wait until it is ready."""
