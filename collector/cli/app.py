@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import typer
 
-from collector.cli import demo, experiments, fleet, reports, runs, serve
+from collector.cli import audit, demo, experiments, fleet, pki, reports, runs, serve, tokens
 from collector.cli.options import dialling
 
 app = typer.Typer(
@@ -47,6 +49,27 @@ for _command in (
     fleet.destroy,
     fleet.instances,
     fleet.clean,
+    audit.audit,
     experiments.schema,
 ):
     app.command()(dialling(_command))
+
+
+def _group(name: str, text: str, commands: Mapping[str, Callable[..., None]]) -> None:
+    """Add commands under a common first word."""
+    group = typer.Typer(name=name, help=text, no_args_is_help=True, rich_markup_mode=None)
+    for word, command in commands.items():
+        group.command(word)(dialling(command))
+    app.add_typer(group)
+
+
+_group(
+    "pki",
+    "Make the authority, issue certificates, list and revoke them.",
+    {"init": pki.init, "issue": pki.issue, "show": pki.show, "revoke": pki.revoke},
+)
+_group(
+    "token",
+    "Make, list and end the tokens with which hosts join.",
+    {"create": tokens.create, "list": tokens.show, "revoke": tokens.revoke},
+)

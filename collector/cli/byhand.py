@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import StringConstraints, TypeAdapter, ValidationError
+from pydantic import StringConstraints
 
+from collector.cli.reading import read
 from collector.client import Client
 from collector.errors import InvalidInput
 from collector.planner import Host, check, short_name
@@ -32,7 +33,7 @@ class Order:
 
 async def launch(client: Client, order: Order, host: str) -> Launched:
     """Launch what is ordered on ``host``, or on the only one. Raises ``TonnageError``."""
-    timeout = _read(Deadline, "--timeout", order.timeout)
+    timeout = read(Deadline, "--timeout", order.timeout)
     chosen = _choose(await client.hosts(), host)
     target = _target(order, chosen)
     check(target, Host(chosen.facts.host, chosen.runtimes, chosen.facts))
@@ -60,27 +61,15 @@ def _target(order: Order, host: HostInfo) -> Target:
         runtime=order.runtime,
         variant=order.variant or (offered or ("default",))[0],
         mode=Mode.WARM,
-        network=_read(Network, "--network", order.network),
+        network=read(Network, "--network", order.network),
         workload=Workload(
             name=short_name(order.image),
-            image=_read(_Line, "IMAGE", order.image),
-            readiness=LogReadiness(_read(_Line, "--ready", order.ready)),
+            image=read(_Line, "IMAGE", order.image),
+            readiness=LogReadiness(read(_Line, "--ready", order.ready)),
         ),
-        memory_bytes=_read(InstanceMemory, "--memory", order.memory),
+        memory_bytes=read(InstanceMemory, "--memory", order.memory),
         cpus=order.cpus,
     )
 
 
 _Line = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\r\n\x00]+$")]
-
-
-def _read(kind: Any, field: str, value: str) -> Any:
-    try:
-        return TypeAdapter(kind).validate_python(value)
-    except ValidationError as error:
-        if not value:
-            raise InvalidInput("is empty", field=field) from error
-        details = error.errors(include_url=False)[0]
-        remedy = str(details.get("ctx", {}).get("remedy", ""))
-        message = details["msg"]
-        raise InvalidInput(message, field=field, value=value, remedy=remedy) from error

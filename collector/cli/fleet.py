@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from collector.cli.asking import ask
 from collector.cli.options import DEFAULT_COLLECTOR, Collector, Host, Output, OutputOption
-from collector.endpoint import Endpoint
 
 if TYPE_CHECKING:
-    from collector.client import Client
     from collector.views import HostInfo, Launched
     from tonnage.model import Fingerprint
 
@@ -24,7 +23,7 @@ def hosts(collector: Collector = DEFAULT_COLLECTOR, output: OutputOption = Outpu
     from collector.cli import screen
     from collector.suitability import NO_HOST_REMEDY
 
-    found = _ask(collector, lambda client: client.hosts())
+    found = ask(collector, lambda client: client.hosts())
     if output is Output.JSON:
         screen.print_rows(found)
         return
@@ -82,7 +81,7 @@ def launch(
         ready=ready,
         timeout=timeout,
     )
-    launched = _ask(collector, lambda client: byhand.launch(client, order, host))
+    launched = ask(collector, lambda client: byhand.launch(client, order, host))
     if output is Output.JSON:
         screen.print_json(asdict(launched))
     else:
@@ -98,7 +97,7 @@ def destroy(
     """Destroy one instance and verify that nothing of it survived."""
     from collector.cli import screen
 
-    where = _ask(collector, lambda client: client.destroy(instance, host))
+    where = ask(collector, lambda client: client.destroy(instance, host))
     screen.say(f"destroyed {instance} on {where}")
 
 
@@ -110,7 +109,7 @@ def instances(
     """List the instances that agents hold now."""
     from collector.cli import screen
 
-    found = _ask(collector, lambda client: client.instances(host))
+    found = ask(collector, lambda client: client.instances(host))
     if output is Output.JSON:
         screen.print_rows(found.instances)
     else:
@@ -146,7 +145,7 @@ def clean(
     from collector.errors import InstancesLeaked
     from collector.suitability import few
 
-    cleaning = _ask(collector, lambda client: client.clean(host))
+    cleaning = ask(collector, lambda client: client.clean(host))
     if output is Output.JSON:
         screen.print_rows(cleaning.hosts)
     else:
@@ -159,19 +158,6 @@ def clean(
             remedy="See the agent's log on that host for what holds them.",
         )
     _leave_if_unreached(cleaning.unreached)
-
-
-def _ask(collector: Endpoint, question: Callable[[Client], Awaitable[T]]) -> T:
-    from collector.cli import interrupts
-
-    return interrupts.run(_asked(collector, question))
-
-
-async def _asked(collector: Endpoint, question: Callable[[Client], Awaitable[T]]) -> T:
-    from collector.client import Client
-
-    async with Client(collector) as client:
-        return await question(client)
 
 
 def _removed(ids: Sequence[str]) -> str:
