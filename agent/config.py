@@ -128,6 +128,11 @@ class AgentConfig(BaseModel):
             return tuple(word.strip() for word in value.split(",") if word.strip())
         return value
 
+    @field_validator("tls_dir", "labels_file", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        return None if value == "" else value
+
     @field_validator("labels", mode="before")
     @classmethod
     def _pairs(cls, value: object) -> object:

@@ -86,6 +86,8 @@ def _address(collector: str) -> Address:
 
 def _reachable(told: str, at: Address) -> str:
     """The collector's gRPC address; where it names no host, the one just reached."""
+    if told.startswith("unix:"):
+        return told
     host, port = host_and_port(told) if not told.startswith(":") else ("", int(told[1:]))
     return str(Address(at.host if host in ("", "0.0.0.0", "::") else host, port))  # noqa: S104
 
@@ -126,10 +128,12 @@ def _post(
         raise _unavailable(at, f"it answered with status {status} and no JSON")
     if status == http.client.OK:
         return answer
-    said = {key: str(answer.get(key) or "") for key in ("message", "field", "value", "remedy")}
+    problem = answer.get("problem")
+    told = problem if isinstance(problem, dict) else {}
+    said = {key: str(told.get(key, "")) for key in ("message", "field", "value", "remedy")}
     message = said.pop("message") or f"the collector answered with status {status}"
-    if status >= http.client.INTERNAL_SERVER_ERROR:
-        raise _unavailable(at, message)
+    if status >= http.client.INTERNAL_SERVER_ERROR or status == http.client.TOO_MANY_REQUESTS:
+        raise RuntimeUnavailable(message, **said)
     raise ConfigError(message, **said)
 
 

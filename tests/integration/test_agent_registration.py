@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 from pathlib import Path
+from typing import Any
 
 import grpc
 
 from tests.integration.agents import agent
+from tonnage.tls import TlsFiles, server_credentials
 from tonnage.v1 import collector_pb2
 
 
@@ -17,21 +19,28 @@ class Register:
 
     def __init__(self, lease_seconds: float) -> None:
         self._lease_seconds = lease_seconds
+        self.revoked: list[str] = []
+        self.refusal = ""
         self.calls: asyncio.Queue[collector_pb2.RegisterRequest] = asyncio.Queue()
 
     async def register(
-        self, request: collector_pb2.RegisterRequest, context: object
+        self, request: collector_pb2.RegisterRequest, context: Any
     ) -> collector_pb2.RegisterResponse:
         """Note the call."""
         self.calls.put_nowait(request)
+        if self.refusal:
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, self.refusal)
         return collector_pb2.RegisterResponse(
             lease_seconds=self._lease_seconds,
             collector_pid=os.getpid(),
             collector_boot_id=request.facts.boot_id,
+            revoked_serials=self.revoked,
         )
 
 
-async def serve(servicer: Register, port: int = 0) -> tuple[grpc.aio.Server, int]:
+async def serve(
+    servicer: Register, port: int = 0, *, files: TlsFiles | None = None
+) -> tuple[grpc.aio.Server, int]:
     server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
     handler = grpc.unary_unary_rpc_method_handler(
         servicer.register,
@@ -42,7 +51,11 @@ async def serve(servicer: Register, port: int = 0) -> tuple[grpc.aio.Server, int
         "tonnage.v1.CollectorService", {"Register": handler}
     )
     server.add_generic_rpc_handlers((service,))
-    bound = server.add_insecure_port(f"127.0.0.1:{port}")
+    at = f"127.0.0.1:{port}"
+    if files is None:
+        bound = server.add_insecure_port(at)
+    else:
+        bound = server.add_secure_port(at, server_credentials(files))
     await server.start()
     return server, bound
 
