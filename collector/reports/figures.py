@@ -56,6 +56,14 @@ def times_span(interval: Interval | None) -> str:
     return f"{low}×" if low == high else f"{low}{dash}{high}×"
 
 
+def counts_span(interval: Interval | None) -> str:
+    """``307–382``."""
+    if interval is None:
+        return NOTHING
+    low, high = (f"{end:.0f}" for end in interval)
+    return low if low == high else f"{low}–{high}"
+
+
 def percent(share: float, decimals: int = 0) -> str:
     """``0.123`` is ``12 %``."""
     return f"{share * 100:.{decimals}f} %"

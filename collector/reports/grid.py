@@ -19,6 +19,12 @@ class Column:
     spare: int = 0
 
 
+def right(*columns: str | tuple[str, int]) -> tuple[Column, ...]:
+    """Columns of figures; a number beside a name is how spare it is."""
+    pairs = [(column, 0) if isinstance(column, str) else column for column in columns]
+    return tuple(Column(name, right=True, spare=spare) for name, spare in pairs)
+
+
 @dataclass(frozen=True, slots=True)
 class Grid:
     """A table of text."""

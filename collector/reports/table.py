@@ -8,7 +8,9 @@ from collections.abc import Iterator, Sequence
 from rich.text import Text
 
 from collector.reports import figures
-from collector.reports.grid import Column, Grid
+from collector.reports.by_host import HOSTS_APART, finished
+from collector.reports.grid import Column, Grid, right
+from collector.reports.merged_grids import line_grid, merged_grids
 from collector.reports.model import ComparisonRow, DensityRow, FootprintRow, Result, StartupRow
 from collector.reports.names import Names, same_subject
 from collector.reports.sentences import sentences
@@ -53,7 +55,12 @@ def text(result: Result, width: int | None = None) -> str:
 
 def _title(result: Result) -> Text:
     run = result.run
-    return Text.assemble((run.name, "bold"), f"  {run.id}  {run.state}")
+    told = [f"{run.id}", f"{run.state}"]
+    if len(result.hosts) > 1:
+        told.append(f"{finished(result)} finished")
+    if run.start_skew_seconds is not None:
+        told.append(f"begun within {figures.seconds(run.start_skew_seconds)} of each other")
+    return Text.assemble((run.name, "bold"), "  ", "  ".join(told))
 
 
 def _bulleted(
@@ -78,13 +85,8 @@ def _styled(lines: Sequence[str]) -> Iterator[Text]:
 def _grids(result: Result) -> list[Grid]:
     """The tables that have rows, without what is the same in every row and says nothing."""
     names = Names(result)
-    grids = (
-        _starts(result.startup, names),
-        _phases(result.startup, names),
-        _density(result.density, names),
-        _footprint(result.footprint, names),
-        _comparisons(result.comparisons, names),
-    )
+    grids = merged_grids(result.merged, names) if result.merged else []
+    grids += [line_grid(result, names)] if len(result.hosts) > HOSTS_APART else _own(result, names)
     needless = []
     if len({row.host for row in result.hosts}) < 2:
         needless.append(_HOST.name)
@@ -93,14 +95,19 @@ def _grids(result: Result) -> list[Grid]:
     return [grid.without(*needless) for grid in grids if grid.rows]
 
 
-def _right(*columns: str | tuple[str, int]) -> tuple[Column, ...]:
-    """Columns of figures; a number beside a name is how spare it is."""
-    pairs = [(column, 0) if isinstance(column, str) else column for column in columns]
-    return tuple(Column(name, right=True, spare=spare) for name, spare in pairs)
+def _own(result: Result, names: Names) -> list[Grid]:
+    """The tables in which every host has rows of its own."""
+    return [
+        _starts(result.startup, names),
+        _phases(result.startup, names),
+        _density(result.density, names),
+        _footprint(result.footprint, names),
+        _comparisons(result.comparisons, names),
+    ]
 
 
 def _starts(rows: Sequence[StartupRow], names: Names) -> Grid:
-    figures_of = _right(
+    figures_of = right(
         "ready",
         ("noisy", 1),
         "p50",
@@ -144,7 +151,7 @@ def _phases(rows: Sequence[StartupRow], names: Names) -> Grid:
             if set(told) == {figures.NOTHING}:
                 continue
             cells.append((total.host, names.of(total), str(total.concurrency), *told))
-    columns = (_HOST, _SUBJECT, _IN_FLIGHT, *_right(*PHASES[:-1], (PHASES[-1], 1)))
+    columns = (_HOST, _SUBJECT, _IN_FLIGHT, *right(*PHASES[:-1], (PHASES[-1], 1)))
     return Grid("Phases of a start, medians; cpu is CPU time", columns, tuple(cells))
 
 
@@ -153,7 +160,7 @@ def _density(rows: Sequence[DensityRow], names: Names) -> Grid:
         "Instances a host carries",
         (
             *(_HOST, _SUBJECT),
-            *_right("carries", "forecast", ("95 % interval", 1), ("made at", 2), ("steps", 3)),
+            *right("carries", "forecast", ("95 % interval", 1), ("made at", 2), ("steps", 3)),
             Column("ended by"),
         ),
         tuple(
@@ -175,7 +182,7 @@ def _density(rows: Sequence[DensityRow], names: Names) -> Grid:
 def _footprint(rows: Sequence[FootprintRow], names: Names) -> Grid:
     return Grid(
         "Cost of one more instance (disk_base: once for all)",
-        (_HOST, _SUBJECT, Column("estimator"), *_right("bytes", "95 % interval", ("points", 1))),
+        (_HOST, _SUBJECT, Column("estimator"), *right("bytes", "95 % interval", ("points", 1))),
         tuple(
             (
                 *(row.host, names.of(row), row.estimator),
@@ -193,7 +200,7 @@ def _comparisons(rows: Sequence[ComparisonRow], names: Names) -> Grid:
     pairs = [f"{names.of(row.candidate)} / {names.of(row.baseline)}" for row in rows]
     columns = (
         *(_HOST, Column("metric"), Column("candidate / baseline"), _IN_FLIGHT),
-        *_right("ratio", "95 % interval", ("p", 2), ("n", 1)),
+        *right("ratio", "95 % interval", ("p", 2), ("n", 1)),
         Column("verdict"),
     )
     cells = tuple(

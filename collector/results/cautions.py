@@ -10,10 +10,11 @@ from collector.reports.merged import Merged
 from collector.results import foreign
 from collector.results.density import Ramp
 from collector.results.footprint import EVERY_RUNTIME_HAS, Footprint, series
+from collector.results.groups import without
 from collector.results.over_hosts import of_merged, of_partial, of_resumptions
 from collector.results.shortfalls import of_samples
 from collector.results.startup import StartupSample
-from collector.results.subjects import Key, Subjects, name
+from collector.results.subjects import Key, Subjects, measured_hosts, name
 from collector.results.told import Told, joined
 from tonnage.model import Accelerator, Notice, Population, RunState, StageFinished, StopReason
 
@@ -26,7 +27,11 @@ def cautions(
     footprints: Sequence[Footprint],
     merged: Merged | None,
 ) -> list[str]:
-    """Every caution once, the gravest first."""
+    """Every caution once, the gravest first.
+
+    Of a host that measured nothing, where others did, that alone is told.
+    """
+    idle = {host.host for host in data.hosts} - measured_hosts(data) if merged else set()
     return joined(
         [
             *_of_run(data),
@@ -36,11 +41,11 @@ def cautions(
             *_of_accelerators(data),
             *(of_merged(merged) if merged else ()),
             *_of_facts(data),
-            *of_samples(samples, subjects, len(data.hosts)),
+            *of_samples(without(idle, samples), subjects, len(data.hosts)),
             *_of_trials(data, subjects),
-            *(told for ramp in ramps for told in _of_ramp(ramp, subjects)),
+            *(told for ramp in without(idle, ramps) for told in _of_ramp(ramp, subjects)),
             *_of_series(data, subjects),
-            *_of_footprints(footprints, subjects),
+            *_of_footprints(without(idle, footprints), subjects),
         ]
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Collection, Hashable, Iterable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -43,3 +43,8 @@ def by_subject(
         kind = places.get(item.key) or places.setdefault(item.key, subjects.kind(item.key))
         found.setdefault(Place(item.key.target_id, kind, part(item)), []).append(item)
     return found
+
+
+def without(hosts: Collection[str], items: Iterable[K]) -> list[K]:
+    """The items but for those of ``hosts``."""
+    return [item for item in items if item.key.host not in hosts]

@@ -67,7 +67,11 @@ class MergedComparer:
         found, hosts = self._compare(own)
         kind = self._subjects.kind(candidate)
         ratios = [each.found.ratio for each in own if each.found.ratio is not None]
-        told = Counter(verdict(metric, each.found.direction) for each in own)
+        told = Counter(
+            verdict(metric, each.found.direction)
+            for each in own
+            if each.found.n_baseline and each.found.n_candidate
+        )
         return MergedComparisonRow(
             metric=metric,
             baseline=place.kind,

@@ -10,6 +10,7 @@ from collector.reports.merged import Merged, MergedFootprintRow, MergedStartupRo
 from collector.reports.names import kind_name, some_of
 from collector.results.subjects import measured_hosts
 from collector.results.told import Told
+from collector.stats.hosts import too_few_hosts
 from tonnage.model import RunResumed, RunState
 
 
@@ -59,7 +60,9 @@ def _boots(facts: Sequence[RunResumed]) -> str:
 
 
 def of_merged(merged: Merged) -> Iterator[Told]:
-    """Hosts that lie further from the rest than their own intervals allow."""
+    """Hosts too few to be merged, or further from the rest than their own intervals allow."""
+    if reason := too_few_hosts(merged.hosts):
+        yield Told(f"{reason[:-1]}: what is said over all of them has no interval.")
     for start in merged.startup:
         if start.odd_hosts and start.host_p50_seconds:
             yield Told(_odd_starts(start))

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from collector.reports.by_host import HOSTS_APART
 from collector.reports.names import some_of
 from collector.results.groups import by_subject
 from collector.results.startup import StartupSample
 from collector.results.subjects import Subjects, name
 from collector.results.told import Told
 from tonnage.model import Accelerator, Outcome
-
-HOSTS_TOLD_APART = 4
-"""With more hosts than that, the starts of all hosts are told of together."""
 
 # Of one start, and of several.
 _SHORTFALLS = {
@@ -26,7 +24,7 @@ _SHORTFALLS = {
 
 def of_samples(samples: Sequence[StartupSample], subjects: Subjects, hosts: int) -> Iterator[Told]:
     """The shortfalls of every sample: host by host, or over many hosts."""
-    if hosts <= HOSTS_TOLD_APART:
+    if hosts <= HOSTS_APART:
         for sample in samples:
             yield from _of([sample], subjects)
         return
@@ -76,9 +74,9 @@ def _made_again(retried: int) -> str:
 
 
 def _most(samples: Sequence[StartupSample]) -> str:
-    """Where most of many hosts' starts came to nothing."""
+    """Where more than half of many hosts' starts that came to nothing were."""
     short = [(sample.requested - sample.counts()[Outcome.READY], sample) for sample in samples]
     most, worst = max(short, key=lambda each: each[0])
-    if len(samples) == 1 or not most:
+    if len(samples) == 1 or most * 2 <= sum(n for n, _ in short):
         return ""
     return f" Most of them on {worst.key.host}: {most}."

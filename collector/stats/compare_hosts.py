@@ -20,7 +20,7 @@ from collector.stats.hosts import (
     over_hosts,
     too_few_hosts,
 )
-from collector.stats.verdict import MINIMUM_EFFECT, Comparison, Direction, judge
+from collector.stats.verdict import MINIMUM_EFFECT, Comparison, Direction, band, judge
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +64,25 @@ def compare_over_hosts(
         sum(pair.missing_baseline for pair in pairs),
         sum(pair.missing_candidate for pair in pairs),
     )
-    return _plausible(tempered(found, ordered, missing, minimum_effect), whole)
+    return _borne_out(tempered(found, ordered, missing, minimum_effect), whole, minimum_effect)
 
 
-def _plausible(found: Comparison, pairs: Sequence[Pair]) -> Comparison:
-    """The comparison, or an open one where no host shows a ratio as far out as the merged one:
-    then the hosts' unequal counts made it (Simpson's paradox)."""
+def _borne_out(found: Comparison, pairs: Sequence[Pair], minimum_effect: float) -> Comparison:
+    """The comparison, or an open one where the ratio of not one host bears the verdict out:
+    then the mixture of unlike hosts in unequal counts made it (Simpson's paradox)."""
     own = [float(np.median(pair.candidate) / np.median(pair.baseline)) for pair in pairs]
-    if found.ratio is None or min(own) <= found.ratio <= max(own):
+    least, most = band(minimum_effect)
+    holds = {
+        Direction.LOWER: min(own) < least,
+        Direction.HIGHER: max(own) > most,
+        Direction.SAME: any(least <= ratio <= most for ratio in own),
+        Direction.OPEN: True,
+    }[found.direction]
+    if holds:
         return found
     reason = (
-        f"The merged ratio lies outside what the hosts show ({min(own):.2f} to {max(own):.2f}): "
-        "it comes of unequal counts, not of the hosts."
+        f"No host's own ratio bears it out ({min(own):.2f} to {max(own):.2f}): "
+        "it comes of unequal counts on unlike hosts."
     )
     return replace(found, direction=Direction.OPEN, reason=reason)
 

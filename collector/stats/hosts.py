@@ -24,7 +24,7 @@ from collector.stats.bootstrap import FEWEST, LEVEL, RESAMPLES, Floats, Interval
 
 HOSTS_FOR_INTERVAL = 5
 
-_DRAWS = 12_000_000  # bounds the work: large samples get fewer resamples
+_DRAWS = 5_000_000  # bounds the work: large samples get fewer resamples
 _DRAWS_AT_ONCE = 1_000_000
 
 Hosts = NDArray[np.int64]

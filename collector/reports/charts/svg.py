@@ -68,3 +68,8 @@ def bar(x: float, y: float, width: float, height: float, kind: str, title: str =
     return element(
         "rect", *inside, x=x, y=y, width=max(width, 1.0), height=height, rx=1.5, class_=kind
     )
+
+
+def area(x: float, y: float, width: float, height: float, kind: str) -> Markup:
+    """A rectangle behind other marks, at least a pixel wide."""
+    return element("rect", x=x, y=y, width=max(width, 1.0), height=height, class_=kind)

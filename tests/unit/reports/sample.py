@@ -29,6 +29,9 @@ from tonnage.model import (
     Outcome,
     Plan,
     Population,
+    Problem,
+    ProblemKind,
+    RunResumed,
     RunState,
     RuntimeState,
     Sample,
@@ -333,3 +336,74 @@ def _weigh(target: Target, rng: random.Random) -> Iterator[FootprintPoint]:
                 disk_marginal_bytes=(0 if machine else 28_672) * count,
             )
             yield FootprintPoint(f"footprint/{target.id}", repeat, sample)
+
+
+def sample_fleet(count: int, *, seed: int = 7, scale: int = 1) -> RunData:
+    """The run on many hosts that are not alike: the second is slow, the third was rebooted in
+    the middle and went on, the last was lost there. Of ten or more, one measured nothing."""
+    names = tuple(f"h{number:02}" for number in range(1, count + 1))
+    data = sample_run(names, seed=seed, scale=scale)
+    rng = random.Random(seed)
+    pace = {name: rng.lognormvariate(0, 0.05) for name in names} | {names[1]: 1.5}
+    idle, lost, back = {names[-2]} if count >= 10 else set(), {names[-1]}, names[2]
+    begun = {row.trial.trial_id for row in data.trials if row.trial.concurrency == 1}
+    trials = [
+        replace(row, trial=_paced(row.trial, pace[row.host]))
+        for row in data.trials
+        if row.host not in idle and (row.host not in lost or row.trial.trial_id in begun)
+    ]
+    facts = [fact for fact in data.facts if fact.host not in idle | lost]
+    resumed = RunResumed(1, True, "the host was booted")
+    return replace(
+        data,
+        run=replace(data.run, state=RunState.PARTIAL, start_skew_seconds=0.0123),
+        hosts=tuple(_placed(host, idle, lost) for host in data.hosts),
+        trials=tuple(again for row in trials for again in _interrupted(row, back)),
+        facts=(*facts, HostFact(back, 9999, START, resumed)),
+    )
+
+
+def _paced(trial: Trial, pace: float) -> Trial:
+    def paced(ns: int | None) -> int | None:
+        return None if ns is None else int(ns * pace)
+
+    return replace(
+        trial,
+        accepted_ns=paced(trial.accepted_ns),
+        created_ns=paced(trial.created_ns),
+        kernel_ns=paced(trial.kernel_ns),
+        init_ns=paced(trial.init_ns),
+        ready_ns=paced(trial.ready_ns),
+    )
+
+
+def _interrupted(row: TrialRow, back: str) -> Iterator[TrialRow]:
+    """On the host that came back, one trial in flight was made again, and a fill instance."""
+    trial = row.trial
+    if row.host != back or trial.concurrency != 4 or trial.number not in (7, 8):
+        yield row
+        return
+    cut = replace(trial, outcome=Outcome.INTERRUPTED, ready_ns=None, error="the agent died")
+    again = replace(trial, attempt=2)
+    if trial.number == 8:
+        stage = f"density/{row.target.id}"
+        fill = replace(trial, population=Population.FILL, stage_id=stage, trial_id=f"{stage}/8")
+        end = TrialEnd(fill.trial_id, 1, error="gone with the host", interrupted=True)
+        yield replace(row, trial=fill, end=end)
+        yield replace(row, trial=replace(fill, attempt=2))
+        yield row
+        return
+    yield replace(row, trial=cut, end=TrialEnd(trial.trial_id, 1, interrupted=True))
+    yield replace(row, trial=again)
+
+
+def _placed(host: HostRun, idle: set[str], lost: set[str]) -> HostRun:
+    newer = int(host.host[1:]) % 4 == 0
+    facts = replace(host.facts, kernel="6.1.0-41-amd64") if host.facts and newer else host.facts
+    if host.host in lost:
+        problem = Problem(ProblemKind.UNAVAILABLE, "lost: not heard of for 120 s")
+        return replace(host, facts=facts, state=RunState.FAILED, problem=problem)
+    if host.host in idle:
+        problem = Problem(ProblemKind.UNAVAILABLE, "the agent refused the connection")
+        return replace(host, facts=None, runtimes=(), state=RunState.FAILED, problem=problem)
+    return replace(host, facts=facts)

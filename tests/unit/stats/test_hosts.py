@@ -110,7 +110,7 @@ def test_the_interval_of_a_total_covers_it() -> None:
     hits = 0
     for seed in range(SIMULATIONS):
         limits = rng.normal(100, 15, 10)
-        low, high = over_hosts([limits], lambda columns: columns[0].sum(axis=1), seed)
+        low, high = over_hosts([list(limits)], lambda columns: columns[0].sum(axis=1), seed)
         hits += low <= 1000 <= high
     assert 0.90 <= hits / SIMULATIONS <= 0.99
 
