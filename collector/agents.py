@@ -196,10 +196,10 @@ class Agent:
         told = answer.killed
         return HostKilled(self.host, tuple(told.killed), tuple(told.alive), told.seconds)
 
-    async def connected(self) -> None:
+    async def connected(self, seconds: float = _CONNECT_SECONDS) -> None:
         """Give a host that was away a moment: its last failure says nothing of now."""
         with suppress(TimeoutError, TlsError):
-            async with asyncio.timeout(_CONNECT_SECONDS):
+            async with asyncio.timeout(seconds):
                 await (await self._dial.channel()).channel_ready()
 
     async def _stub(self) -> agent_pb2_grpc.AgentServiceAsyncStub:
