@@ -148,6 +148,9 @@ class Conductor:
     async def watch(self, run_id: str) -> AsyncIterator[Progress]:
         """A run's progress now and after each change, until it, or the collector, ends."""
         run = await self._store.find_run(run_id)
+        if not run.state.ended:
+            async with self._reopening:  # it may be about to go on
+                pass
         live = self._live.get(run.run_id)
         if live is None:
             # It ended, perhaps only since it was looked up: nothing will change any more.

@@ -11,6 +11,7 @@ from collector.model import HostRun
 
 # Connecting costs the event loop; a thousand at once would starve all else of it.
 _AT_ONCE = 64
+_CONNECT_SECONDS = 0.5
 
 
 class Dialler:
@@ -29,8 +30,8 @@ class Dialler:
         return self._fleet.agent(host.host, address)
 
     async def connected(self, host: HostRun) -> Agent:
-        """Likewise, connected if it can be had now."""
+        """Likewise, connected if it can be had at once; if not, its calls will tell."""
         async with self._slots:
             agent = self.agent(host)
-            await agent.connected()
+            await agent.connected(_CONNECT_SECONDS)
             return agent

@@ -50,9 +50,11 @@ async def forgotten_by(
     """The hosts that began the run and whose agents answer that they do not hold it."""
 
     async def ask(host: HostRun) -> bool:
+        asked = agent(host)
+        await asked.connected()
         with suppress(TonnageError):
             try:
-                await agent(host).ack(run_id, host.high_water)
+                await asked.ack(run_id, host.high_water)
             except NoSuchRun:
                 return True
         return False

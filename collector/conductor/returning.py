@@ -89,6 +89,7 @@ class Returning:
             return
         run, row = found
         agent = self._runs.agent(row)
+        await agent.connected()
         if held.finished and held.last_sequence <= row.high_water:
             await agent.ack(run.run_id, row.high_water)
         elif _cancelled(run, live):

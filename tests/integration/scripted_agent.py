@@ -118,6 +118,8 @@ class ScriptedAgent(agent_pb2_grpc.AgentServiceServicer):
     async def AckEvents(
         self, request: pb.AckEventsRequest, context: Context
     ) -> pb.AckEventsResponse:
+        if self.forgets_runs:
+            await context.abort(grpc.StatusCode.NOT_FOUND, "no such run")
         self.acked = max(self.acked, request.sequence)
         return pb.AckEventsResponse()
 
