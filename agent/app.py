@@ -94,15 +94,16 @@ def _allow_all_files() -> None:
 async def serve(config: AgentConfig, disk: ThreadPoolExecutor) -> None:
     """Start, say where, serve until SIGTERM or SIGINT, drain.
 
-    On a graceful stop the active run is cancelled and every instance of this
-    agent is removed, those launched by hand included: an agent that is not
-    there can keep no promise about them.
+    On a graceful stop the active run is left as it stands, for the agent's next life
+    to go on with, and every instance of this agent is removed, those launched by
+    hand included: an agent that is not there can keep no promise about them.
     """
-    stopped = _stop_on_signals()
+    stopped, hurried = _stop_on_signals()
     async with AsyncExitStack() as stack:
         equipment = await _open(config, disk, stack)
-        await recover(equipment, disk)
+        unfinished = await recover(equipment, disk)
         runs, manual = Runs(equipment), Manual(equipment)
+        await runs.resume(unfinished)
         _watch(equipment, runs)
         standing = Standing.of(config.tls_dir)
         server = Listener(AgentServicer(equipment, runs, manual), standing.files, standing.revoked)
@@ -119,15 +120,20 @@ async def serve(config: AgentConfig, disk: ThreadPoolExecutor) -> None:
         gc.collect()
         gc.freeze()  # what lives now lives on: no collection walks it during a trial
         await _until(stopped, config, standing, at, equipment)
-        await _drain(config, server, runs, manual)
+        await _drain(config, server, runs, manual, hurried)
 
 
-def _stop_on_signals() -> asyncio.Event:
-    stopped = asyncio.Event()
+def _stop_on_signals() -> tuple[asyncio.Event, asyncio.Event]:
+    """Set by the first signal, and by any after it."""
+    stopped, hurried = asyncio.Event(), asyncio.Event()
+
+    def told() -> None:
+        (hurried if stopped.is_set() else stopped).set()
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopped.set)
-    return stopped
+        loop.add_signal_handler(number, told)
+    return stopped, hurried
 
 
 async def _until(
@@ -154,14 +160,21 @@ async def _until(
         await dial.close()
 
 
-async def _drain(config: AgentConfig, server: Listener, runs: Runs, manual: Manual) -> None:
-    _log.info("stopping: the run is cancelled and every instance removed")
+async def _drain(
+    config: AgentConfig, server: Listener, runs: Runs, manual: Manual, hurried: asyncio.Event
+) -> None:
+    _log.info("stopping: the run is left for the next start and every instance removed")
     await server.leave()
-    await runs.drain()
+    await runs.suspend(config.drain_seconds)
     cleaning = await manual.drain()
     if cleaning.removed or cleaning.leaked:
         _log.info("cleaned", removed=len(cleaning.removed), leaked=cleaning.leaked)
-    await server.stop(config.drain_seconds)
+    streams = asyncio.create_task(server.stop(config.drain_seconds))
+    hurry = asyncio.create_task(hurried.wait())
+    await asyncio.wait({streams, hurry}, return_when=asyncio.FIRST_COMPLETED)
+    if not hurry.cancel():
+        await server.stop(0)
+    await streams
 
 
 def _announce(at: Addresses) -> None:

@@ -7,7 +7,10 @@ never read. Wall time is kept once per trial, for people and charts alone.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 
 class Mark(StrEnum):
@@ -53,3 +56,24 @@ class Timeline:
         """
         seen = [self._marks[mark] for mark in Mark if mark in self._marks]
         return all(a <= b for a, b in zip([0, *seen], seen, strict=False))
+
+
+def _boot_time_ns() -> int:
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+
+@dataclass(frozen=True, slots=True)
+class BootClock:
+    """Time since the host's kernel was booted, and which boot that was.
+
+    ``now_ns`` counts on while the host sleeps and over restarts of the agent; no
+    step of the wall clock moves it. Instants of two boots cannot be compared.
+    """
+
+    boot_id: str
+    now_ns: Callable[[], int] = _boot_time_ns
+
+    @classmethod
+    def of_this_host(cls, proc: Path = Path("/proc")) -> BootClock:
+        """The clock of the boot that this process runs in."""
+        return cls((proc / "sys/kernel/random/boot_id").read_text().strip())

@@ -14,6 +14,8 @@
     ├── InstanceLeaked             something survived its removal
     ├── GuardTripped               a guard of the agent forbids the next step
     ├── RunActive                  another run holds the agent
+    ├── RunEnded                   the run is over: what was asked comes too late
+    ├── AgentStopping              the agent stops; its run goes on at its next start
     └── SpoolError
         ├── SpoolFull              the outbox reached its size cap or the disk is full
         └── SpoolCorrupt           a record before the last fails its checksum
@@ -125,6 +127,18 @@ class RunActive(TonnageError):
     On the wire a status of its own, ABORTED: what holds the agent will end by
     itself, whereas an unavailable runtime (FAILED_PRECONDITION) must be mended.
     """
+
+    kind = ProblemKind.UNAVAILABLE
+
+
+class RunEnded(TonnageError):
+    """The run is over: what was asked comes too late."""
+
+    kind = ProblemKind.UNAVAILABLE
+
+
+class AgentStopping(TonnageError):
+    """The agent stops; its run goes on when it is started again."""
 
     kind = ProblemKind.UNAVAILABLE
 

@@ -1,13 +1,20 @@
-"""After a crash: the agent's own instances go, and its runs end with what they have.
+"""After a crash, a stop or a reboot: the agent's own instances go, and its runs go on.
 
-A run that was cut short gets a row ``interrupted`` for each trial that was in
-flight, and ends ``partial``. Nothing of another agent is touched.
+Whatever the agent launched and did not remove is removed first; nothing of
+another agent is touched. A run that was cut short then gets the rows that were
+not written: ``interrupted`` for each trial that was in flight, an end for each
+instance that is gone. What it has still to do, its plan and these rows tell
+(``agent.runner.run``). A run that does not come further, however often it is
+resumed, ends ``partial``.
+
+Each step looks at what is on disk before it writes, so that an agent which dies
+within its recovery recovers again, and nothing is written twice.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
@@ -16,29 +23,42 @@ import structlog
 from agent.errors import InstanceLeaked
 from agent.runner.equipment import Equipment
 from agent.runner.holdings import Holding
-from agent.runner.run import REAP_SECONDS, leaked_ids
+from agent.runner.past import Past, missing_rows
+from agent.runner.sweeping import REAP_SECONDS, leaked_ids
 from agent.runtimes.base import Runtime, Scope
 from agent.storage.journal import Entry
+from agent.storage.runbook import RunBook
 from agent.storage.runlog import RunLog
 from tonnage.model import (
-    Event,
+    Payload,
+    Plan,
     Problem,
     ProblemKind,
     RunFinished,
+    RunResumed,
     RunState,
     StageFinished,
-    StageStarted,
     Trial,
-    TrialEnd,
 )
+
+# A run that takes its agent down at the same place is not tried for ever.
+MOST_FRUITLESS_RESUMPTIONS = 5
 
 _log = structlog.get_logger("agent.recovery")
 
-INTERRUPTED = Problem(
+NO_PLAN = Problem(
     ProblemKind.UNAVAILABLE,
-    "the agent died during the run and was started again",
+    "the agent died during the run, and holds no plan to go on with",
     remedy="Run the experiment again for what is missing.",
 )
+NO_PROGRESS = Problem(
+    ProblemKind.UNAVAILABLE,
+    f"the run was interrupted {MOST_FRUITLESS_RESUMPTIONS} times in a row without one further"
+    " trial, and is given up",
+    remedy="The agent's log, and the host's, may say what ends it.",
+)
+
+Unfinished = tuple[Plan, RunLog, Past]
 
 
 @dataclass(slots=True)
@@ -50,19 +70,21 @@ class Reaped:
     unasked: set[str] = field(default_factory=set)
 
 
-async def recover(equipment: Equipment, executor: Executor) -> None:
-    """Bring the agent back to order before it serves. Idempotent."""
+async def recover(equipment: Equipment, executor: Executor) -> list[Unfinished]:
+    """Bring the agent back to order before it serves; the runs to go on with. Idempotent."""
     reaped = Reaped()
     for runtime in equipment.runtimes.values():
         await _reap(equipment.agent_id, runtime, reaped)
     for entry in equipment.journal.open:
         await _verify_gone(equipment, entry, reaped)
     cut_short = [log for log in equipment.spool.runs if not log.finished]
-    for log in cut_short:
-        await _end(log, equipment, reaped, executor)
-    _settle(equipment, _elsewhere(equipment, cut_short), reaped)
+    found = [await _mend(log, equipment, reaped, executor) for log in cut_short]
+    elsewhere = _elsewhere(equipment, cut_short)
+    _hold_survivors(equipment, elsewhere, reaped)
+    _close(equipment, elsewhere)
     if reaped.removed:
         _log.warning("removed instances of an earlier life", instances=sorted(reaped.removed))
+    return [unfinished for unfinished in found if unfinished is not None]
 
 
 async def _reap(agent_id: str, runtime: Runtime, reaped: Reaped) -> None:
@@ -99,55 +121,90 @@ def _elsewhere(equipment: Equipment, cut_short: Sequence[RunLog]) -> list[Entry]
     return [entry for entry in equipment.journal.open if entry.run_id not in open_runs]
 
 
-async def _end(log: RunLog, equipment: Equipment, reaped: Reaped, executor: Executor) -> None:
-    """Write the rows and the end that the crash prevented."""
+async def _mend(
+    log: RunLog, equipment: Equipment, reaped: Reaped, executor: Executor
+) -> Unfinished | None:
+    """Write the rows that the crash prevented; the run to go on with, unless it is given up."""
     events = await asyncio.get_running_loop().run_in_executor(executor, log.events)
+    rows: list[Payload] = [event.payload for event in events]
     ours = [entry for entry in equipment.journal.open if entry.run_id == log.run_id]
-    for entry in ours:
-        _close_trial(log, entry, events, reaped)
-    for stage_id in _open_stages(events):
-        log.record(StageFinished(stage_id, INTERRUPTED))
-    ids = {entry.instance_id for entry in ours}
-    log.record(
-        RunFinished(
-            RunState.PARTIAL,
-            INTERRUPTED,
-            removed=tuple(sorted(reaped.removed & ids)),
-            leaked=tuple(sorted(reaped.leaked & ids)),
-        ),
-        lambda: _settle(equipment, ours, reaped),  # not before the rows are on disk
-    )
-    _log.warning("a run was cut short", run=log.run_id, in_flight=len(ours))
+    fates = {(e.trial.trial_id, e.trial.attempt): _fate(e, reaped) for e in ours}
+
+    def fate(trial: Trial) -> str:
+        return fates.get((trial.trial_id, trial.attempt), _REMOVED)
+
+    missing = missing_rows(rows, (entry.trial for entry in ours), fate)
+    past, plan = Past([*rows, *missing]), log.book.plan
+    unfit = NO_PLAN if plan is None else _given_up(past)
+    last = _ends(past, ours, unfit, reaped) if unfit else _resumed(past, log.book, equipment)
+    _hold_survivors(equipment, ours, reaped)
+    for row in (*missing, *last):
+        log.record(row)
+    _when_durable(log, lambda: _close(equipment, ours))
+    _log.warning("a run was cut short", run=log.run_id, in_flight=len(ours), goes_on=not unfit)
+    return None if unfit or plan is None else (plan, log, Past([*past.rows, *last]))
 
 
-def _close_trial(log: RunLog, entry: Entry, events: Sequence[Event], reaped: Reaped) -> None:
-    trial_id = entry.trial.trial_id
-    rows = [event.payload for event in events]
-    if not any(isinstance(row, Trial) and row.trial_id == trial_id for row in rows):
-        log.record(entry.trial)
-    if not any(isinstance(row, TrialEnd) and row.trial_id == trial_id for row in rows):
-        log.record(TrialEnd(trial_id, entry.trial.attempt, error=_fate(entry, reaped)))
+_REMOVED = "the agent ended; whatever was left of the instance was removed at its next start"
 
 
 def _fate(entry: Entry, reaped: Reaped) -> str:
     if entry.instance_id in reaped.leaked:
-        return "the agent died; the instance survived its removal"
+        return "the agent ended; the instance survived its removal"
     if entry.runtime in reaped.unasked:
-        return f"the agent died; {entry.runtime} could not be asked whether the instance is gone"
-    return "the agent died; whatever was left of the instance was removed at its next start"
+        return f"the agent ended; {entry.runtime} could not be asked whether the instance is gone"
+    return _REMOVED
 
 
-def _open_stages(events: Sequence[Event]) -> list[str]:
-    begun = [e.payload.stage_id for e in events if isinstance(e.payload, StageStarted)]
-    ended = {e.payload.stage_id for e in events if isinstance(e.payload, StageFinished)}
-    return [stage_id for stage_id in begun if stage_id not in ended]
+def _given_up(past: Past) -> Problem | None:
+    """Why the run is not gone on with, if so."""
+    return NO_PROGRESS if past.fruitless_resumptions() >= MOST_FRUITLESS_RESUMPTIONS else None
 
 
-def _settle(equipment: Equipment, entries: Sequence[Entry], reaped: Reaped) -> None:
-    """Close what is gone; hold what is not, so that it can be listed and cleaned."""
+def _ends(past: Past, ours: Sequence[Entry], why: Problem, reaped: Reaped) -> list[Payload]:
+    """The ends of the stage it was in, and of the run."""
+    ids = {entry.instance_id for entry in ours}
+    stages = [StageFinished(stage_id, why) for stage_id in past.open_stages()]
+    removed, leaked = (tuple(sorted(found & ids)) for found in (reaped.removed, reaped.leaked))
+    return [*stages, RunFinished(RunState.PARTIAL, why, removed=removed, leaked=leaked)]
+
+
+def _resumed(past: Past, book: RunBook, equipment: Equipment) -> list[Payload]:
+    """The event that says so; none for a run of which nothing was ever recorded."""
+    if not past.rows:
+        return []
+    rebooted = book.boot_id not in ("", equipment.clock.boot_id)
+    if rebooted:
+        reason = "the host was rebooted"
+    elif book.suspended:
+        reason = "the agent was stopped and started again"
+    else:
+        reason = "the agent died and was started again"
+    return [RunResumed(past.resumed + 1, rebooted, reason)]
+
+
+def _when_durable(log: RunLog, call: Callable[[], None]) -> None:
+    """Call once everything recorded so far is on disk: not before are entries closed."""
+    if log.pending:
+        log.call_when_durable(call)
+    else:
+        call()
+
+
+def _survived(entry: Entry, reaped: Reaped) -> bool:
+    return entry.instance_id in reaped.leaked or entry.runtime in reaped.unasked
+
+
+def _hold_survivors(equipment: Equipment, entries: Iterable[Entry], reaped: Reaped) -> None:
+    """Hold what is not gone, so that it can be listed and cleaned."""
     for entry in entries:
-        if entry.instance_id in reaped.leaked or entry.runtime in reaped.unasked:
+        if _survived(entry, reaped):
             equipment.holdings.add(Holding(entry, state="orphaned"))
-        else:
+
+
+def _close(equipment: Equipment, entries: Iterable[Entry]) -> None:
+    """Close what is gone."""
+    for entry in entries:
+        if equipment.holdings.get(entry.instance_id) is None:
             equipment.journal.closed(entry.instance_id)
     equipment.journal.compact()

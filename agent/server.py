@@ -12,12 +12,14 @@ import structlog
 from google.protobuf.message import Message
 
 from agent.errors import (
+    AgentStopping,
     GuardTripped,
     InvalidInput,
     LaunchFailed,
     NoSuchInstance,
     NoSuchRun,
     RunActive,
+    RunEnded,
     RuntimeUnavailable,
     SpoolCorrupt,
     SpoolFull,
@@ -25,10 +27,11 @@ from agent.errors import (
 )
 from agent.runner.equipment import Equipment
 from agent.runner.manual import Manual
+from agent.runner.red_button import Killed, RedButton
 from agent.runner.runs import Runs
 from tonnage.model import Plan, Target
 from tonnage.v1 import agent_pb2, agent_pb2_grpc, model_pb2
-from tonnage.wire import WireError, from_message, to_bytes, to_message
+from tonnage.wire import WireError, filled, from_message, to_bytes, to_message
 
 BATCH_EVENTS = 500
 BATCH_BYTES = 1 << 20
@@ -43,6 +46,8 @@ _STATUS: tuple[tuple[type[Exception], grpc.StatusCode], ...] = (
     (InvalidInput, grpc.StatusCode.INVALID_ARGUMENT),
     (WireError, grpc.StatusCode.INVALID_ARGUMENT),
     (RunActive, grpc.StatusCode.ABORTED),  # alone: ask again once the run has ended
+    (AgentStopping, grpc.StatusCode.UNAVAILABLE),  # ask again: it comes back
+    (RunEnded, grpc.StatusCode.FAILED_PRECONDITION),
     (RuntimeUnavailable, grpc.StatusCode.FAILED_PRECONDITION),
     (LaunchFailed, grpc.StatusCode.FAILED_PRECONDITION),
     (GuardTripped, grpc.StatusCode.FAILED_PRECONDITION),
@@ -94,6 +99,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         self._equipment = equipment
         self._runs = runs
         self._manual = manual
+        self._red_button = RedButton(equipment, runs, manual)
 
     @_answers
     async def Describe(self, request: agent_pb2.DescribeRequest) -> agent_pb2.DescribeResponse:
@@ -144,6 +150,14 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
         known = await self._runs.start(from_message(request.plan, Plan))
         return agent_pb2.StartRunResponse(already_known=known)
 
+    @_answers
+    async def ReleaseRun(
+        self, request: agent_pb2.ReleaseRunRequest
+    ) -> agent_pb2.ReleaseRunResponse:
+        """Let a run begin."""
+        before = await self._runs.release(request.run_id)
+        return agent_pb2.ReleaseRunResponse(already_released=before)
+
     async def StreamEvents(
         self, request: agent_pb2.StreamEventsRequest, context: Context
     ) -> AsyncIterator[agent_pb2.StreamEventsResponse]:
@@ -182,3 +196,18 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
     async def CancelRun(self, request: agent_pb2.CancelRunRequest) -> agent_pb2.CancelRunResponse:
         """Stop a run."""
         return agent_pb2.CancelRunResponse(was_active=self._runs.cancel(request.run_id))
+
+    async def StopAll(
+        self, _: agent_pb2.StopAllRequest, context: Context
+    ) -> AsyncIterator[agent_pb2.StopAllResponse]:
+        """Kill everything, then remove it."""
+        try:
+            async for answer in self._red_button.press():
+                if isinstance(answer, Killed):
+                    killed = filled(agent_pb2.InstancesKilled(), answer)
+                    yield agent_pb2.StopAllResponse(killed=killed)
+                else:
+                    removed = filled(agent_pb2.InstancesRemoved(), answer)
+                    yield agent_pb2.StopAllResponse(removed=removed)
+        except Exception as error:  # noqa: BLE001 (the border, as in _answers)
+            await _abort(context, error)

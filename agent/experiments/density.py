@@ -21,10 +21,10 @@ and at least three points are there, the limit is foreseen and recorded, before
 the next launch. Where the points foretell nothing, a notice says why, and the
 next step tries again. A ramp that ends earlier has no forecast.
 
-**Restart of the agent.** Instances do not outlive the agent, and a step
-measured with other instances is another step. A ramp cut short therefore ends
-as it stands: its recorded steps are kept, it has no result and no other ramp
-continues it.
+**Restart of the agent.** Instances do not outlive the agent. A ramp that goes on
+(``agent.experiments.course``) first has its fill launched again, as further
+attempts of the same trials; its steps and probes so far stand. One that cannot
+be launched again shows in the next sample, as an instance that died does.
 """
 
 from __future__ import annotations

@@ -8,8 +8,9 @@ the host keeps after a removal shows.
 A launch that fails, or an instance that dies, ends the series with a problem:
 a slope over instances that are not there would be wrong. The points before
 are kept, the one that shows the loss too (its ``alive`` is less than its
-``instances``). A series cut short by a restart of the agent is not continued:
-its instances are gone.
+``instances``). Where the agent ended in the middle,
+the instances are launched again before the series goes on
+(``agent.experiments.course``); one that cannot be shows as a loss.
 """
 
 from __future__ import annotations

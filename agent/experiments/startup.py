@@ -119,8 +119,8 @@ class Startup:
     """The startup experiment as a state machine.
 
     Trial ids are fixed by the plan, and no trial depends on an instance of
-    another: a machine that hears a stored history again, an interrupted
-    attempt being no answer, asks for exactly the trials that are missing.
+    another: a stage that is taken up again (``agent.experiments.course``) asks
+    for exactly the trials that are missing.
     """
 
     def __init__(self, stage_id: str, stage: StartupStage, seed: int) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from agent.clock import BootClock
 from agent.guards import Limits
 from agent.metrics import Metrics
 from agent.runner.holdings import Holdings
@@ -32,5 +33,6 @@ class Equipment:
     observer: Observer
     limits: Limits
     metrics: Metrics
+    clock: BootClock = field(default_factory=BootClock.of_this_host)
     spool_patience_seconds: float = 60.0
     orphan_grace_seconds: float = 600.0

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from agent.clock import Timeline
 from agent.runtimes.base import Instance
 from agent.storage.journal import Entry
-from tonnage.model import InstanceInfo, Target
+from tonnage.model import InstanceInfo, Outcome, Target
 
 
 @dataclass(slots=True, eq=False)
@@ -26,6 +26,7 @@ class Holding:
     instance: Instance | None = None
     state: str = "starting"
     cancelled: bool = False
+    outcome_when_cancelled: Outcome = Outcome.CANCELLED
     deadline: asyncio.Timeout | None = None
 
     @property
@@ -33,11 +34,12 @@ class Holding:
         """The instance's id."""
         return self.entry.instance_id
 
-    def cancel(self) -> None:
-        """End the start now: it is not waited for any longer. No effect once it is ready,
-        or while a start whose time is over cleans up after itself."""
-        if self.deadline is not None and self.deadline.expired():
+    def cancel(self, outcome: Outcome = Outcome.CANCELLED) -> None:
+        """End the start now, with this outcome: it is not waited for any longer. No effect
+        once it is ready, or while a start whose time is over cleans up after itself."""
+        if self.cancelled or (self.deadline is not None and self.deadline.expired()):
             return
+        self.outcome_when_cancelled = outcome
         self.cancelled = True
         if self.deadline is not None:
             self.deadline.reschedule(asyncio.get_running_loop().time())

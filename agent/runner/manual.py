@@ -21,13 +21,14 @@ from agent.errors import (
     InvalidInput,
     LaunchFailed,
     NoSuchInstance,
+    RunActive,
     RuntimeUnavailable,
     TonnageError,
 )
 from agent.runner.admission import admit_target
 from agent.runner.equipment import Equipment
 from agent.runner.holdings import Holding
-from agent.runner.run import leaked_ids
+from agent.runner.sweeping import leaked_ids
 from agent.runner.trials import Attempt, Order
 from agent.runtimes.base import Scope
 from tonnage.model import InstanceInfo, Outcome, Population, Target, Trial
@@ -65,7 +66,9 @@ class Manual:
         is left of it then. Raises ``InvalidInput``, ``RuntimeUnavailable`` or
         ``GuardTripped`` when nothing was launched.
         """
+        self._require_leave()
         order = await self._order(target, ready_timeout_seconds)
+        self._require_leave()
         state = self._equipment.observer.state(len(self._equipment.holdings), 0.0)
         trip = guards.check(self._equipment.limits, state)
         if trip is not None:
@@ -82,6 +85,16 @@ class Manual:
             return attempt.holding.info(), attempt.trial
         self._equipment.trials.settled(attempt.holding)
         raise _failure(attempt)
+
+    def keep(self, work: Coroutine[None, None, None]) -> None:
+        """See work to its end that goes on when its caller is gone."""
+        self._spawn(work)
+
+    def _require_leave(self) -> None:
+        if self._equipment.trials.halted:
+            raise RunActive(
+                "everything on this host is being stopped", remedy="Launch again afterwards."
+            )
 
     def _spawn(self, work: Coroutine[None, None, T]) -> asyncio.Task[T]:
         """Work that goes on when its caller is gone; ``drain`` waits for it."""

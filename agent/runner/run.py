@@ -1,25 +1,29 @@
 """Carries out one plan on this host, from its first event to its last.
 
 Whatever happens in between, the run's log ends with ``RunFinished``, and
-nothing of the run is left on the host, or its remains are named.
+nothing of the run is left on the host, or its remains are named. A run that is
+*suspended*, as the agent stops, or cut off, as it dies, has no such end yet:
+the agent's next life makes a ``PlanRun`` of what is stored, and that goes on.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Coroutine, Mapping
-from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import structlog
 
 from agent import guards
-from agent.errors import InstanceLeaked, TonnageError
+from agent.errors import AgentStopping, RunEnded, TonnageError
 from agent.runner.equipment import Equipment
-from agent.runner.holdings import Holding
-from agent.runner.stage import StageRun
-from agent.runtimes.base import Prepared, Runtime, Scope
+from agent.runner.past import Past
+from agent.runner.preparing import changed_images, engines_back, prepare
+from agent.runner.stage import StageRun, Suspended, guard_problem
+from agent.runner.sweeping import Sweep, sweep
+from agent.runner.work import Work
+from agent.runtimes.base import Prepared
+from agent.storage.runbook import Stop
 from agent.storage.runlog import RunLog
 from tonnage.model import (
     Fingerprint,
@@ -29,200 +33,251 @@ from tonnage.model import (
     Problem,
     ProblemKind,
     RunFinished,
+    RunPrepared,
+    RunReleased,
     RunStarted,
     RunState,
+    Stage,
     StopReason,
-    Target,
 )
 
 T = TypeVar("T")
 
-# Unpacking a large image archive, or pulling one when the plan allows it.
-PREPARE_SECONDS = 900.0
-REAP_SECONDS = 120.0
+# How exactly the time used is known after a reboot.
+STAMP_SECONDS = 10.0
 
 _log = structlog.get_logger("agent.runner.run")
 
 
-@dataclass(slots=True)
-class Stop:
-    """Why a run was stopped from outside, once it was."""
-
-    reason: StopReason
-    message: str
-
-
-@dataclass(slots=True)
-class Sweep:
-    """What was still there at the end of a run, and what survived even that."""
-
-    removed: list[str] = field(default_factory=list)
-    leaked: list[str] = field(default_factory=list)
-
-
 class PlanRun:
-    """One run on this host."""
+    """One run on this host. ``past``: what it did in earlier lives of the agent."""
 
-    def __init__(self, equipment: Equipment, plan: Plan, log: RunLog) -> None:
+    def __init__(self, equipment: Equipment, plan: Plan, log: RunLog, past: Past) -> None:
         self._equipment = equipment
         self.plan = plan
         self._log = log
-        self._stop: Stop | None = None
+        self._past = past
+        self._stop: Stop | None = log.book.stop
         self._stopping = asyncio.Event()
+        if self._stop is not None:
+            self._stopping.set()
+        self._released = asyncio.Event()
+        if log.book.released or past.released or not plan.release_within_seconds > 0:
+            self._released.set()
+        self._prepared = past.prepared
+        self._at_work = asyncio.Event()
+        self._suspended = False
         self._stage: StageRun | None = None
         self._problems: list[Problem] = []
-        self._ready_trials = 0
+        self._ready_trials = past.ready_trials
 
     def begin(self, facts: HostFacts, runtimes: Mapping[str, Fingerprint]) -> None:
         """Record that the run began: its first event."""
         self._log.record(RunStarted(facts, tuple(runtimes.values())))
 
+    # From outside
+
     def cancel(self, message: str) -> None:
         """Stop launching, end the starts in flight, remove everything, end ``cancelled``."""
         self._end(Stop(StopReason.CANCELLED, message))
+
+    def suspend(self) -> None:
+        """Leave the run as it stands: remove everything, and let the agent's next life go on."""
+        self._suspended = True
+        self._log.book.suspend()
+        self._stopping.set()
+        if self._stage is not None:
+            self._stage.suspend()
+
+    async def release(self) -> bool:
+        """Let the launching begin; true if it was let before. Returns once that is on disk,
+        and, where the images are ready, once launching has begun.
+
+        Raises ``RunEnded`` for a run that waited too long, or was stopped.
+        """
+        before = self._released.is_set()
+        if self._suspended:
+            raise AgentStopping("the agent is stopping", remedy="Release the run again later.")
+        if self._stopping.is_set() and not self._at_work.is_set():
+            raise RunEnded(
+                "the run was stopped before it was released",
+                field="run_id",
+                value=self.plan.run_id,
+                remedy="Submit it again.",
+            )
+        if not before:
+            self._log.book.release()
+            self._released.set()
+        await self._log.book.kept()
+        if self._prepared:
+            await self._at_work.wait()
+        return before
 
     def _end(self, stop: Stop) -> None:
         cancelled = stop.reason is StopReason.CANCELLED
         if self._stop is None or (cancelled and self._stop.reason is not stop.reason):
             self._stop = stop
+            self._log.book.stopped(stop)
             self._log.record(Notice(stop.message))
         self._stopping.set()
         if self._stage is not None:
             self._stage.stop(stop.reason, stop.message, now=cancelled)
 
-    async def execute(self) -> RunFinished:
-        """Carry the plan out; returns its last event, once that is recorded."""
-        limit = min(self.plan.time_limit_seconds, self._equipment.limits.max_run_seconds)
-        out_of_time = Stop(StopReason.TIME_LIMIT, str(guards.out_of_time(limit)))
-        timer = asyncio.get_running_loop().call_later(limit, self._end, out_of_time)
+    # From its first event to its last
+
+    async def execute(self) -> RunFinished | None:
+        """Carry the plan out; returns its last event, once that is recorded, or ``None``
+        when it was suspended and nothing of it is left on the host."""
         try:
-            await self._stages()
+            await self._carry_out()
+        except Suspended:
+            pass
         except TonnageError as error:
             self._problems.append(error.problem)
         except Exception as error:  # noqa: BLE001 (a run must end with its last event)
             _log.exception("a run failed in an unforeseen way", run=self.plan.run_id)
             self._problems.append(_internal(error))
         finally:
-            timer.cancel()
-        finished = self._finished(await self._sweep())
+            self._at_work.set()  # nobody waits for a beginning any more
+        if self._suspended:
+            return None
+        finished = self._finished(await sweep(self.plan, self._equipment))
         self._log.record(finished, self._equipment.journal.compact)
         self._equipment.metrics.run_ended(finished.state.value)
         self._equipment.metrics.leaked(len(finished.leaked))
         return finished
 
-    async def _stages(self) -> None:
-        began = time.monotonic()
-        prepared = await self._prepare()
-        for stage in self.plan.stages:
-            if self._stop is not None:
-                return
-            run = StageRun(self._equipment, self.plan, stage, self._log, prepared, began)
-            self._stage = run
-            problem = await run.drive()
-            self._stage = None
-            self._ready_trials += run.ready_trials
-            self._problems.extend(p for p in (problem, run.guard) if p is not None)
-
-    # Before the first stage
-
-    async def _prepare(self) -> dict[str, Prepared]:
-        """Make every target's image ready, outside every window."""
-        prepared: dict[tuple[str, str], Prepared] = {}
-        by_target: dict[str, Prepared] = {}
-        for target in self.plan.targets:
-            if self._stop is not None:
-                break
-            key = (target.runtime, repr(target.workload))
-            if key not in prepared:
-                found = await self._unless_stopped(self._prepare_one(target))
-                if found is None:
-                    break
-                prepared[key] = found
-            by_target[target.id] = prepared[key]
-        return by_target
-
-    async def _prepare_one(self, target: Target) -> Prepared:
+    async def _carry_out(self) -> None:
+        self._log.book.taken_up(self._equipment.clock.boot_id)
+        await self._equipment.inventory.current()
+        prepared = await self._prepare() or {}
+        await self._wait_for_release()
+        if self._suspended:
+            raise Suspended
+        if not (self._at_work.is_set() or self._past.released):
+            return  # stopped before it began
+        limit = min(self.plan.time_limit_seconds, self._equipment.limits.max_run_seconds)
+        out_of_time = Stop(StopReason.TIME_LIMIT, str(guards.out_of_time(limit)))
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(limit - self._used_seconds(), self._end, out_of_time)
+        stamps = loop.create_task(self._stamp())
         try:
-            async with asyncio.timeout(PREPARE_SECONDS):
-                return await self._equipment.runtimes[target.runtime].prepare(target.workload)
-        except TimeoutError as error:
-            raise TonnageError(
-                f"the image was not made ready within {PREPARE_SECONDS:g} s",
-                field=f"targets[{target.id}].workload.image",
-                value=target.workload.image,
-            ) from error
-        except TonnageError as error:
-            where = error.problem.field or "workload.image"
-            error.problem = replace(error.problem, field=f"targets[{target.id}].{where}")
-            raise
+            await self._stages(prepared)
+        finally:
+            timer.cancel()
+            stamps.cancel()
+            self._log.book.time(self._equipment.clock)
+
+    def _used_seconds(self) -> float:
+        return self._log.book.used_seconds(self._equipment.clock)
+
+    async def _stamp(self) -> None:
+        """Note from time to time that the run is at work: a reboot ends its clock."""
+        while True:
+            self._log.book.time(self._equipment.clock)
+            await asyncio.sleep(STAMP_SECONDS)
+
+    async def _prepare(self) -> dict[str, Prepared] | None:
+        """Every target's image, outside every window; ``None`` when the run was stopped first."""
+        began_ns = self._equipment.clock.now_ns()
+        prepared = await self._unless_stopped(self._make_ready())
+        if prepared is None:
+            return None
+        for notice in changed_images(self._past, prepared):
+            self._log.record(notice)
+        if not self._prepared:
+            seconds = (self._equipment.clock.now_ns() - began_ns) / 1e9
+            self._prepared = True
+            self._log.record(RunPrepared(seconds))
+        return prepared
+
+    async def _make_ready(self) -> dict[str, Prepared]:
+        await self._log.flushed()  # the run's beginning comes first; a full disk is waited for
+        if self._past.rows:
+            await engines_back(self.plan, self._equipment)
+        return await prepare(self.plan, self._equipment)
+
+    async def _wait_for_release(self) -> None:
+        """Raises ``TonnageError`` when it does not come in time."""
+        limit = self.plan.release_within_seconds
+        if not (self._released.is_set() or self._stopping.is_set()):
+            try:
+                async with asyncio.timeout(limit):
+                    await self._unless_stopped(self._released.wait())
+            except TimeoutError as error:
+                raise TonnageError(
+                    f"the run was ready, but was not released within {limit:g} s",
+                    field="release_within_seconds",
+                    value=f"{limit:g}",
+                    remedy="Another host may have failed to make ready; see the run's hosts.",
+                ) from error
+        if self._stopping.is_set():
+            return
+        self._log.book.time(self._equipment.clock)
+        if not self._past.released:
+            self._log.record(RunReleased())
+        self._at_work.set()
 
     async def _unless_stopped(self, work: Coroutine[None, None, T]) -> T | None:
         """The work's result, or ``None`` when the run was stopped first."""
         task = asyncio.get_running_loop().create_task(work)
         stopping = asyncio.get_running_loop().create_task(self._stopping.wait())
-        await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        if task.done():
-            return task.result()
-        task.cancel()
-        await asyncio.wait({task})
-        return None
-
-    # After the last stage
-
-    async def _sweep(self) -> Sweep:
-        """Remove whatever of the run is left, in every runtime it used."""
-        sweep = Sweep()
-        names = dict.fromkeys(target.runtime for target in self.plan.targets)
-        for name in names:
-            await self._reap(self._equipment.runtimes[name], sweep)
-        held = self._equipment.holdings.of_run(self.plan.run_id)
-        await asyncio.gather(*(self._remove_again(holding, sweep) for holding in held))
-        return sweep
-
-    async def _remove_again(self, holding: Holding, sweep: Sweep) -> None:
-        """What survived its removal and was not swept may be gone by now, or be unknown to
-        its engine and live on: only the instance itself can tell."""
-        if holding.id not in sweep.removed:
-            if (await self._equipment.trials.remove(holding)).error:
-                sweep.leaked = [*dict.fromkeys((*sweep.leaked, holding.id))]
-                return
-            sweep.leaked = [name for name in sweep.leaked if name != holding.id]
-            sweep.removed.append(holding.id)
-        holding.state = "stopping"
-        self._equipment.trials.settled(holding)
-
-    async def _reap(self, runtime: Runtime, sweep: Sweep) -> None:
-        scope = Scope(self._equipment.agent_id, self.plan.run_id)
         try:
-            async with asyncio.timeout(REAP_SECONDS):
-                sweep.removed.extend(await runtime.reap(scope))
-        except InstanceLeaked as leak:
-            sweep.leaked.extend(leaked_ids(leak))
-        except Exception as error:  # noqa: BLE001 (nor may an engine in trouble prevent it)
-            _log.exception("verifying that nothing survived failed", runtime=runtime.name)
-            self._problems.append(
-                Problem(
-                    ProblemKind.LEAKED,
-                    f"{runtime.name} could not be asked whether anything survived: {error}",
-                    remedy="Run: tonnage clean.",
-                )
-            )
+            await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if task.done() and not self._stopping.is_set():
+                return task.result()
+            return None
+        finally:
+            stopping.cancel()
+            task.cancel()
+            await asyncio.wait({task})
+            if not task.cancelled():
+                task.exception()  # a failure that nobody asks for any more
 
-    def _finished(self, sweep: Sweep) -> RunFinished:
-        problem = self._problem(sweep)
-        return RunFinished(self._state(problem), problem, tuple(sweep.removed), tuple(sweep.leaked))
+    # The stages
 
-    def _problem(self, sweep: Sweep) -> Problem | None:
+    async def _stages(self, prepared: Mapping[str, Prepared]) -> None:
+        work = Work(self._equipment, self.plan, self._log, self._past, prepared, self._used_seconds)
+        for stage in self.plan.stages:
+            if stage.id in self._past.finished:
+                self._recall(stage)
+            elif self._suspended:
+                raise Suspended
+            elif self._stop is None or self._past.begun(stage.id):
+                await self._carry_out_stage(StageRun(work, stage))
+
+    async def _carry_out_stage(self, run: StageRun) -> None:
+        self._stage = run
+        try:
+            problem = await run.drive()
+        finally:
+            self._stage = None
+            self._ready_trials += run.ready_trials
+        self._problems.extend(p for p in (problem, run.guard) if p is not None)
+
+    def _recall(self, stage: Stage) -> None:
+        """The problems of a stage that ended in an earlier life."""
+        before = self._log.book.stage_stops.get(stage.id)
+        found = (self._past.finished[stage.id], guard_problem(before) if before else None)
+        self._problems.extend(problem for problem in found if problem is not None)
+
+    # The last event
+
+    def _finished(self, swept: Sweep) -> RunFinished:
+        self._problems.extend(swept.problems)
+        problem = self._problem(swept)
+        return RunFinished(self._state(problem), problem, tuple(swept.removed), tuple(swept.leaked))
+
+    def _problem(self, swept: Sweep) -> Problem | None:
         if self._problems:
             return self._problems[0]
         if self._stop is not None and self._stop.reason is not StopReason.CANCELLED:
             return Problem(ProblemKind.GUARD, self._stop.message)
-        if sweep.leaked:
+        if swept.leaked:
             return Problem(
                 ProblemKind.LEAKED,
-                f"{len(sweep.leaked)} instances survived their removal",
-                value=", ".join(sweep.leaked),
+                f"{len(swept.leaked)} instances survived their removal",
+                value=", ".join(swept.leaked),
                 remedy="Run: tonnage clean.",
             )
         return None
@@ -233,12 +288,6 @@ class PlanRun:
         if problem is None or problem.kind is ProblemKind.LEAKED:
             return RunState.FINISHED  # its work is done; what leaked is named beside
         return RunState.PARTIAL if self._ready_trials else RunState.FAILED
-
-
-def leaked_ids(leak: InstanceLeaked) -> list[str]:
-    """The ids an ``InstanceLeaked`` names as its value, else its message as the one id."""
-    named = [name.strip() for name in leak.problem.value.split(",") if name.strip()]
-    return named or [str(leak)]
 
 
 def _internal(error: Exception) -> Problem:

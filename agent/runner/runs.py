@@ -1,17 +1,21 @@
-"""Which run holds the agent: one at a time, each started once."""
+"""Which run holds the agent: one at a time, each started once, and gone on with until its end."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 
 import structlog
 
-from agent.errors import RunActive
+from agent.errors import AgentStopping, RunActive, RunEnded
 from agent.runner.admission import admit
 from agent.runner.equipment import Equipment
+from agent.runner.past import Past
 from agent.runner.run import PlanRun
 from agent.storage.runlog import RunLog
-from tonnage.model import Plan
+from tonnage.model import Plan, RunReleased
 
 _log = structlog.get_logger("agent.runner.runs")
 
@@ -21,23 +25,24 @@ class Runs:
 
     def __init__(self, equipment: Equipment) -> None:
         self._equipment = equipment
-        self._active: PlanRun | None = None
+        self._queue: deque[PlanRun] = deque()  # the first is at work; more only after a crash
         self._task: asyncio.Task[None] | None = None
         self._starting = asyncio.Lock()
         self._draining = False
+        self._halts = 0
 
     @property
     def active_run_id(self) -> str:
         """The run being worked on, empty if none."""
-        return self._active.plan.run_id if self._active is not None else ""
+        return self._queue[0].plan.run_id if self._queue else ""
 
     def log(self, run_id: str) -> RunLog:
         """The run's events. Raises ``NoSuchRun`` or ``SpoolCorrupt``."""
         return self._equipment.spool.get(run_id)
 
     async def start(self, plan: Plan) -> bool:
-        """Start a plan; true if the run was known before. Returns once its first event is
-        on disk.
+        """Start a plan; true if the run was known before. Returns once its plan and its
+        first event are on disk.
 
         Raises ``InvalidInput`` or ``RuntimeUnavailable`` when the plan cannot be
         executed here, ``RunActive`` while another run is, ``SpoolError`` when its
@@ -52,18 +57,35 @@ class Runs:
             )
             admit(plan, self._equipment.runtimes, found)
             facts = await asyncio.to_thread(self._equipment.facts)
-            log = await self._equipment.spool.create(plan.run_id)
-            run = PlanRun(self._equipment, plan, log)
+            log = await self._equipment.spool.create(plan)
+            run = PlanRun(self._equipment, plan, log, Past())
             run.begin(facts, found)
-            self._active = run
-            self._task = asyncio.get_running_loop().create_task(self._execute(run))
+            self._add(run)
         await log.flushed()
         return False
+
+    async def resume(self, unfinished: Iterable[tuple[Plan, RunLog, Past]]) -> None:
+        """Go on with the runs of the agent's earlier life, one after the other."""
+        for plan, log, past in unfinished:
+            run = PlanRun(self._equipment, plan, log, past)
+            if not past.rows:  # its plan was kept, and the agent died before it said so
+                found = await self._equipment.inventory.current()
+                run.begin(await asyncio.to_thread(self._equipment.facts), found)
+            self._add(run)
+
+    def _add(self, run: PlanRun) -> None:
+        self._queue.append(run)
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._work())
 
     def _require_free(self) -> None:
         if self._draining:
             raise RunActive("the agent is stopping", remedy="Start it again first.")
-        if self._active is not None:
+        if self._halts:
+            raise RunActive(
+                "everything on this host is being stopped", remedy="Start the run afterwards."
+            )
+        if self._queue:
             raise RunActive(
                 "another run holds this agent",
                 field="run_id",
@@ -71,27 +93,78 @@ class Runs:
                 remedy="Wait for it, or cancel it.",
             )
 
-    async def _execute(self, run: PlanRun) -> None:
-        _log.info("run started", run=run.plan.run_id)
-        try:
-            finished = await run.execute()
-            _log.info("run ended", run=run.plan.run_id, state=finished.state.value)
-        finally:
-            self._active = None
+    async def _work(self) -> None:
+        while self._queue:
+            run = self._queue[0]
+            _log.info("run at work", run=run.plan.run_id)
+            try:
+                finished = await run.execute()
+                state = finished.state.value if finished is not None else "suspended"
+                _log.info("run left", run=run.plan.run_id, state=state)
+            finally:
+                self._queue.popleft()
 
     def cancel(self, run_id: str) -> bool:
         """Stop a run; true if it was active. Raises ``NoSuchRun``."""
-        if run_id == self.active_run_id and self._active is not None:
-            self._active.cancel("the run was cancelled")
-            return True
+        for run in self._queue:
+            if run.plan.run_id == run_id:
+                run.cancel("the run was cancelled")
+                return True
         if run_id not in self._equipment.spool.corrupt:
             self._equipment.spool.get(run_id)
         return False
 
-    async def drain(self) -> None:
-        """Cancel the active run, wait for its last event, and start none again."""
-        self._draining = True
-        if self._active is not None:
-            self._active.cancel("the agent was asked to stop")
-        if self._task is not None:
+    async def release(self, run_id: str) -> bool:
+        """Let a run that waits for it begin; true if it was let before.
+
+        Raises ``NoSuchRun``, or ``RunEnded`` for one that ended without having begun.
+        """
+        for run in self._queue:
+            if run.plan.run_id == run_id:
+                return await run.release()
+        log = self.log(run_id)
+        if not log.finished and self._draining:
+            raise AgentStopping("the agent is stopping", remedy="Release the run again later.")
+        events = await asyncio.to_thread(log.events)
+        if any(isinstance(event.payload, RunReleased) for event in events):
+            return True
+        raise RunEnded(
+            "the run ended before it was released",
+            field="run_id",
+            value=run_id,
+            remedy="Its last event says why; submit it again.",
+        )
+
+    def cancel_all(self, message: str) -> None:
+        """Cancel what is active."""
+        for run in self._queue:
+            run.cancel(message)
+
+    async def idle(self) -> None:
+        """Wait until no run is active."""
+        while self._task is not None and not self._task.done():
             await asyncio.wait([self._task])
+
+    @contextmanager
+    def halt(self) -> Iterator[None]:
+        """Take no run within the block."""
+        self._halts += 1
+        try:
+            yield
+        finally:
+            self._halts -= 1
+
+    async def suspend(self, within_seconds: float) -> None:
+        """Leave the active run as it stands, for the agent's next life; start none again.
+
+        What is not removed within the time is left to that life.
+        """
+        self._draining = True
+        for run in self._queue:
+            run.suspend()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_seconds):
+                await self.idle()
+        for log in self._equipment.spool.runs:
+            if not log.finished:
+                log.leave()

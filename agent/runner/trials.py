@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import structlog
@@ -50,6 +51,7 @@ class Order:
     ready_timeout_seconds: float
     lifetime_seconds: float
     noisy_above_share: float
+    attempt: int = 1
 
     def trial(self, outcome: Outcome, error: str = "") -> Trial:
         """The row as it is before anything was measured."""
@@ -62,7 +64,7 @@ class Order:
             concurrency=self.concurrency,
             block=self.block,
             number=self.number,
-            attempt=1,
+            attempt=self.attempt,
             outcome=outcome,
             requested_at_unix_ns=time.time_ns(),
             error=error,
@@ -115,6 +117,23 @@ class Trials:
         self._holdings = holdings
         self._observer = observer
         self._destroying = asyncio.Semaphore(_DESTROYS_IN_FLIGHT)
+        self._halts = 0
+
+    @property
+    def halted(self) -> bool:
+        """Whether nothing may be launched at the moment, by anybody."""
+        return self._halts > 0
+
+    @contextmanager
+    def halt(self) -> Iterator[None]:
+        """Launch nothing within the block; starts in flight end as cancelled."""
+        self._halts += 1
+        try:
+            for holding in self._holdings:
+                holding.cancel()
+            yield
+        finally:
+            self._halts -= 1
 
     async def attempt(self, order: Order) -> Attempt:
         """Launch one instance and wait for its outcome, within the order's deadline.
@@ -129,7 +148,7 @@ class Trials:
         except SpoolError:
             self._holdings.drop(holding)
             raise
-        if holding.cancelled:
+        if holding.cancelled or self.halted:
             return Attempt(order.trial(Outcome.CANCELLED), Start(Outcome.CANCELLED), holding)
         self._observer.joined(holding.id, holding.pids)
         before = self._observer.accounts()
@@ -139,7 +158,8 @@ class Trials:
         if start.outcome is Outcome.READY:
             holding.state = "ready"
             return Attempt(trial, start, holding)
-        return Attempt(trial, start, holding, await self.remove(holding))
+        cut = start.outcome is Outcome.INTERRUPTED
+        return Attempt(trial, start, holding, await self.remove(holding, interrupted=cut))
 
     def _begin(self, order: Order) -> Holding:
         trial = order.trial(Outcome.INTERRUPTED, "the agent died while the trial was in flight")
@@ -211,8 +231,9 @@ class Trials:
             cpu_some_avg10=self._observer.pressure().get("cpu"),
         )
 
-    async def remove(self, holding: Holding) -> TrialEnd:
+    async def remove(self, holding: Holding, *, interrupted: bool = False) -> TrialEnd:
         """Destroy the instance and verify it; the end says what went wrong, if anything.
+        ``interrupted``: only because the agent stops.
 
         What survived stays among the holdings as ``orphaned``.
         """
@@ -233,7 +254,7 @@ class Trials:
             _log.error("an instance was not removed", instance=holding.id, reason=error)
         else:
             self._holdings.drop(holding)
-        return _end(holding, error)
+        return _end(holding, error, interrupted=interrupted)
 
     async def _destroy(self, holding: Holding) -> None:
         instance = holding.instance
@@ -250,12 +271,19 @@ class Trials:
             self._journal.closed(holding.id)
 
 
+_CUT = {
+    Outcome.CANCELLED: "cancelled before it was ready",
+    Outcome.INTERRUPTED: "the agent was stopped before it was ready",
+}
+
+
 def _overdue(order: Order, holding: Holding) -> Start:
     if holding.instance is not None and holding.timeline and holding.timeline.get(Mark.READY):
         return Start(Outcome.READY, cpu_ns=holding.instance.cpu_ns())  # it came at the last moment
     evidence = _evidence(holding.instance)
     if holding.cancelled:
-        return Start(Outcome.CANCELLED, "cancelled before it was ready", evidence)
+        outcome = holding.outcome_when_cancelled
+        return Start(outcome, _CUT[outcome], evidence)
     limit = f"{order.ready_timeout_seconds:g} s"
     return Start(Outcome.TIMED_OUT, f"not ready within {limit}", evidence)
 
@@ -264,7 +292,7 @@ def _evidence(instance: Instance | None) -> str:
     return instance.evidence() if instance is not None else ""
 
 
-def _end(holding: Holding, error: str) -> TrialEnd:
+def _end(holding: Holding, error: str, *, interrupted: bool) -> TrialEnd:
     timeline, trial = holding.timeline, holding.entry.trial
     return TrialEnd(
         trial_id=trial.trial_id,
@@ -272,6 +300,7 @@ def _end(holding: Holding, error: str) -> TrialEnd:
         stopped_ns=timeline.get(Mark.STOPPED) if timeline else None,
         destroyed_ns=timeline.get(Mark.DESTROYED) if timeline else None,
         error=error,
+        interrupted=interrupted,
     )
 
 

@@ -80,6 +80,10 @@ class GroupCommit(Generic[T]):
         """Wait until more is durable, or trouble began or ended."""
         await self._moved.wait()
 
+    def wake(self) -> None:
+        """End every ``moved``: something else than the file has changed."""
+        self._announce()
+
     def hurry(self) -> None:
         """Write what is pending now: somebody waits for it, or room may have been made."""
         self._nudge.set()

@@ -25,7 +25,7 @@ from agent.errors import SpoolCorrupt, SpoolError, SpoolFull
 
 _HEADER = struct.Struct("<IIQ")
 MAX_PAYLOAD_BYTES = 16 << 20
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 Buffer = bytes | mmap.mmap
 
@@ -163,7 +163,7 @@ class RecordFile:
             os.fdatasync(self._fd)
         except OSError as error:
             self._take_back()
-            kind = SpoolFull if error.errno in _NO_ROOM else SpoolError
+            kind = SpoolFull if error.errno in NO_ROOM else SpoolError
             remedy = f"Free space on the disk of {self.path.parent}."
             raise kind(f"cannot store events: {error.strerror}", remedy=remedy) from error
         for item in frames:

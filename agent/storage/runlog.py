@@ -1,7 +1,8 @@
 """The events of one run on disk, and what readers may see of them.
 
-A run's folder holds ``events.log`` (see ``agent.storage.records``) and ``acked``. An
-event is visible to readers only once it is on disk.
+A run's folder holds ``events.log`` (see ``agent.storage.records``), ``acked``, and the
+run's book (``agent.storage.runbook``). An event is visible to readers only once it is
+on disk.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from pathlib import Path
 
 import structlog
 
-from agent.errors import InvalidInput, SpoolError
+from agent.errors import AgentStopping, InvalidInput, SpoolError
 from agent.storage.commit import GroupCommit
 from agent.storage.records import RecordFile
+from agent.storage.runbook import RunBook
 from tonnage.model import Event, Notice, Payload, RunFinished, Trial, TrialEnd
 from tonnage.wire import WireError, from_bytes, to_bytes
 
@@ -30,6 +32,7 @@ class RunLog:
         """Open the run's files; blocking. Raises ``SpoolCorrupt`` or ``SpoolError``."""
         self.run_id = run_id
         self.folder = folder
+        self.book = RunBook(folder, executor)
         self._file = RecordFile(folder / "events.log")
         self._commit = GroupCommit(self._file, _encode, executor)
         self._executor = executor
@@ -37,6 +40,7 @@ class RunLog:
         self.acked = _read_acked(folder / "acked")
         self.finished = self._ends_with_run_finished()
         self.settled_at = time.monotonic()
+        self._left = False
 
     def _ends_with_run_finished(self) -> bool:
         last = self._file.read(self._file.last - 1, 1, 1) if self._file.last else []
@@ -45,7 +49,7 @@ class RunLog:
     @property
     def size_bytes(self) -> int:
         """Bytes on disk."""
-        return self._file.size
+        return self._file.size + self.book.size_bytes
 
     @property
     def last(self) -> int:
@@ -64,8 +68,8 @@ class RunLog:
 
     @property
     def trouble(self) -> SpoolError | None:
-        """Why events cannot be stored at the moment, if so."""
-        return self._commit.trouble
+        """Why events, or the book, cannot be stored at the moment, if so."""
+        return self._commit.trouble or self.book.trouble
 
     @property
     def settled(self) -> bool:
@@ -80,10 +84,14 @@ class RunLog:
         self.finished = self.finished or isinstance(payload, RunFinished)
         sequence = self._commit.append((time.time_ns(), payload))
         if durable is not None:
-            self._when_durable.append((sequence, durable))
-            if len(self._when_durable) == 1:
-                self._watch = asyncio.get_running_loop().create_task(self._call_back())
+            self.call_when_durable(durable)
         return sequence
+
+    def call_when_durable(self, call: Callable[[], None]) -> None:
+        """Call once everything recorded so far is on disk."""
+        self._when_durable.append((self._commit.last, call))
+        if len(self._when_durable) == 1:
+            self._watch = asyncio.get_running_loop().create_task(self._call_back())
 
     async def _call_back(self) -> None:
         while self._when_durable:
@@ -99,10 +107,15 @@ class RunLog:
 
     async def read(self, after: int, max_events: int, max_bytes: int) -> list[bytes]:
         """Serialised events that follow ``after``, once there are any; empty at the
-        run's end. Raises ``SpoolCorrupt``."""
+        run's end. Raises ``SpoolCorrupt``, or ``AgentStopping`` behind the last event of
+        a run that the agent has left for its next start."""
         while self.durable <= after:
             if self.finished and self.pending == 0:
                 return []
+            if self._left and (self.pending == 0 or self.trouble is not None):
+                raise AgentStopping(
+                    "the agent is stopping", remedy="The run goes on when it is started again."
+                )
             await self._commit.moved()
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(
@@ -112,6 +125,12 @@ class RunLog:
     async def moved(self) -> None:
         """Wait until more is on disk, or trouble began or ended."""
         await self._commit.moved()
+
+    def leave(self) -> None:
+        """End its readers: nothing more will come in this life of the agent."""
+        self._left = True
+        self._commit.hurry()
+        self._commit.wake()
 
     def retry(self) -> None:
         """Try to store what is pending now: room may have been made."""
@@ -146,6 +165,7 @@ class RunLog:
     async def close(self) -> int:
         """Flush and let go; return how many events could not be stored."""
         lost = await self._commit.close()
+        await self.book.close()
         if self._when_durable and not lost:
             await self._watch
         elif self._when_durable:

@@ -9,14 +9,17 @@ import asyncio
 import re
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from pathlib import Path
 
 import structlog
 
-from agent.errors import InvalidInput, NoSuchRun, SpoolCorrupt, SpoolError, SpoolFull
+from agent.errors import InvalidInput, NoSuchRun, SpoolCorrupt, SpoolError, SpoolFull, TonnageError
+from agent.storage.known import KnownRuns
+from agent.storage.runbook import NAME as BOOK
 from agent.storage.runlog import RunLog
+from tonnage.model import Plan
 from tonnage.wire import WireError
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -50,10 +53,22 @@ class Spool:
             found = sorted(path for path in folder.iterdir() if path.is_dir())
         except OSError as error:
             raise SpoolError(f"cannot use {folder}: {error.strerror}") from error
+        self._known = KnownRuns(folder / "known-runs")
         for path in found:
             self._open(path)
+        self._learn(path.name for path in found)
+
+    def _learn(self, run_ids: Iterable[str]) -> None:
+        """Know the runs that are there: their agent may have died before it noted them."""
+        try:
+            self._known.add(run_ids)
+        except SpoolError as error:
+            _log.warning("cannot note the runs that are there", reason=str(error))
 
     def _open(self, path: Path) -> None:
+        if _never_began(path):
+            _remove(path)
+            return
         try:
             self._runs[path.name] = RunLog(path.name, path, self._executor)
         except SpoolCorrupt as error:
@@ -78,8 +93,8 @@ class Spool:
         return sum(run.pending for run in self.runs)
 
     def knows(self, run_id: str) -> bool:
-        """Whether there is, or was, such a run."""
-        return run_id in self._runs or run_id in self.corrupt
+        """Whether there is, or was, such a run; of those long gone, the latest."""
+        return run_id in self._runs or run_id in self.corrupt or run_id in self._known
 
     def get(self, run_id: str) -> RunLog:
         """The run's log. Raises ``NoSuchRun`` or ``SpoolCorrupt``."""
@@ -89,12 +104,13 @@ class Spool:
             raise NoSuchRun("this agent knows no such run", field="run_id", value=run_id)
         return self._runs[run_id]
 
-    async def create(self, run_id: str) -> RunLog:
-        """Make the log of a new run.
+    async def create(self, plan: Plan) -> RunLog:
+        """Make the log of a new run, its plan durably in its book.
 
         Raises ``InvalidInput`` for an id that is no name, ``SpoolFull`` when
-        there is no room to begin with.
+        there is no room to begin with, ``SpoolError``. Nothing is left then.
         """
+        run_id = plan.run_id
         if not _RUN_ID.fullmatch(run_id):
             raise InvalidInput(
                 "must be 1 to 64 letters, digits, dots, dashes or underscores",
@@ -105,16 +121,24 @@ class Spool:
         if (full := self.full()) is not None:
             raise full
         loop = asyncio.get_running_loop()
-        self._runs[run_id] = await loop.run_in_executor(self._executor, self._make, run_id)
+        self._runs[run_id] = await loop.run_in_executor(self._executor, self._make, plan)
         return self._runs[run_id]
 
-    def _make(self, run_id: str) -> RunLog:
-        folder = self._folder / run_id
+    def _make(self, plan: Plan) -> RunLog:
+        folder = self._folder / plan.run_id
         try:
             folder.mkdir(exist_ok=True)
         except OSError as error:
             raise SpoolError(f"cannot make {folder}: {error.strerror}") from error
-        return RunLog(run_id, folder, self._executor)
+        try:
+            log = RunLog(plan.run_id, folder, self._executor)
+            log.book.begin(plan)
+            self._known.add([plan.run_id])
+        except TonnageError:
+            self._known.forget(plan.run_id)
+            _remove(folder)
+            raise
+        return log
 
     def full(self) -> SpoolFull | None:
         """Why no launch may begin, if the outbox is at its cap."""
@@ -177,6 +201,12 @@ class Spool:
     async def close(self) -> int:
         """Flush every log; return how many events could not be stored."""
         return sum([await run.close() for run in self.runs])
+
+
+def _never_began(folder: Path) -> bool:
+    """Whether the agent died before the plan was kept: nobody was told that the run began."""
+    names = (BOOK, "events.log")
+    return not any((folder / name).exists() and (folder / name).stat().st_size for name in names)
 
 
 def _remove(folder: Path) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
+from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import grpc
@@ -19,14 +22,17 @@ from tests.integration.agents import (
     target,
 )
 from tonnage.model import (
+    Event,
     Outcome,
-    ProblemKind,
+    RunFinished,
+    RunResumed,
     RunState,
     StageFinished,
     Step,
     Trial,
     TrialEnd,
 )
+from tonnage.v1 import agent_pb2
 
 DURABLE = {"FAKE_DURABLE": "1"}
 
@@ -51,23 +57,24 @@ async def test_after_a_kill_trials_in_flight_are_rows_and_nothing_is_left(tmp_pa
     assert len(instances_of(tmp_path)) == 2
 
     async with agent(tmp_path) as second:
-        assert instances_of(tmp_path) == set()
-        assert await second.instances() == []
+        await second.until("run-1", RunResumed)
+        assert await second.start(whole)  # known, not started again
+        assert {info.instance_id for info in known}.isdisjoint(instances_of(tmp_path))
+        await second.cancel("run-1")
         events = await second.events("run-1")
-        end = finished(events)
-        assert end.state is RunState.PARTIAL
-        assert end.problem is not None
-        assert end.problem.kind is ProblemKind.UNAVAILABLE
-        assert set(end.removed) == {info.instance_id for info in known}
+        assert finished(events).state is RunState.CANCELLED
         cut = [t for t in payloads(events, Trial) if t.outcome is Outcome.INTERRUPTED]
         assert {t.trial_id for t in cut} == {info.trial_id for info in known}
         assert all("agent died" in t.error and t.ready_ns is None for t in cut)
-        ends = [e.trial_id for e in payloads(events, TrialEnd)]
-        assert sorted(ends) == sorted(t.trial_id for t in payloads(events, Trial))
-        assert len(payloads(events, Step)) == 3  # what was measured before is kept
-        assert payloads(events, StageFinished)[-1].problem is not None
-        assert await second.start(whole)  # known, not started again
+        again = [t for t in payloads(events, Trial) if t.outcome is Outcome.CANCELLED]
+        assert {(t.trial_id, t.attempt) for t in again} <= {(t.trial_id, 2) for t in cut}
+        ends = [(e.trial_id, e.attempt) for e in payloads(events, TrialEnd)]
+        trials = [(t.trial_id, t.attempt) for t in payloads(events, Trial)]
+        assert sorted(ends) == sorted(trials)
+        assert len(set(trials)) == len(trials)
+        assert len(payloads(events, Step)) == 3  # what was measured before is not repeated
         assert await second.stop() == 0
+    assert instances_of(tmp_path) == set()
 
 
 async def test_what_a_reader_saw_before_the_kill_is_there_after_it(tmp_path: Path) -> None:
@@ -80,9 +87,11 @@ async def test_what_a_reader_saw_before_the_kill_is_there_after_it(tmp_path: Pat
                 break
         await first.kill()
     async with agent(tmp_path) as second:
+        await second.until("run-1", Trial, 200)
+        await second.cancel("run-1")
         events = await second.events("run-1")
         assert events[:300] == seen
-        trials = [t.trial_id for t in payloads(events, Trial)]
+        trials = [t.trial_id for t in payloads(events, Trial) if t.outcome is Outcome.READY]
         assert len(trials) == len(set(trials))
         assert instances_of(tmp_path) == set()
 
@@ -99,10 +108,18 @@ async def test_a_kill_within_the_recovery_loses_nothing_either(tmp_path: Path) -
         dying.kill()
         await dying.communicate()
     async with agent(tmp_path) as last:
+        await last.until("run-1", RunResumed)
+        await last.cancel("run-1")
         events = await last.events("run-1")
-        outcomes = [t.outcome for t in payloads(events, Trial)]
-        assert outcomes == [Outcome.INTERRUPTED] * 3
-        assert finished(events).state is RunState.PARTIAL
+        rows = [(t.trial_id, t.attempt) for t in payloads(events, Trial)]
+        assert len(set(rows)) == len(rows)
+        assert sorted(rows) == sorted((e.trial_id, e.attempt) for e in payloads(events, TrialEnd))
+        first_attempts = [t for t in payloads(events, Trial) if t.attempt == 1]
+        assert [t.outcome for t in first_attempts][:3] == [Outcome.INTERRUPTED] * 3
+        assert [r.number for r in payloads(events, RunResumed)] == list(
+            range(1, len(payloads(events, RunResumed)) + 1)
+        )
+    assert instances_of(tmp_path) == set()
 
 
 async def test_another_agent_s_instances_are_not_touched(tmp_path: Path) -> None:
@@ -129,7 +146,9 @@ async def test_a_torn_last_write_costs_only_itself(tmp_path: Path) -> None:
     async with agent(tmp_path) as second:
         again = await second.events("run-1")
         assert again[: len(events) - 1] == events[:-1]
-        assert finished(again).state is RunState.PARTIAL
+        assert len(payloads(again, RunResumed)) == 1
+        assert finished(again) == finished(events)
+        assert payloads(again, Trial) == payloads(events, Trial)
 
 
 async def test_a_corrupt_log_is_told_to_its_reader_and_hurts_no_other_run(tmp_path: Path) -> None:
@@ -148,21 +167,60 @@ async def test_a_corrupt_log_is_told_to_its_reader_and_hurts_no_other_run(tmp_pa
         assert await second.events("run-2") == good
 
 
+async def read_all(reader: AsyncIterator[Event], into: list[Event]) -> grpc.aio.AioRpcError:
+    """Read a stream to its error."""
+    try:
+        async for event in reader:
+            into.append(event)  # noqa: PERF401 (what came before the error counts)
+    except grpc.aio.AioRpcError as error:
+        return error
+    raise AssertionError("the stream ended without an error")
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_a_stop_cancels_the_run_removes_everything_and_exits_0(
+async def test_a_stop_removes_everything_and_the_next_start_goes_on(
     tmp_path: Path, number: signal.Signals
 ) -> None:
+    ramp = plan(density(2, 12), targets=[target(FAKE_READY_MS="20", **DURABLE)])
     async with agent(tmp_path) as first:
-        await first.start(plan(density(2, 1000), targets=[target(**DURABLE)]))
+        await first.start(ramp)
         await first.until("run-1", Step, 2)
         reader = first.stream("run-1")
-        await anext(reader)
+        before = [await anext(reader)]
         first.process.send_signal(number)
-        last = [event async for event in reader][-1]
-        assert finished([last]).state is RunState.CANCELLED  # a reader gets all of it
+        told = await read_all(reader, before)
+        assert told.code() is grpc.StatusCode.UNAVAILABLE
+        assert "goes on when it is started again" in str(told.details())
         assert await first.process.wait() == 0
     assert instances_of(tmp_path) == set()
+    assert payloads(before, RunFinished) == []
+    cut = [end for end in payloads(before, TrialEnd) if end.interrupted]
+    assert len(cut) >= 2  # those that lived
     async with agent(tmp_path) as second:
         events = await second.events("run-1")
-        assert finished(events).state is RunState.CANCELLED
-        assert len(payloads(events, TrialEnd)) == len(payloads(events, Trial))
+        assert events[: len(before)] == before  # the reader was given all there was
+        assert finished(events).state is RunState.FINISHED
+        (resumed,) = payloads(events, RunResumed)
+        assert (resumed.number, resumed.rebooted) == (1, False)
+        assert "was stopped" in resumed.reason
+        assert [s.sample.instances for s in payloads(events, Step)] == [0, 2, 4, 6, 8, 10, 12]
+        assert all(s.sample.alive == s.sample.instances for s in payloads(events, Step))
+        again = [t for t in payloads(events, Trial) if t.attempt == 2]
+        assert {t.trial_id for t in again} == {e.trial_id for e in cut}
+    assert instances_of(tmp_path) == set()
+
+
+async def test_a_second_signal_waits_for_no_reader(tmp_path: Path) -> None:
+    async with agent(tmp_path, "--drain-seconds", "600") as host:
+        long = target("fake:ok", name="x" * 5000)  # rows so large that a window of gRPC fills
+        await host.run(plan(startup(400, concurrency=8, of=long.id), targets=[long]))
+        request = agent_pb2.StreamEventsRequest(run_id="run-1")
+        stuck = host.stub.StreamEvents(request)
+        await stuck.read()
+        host.process.terminate()
+        while host.process.returncode is None:
+            host.process.send_signal(signal.SIGTERM)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.shield(host.process.wait()), 0.2)
+        assert host.process.returncode == 0
+        stuck.cancel()

@@ -13,7 +13,7 @@ import pytest
 from agent.errors import InvalidInput, NoSuchRun, SpoolCorrupt, SpoolFull
 from agent.storage.runlog import RunLog
 from agent.storage.spool import Spool
-from tonnage.model import Event, Notice, RunFinished, RunState
+from tonnage.model import Event, Notice, Plan, RunFinished, RunState
 from tonnage.wire import from_bytes
 
 CAP = 4 << 20
@@ -25,6 +25,10 @@ def disk() -> Iterator[Executor]:
         yield executor
 
 
+def a_plan(run_id: str) -> Plan:
+    return Plan(run_id, 1, (), (), 0.5, 60)
+
+
 def notices(data: list[bytes]) -> list[tuple[int, str]]:
     events = [from_bytes(item, Event) for item in data]
     return [(e.sequence, e.payload.message) for e in events if isinstance(e.payload, Notice)]
@@ -32,7 +36,7 @@ def notices(data: list[bytes]) -> list[tuple[int, str]]:
 
 async def open_log(tmp_path: Path, disk: Executor, cap: int = CAP) -> tuple[Spool, RunLog]:
     spool = Spool(tmp_path, cap, 3600, disk)
-    return spool, await spool.create("run-1")
+    return spool, await spool.create(a_plan("run-1"))
 
 
 async def test_events_are_contiguous_and_survive_a_restart(tmp_path: Path, disk: Executor) -> None:
@@ -106,24 +110,25 @@ async def test_a_run_is_dropped_once_ended_and_acknowledged_for_a_while(
     tmp_path: Path, disk: Executor
 ) -> None:
     spool = Spool(tmp_path, CAP, 0, disk)
-    log = await spool.create("run-1")
+    log = await spool.create(a_plan("run-1"))
     log.record(RunFinished(RunState.FINISHED))
     await log.flushed()
     await spool.sweep()
     assert spool.knows("run-1")
     await log.ack(1)
     await spool.sweep()
-    assert not spool.knows("run-1")
     assert not log.folder.exists()
     with pytest.raises(NoSuchRun):
         spool.get("run-1")
+    assert spool.knows("run-1")  # and it is not begun a second time, not even by a later life
+    assert Spool(tmp_path, CAP, 0, disk).knows("run-1")
 
 
 async def test_two_sweeps_at_the_same_time_drop_each_run_once(
     tmp_path: Path, disk: Executor
 ) -> None:
     spool = Spool(tmp_path, CAP, 3600, disk)
-    logs = [await spool.create(f"run-{number}") for number in range(3)]
+    logs = [await spool.create(a_plan(f"run-{number}")) for number in range(3)]
     for log in logs:
         log.record(RunFinished(RunState.FINISHED))
         await log.flushed()
@@ -146,7 +151,7 @@ async def test_at_the_cap_launching_pauses_and_what_is_there_stays(
         await spool.room(log, 0.3, go)
     assert log.durable == 60  # taken all the same: rows of trials in flight are not lost
     with pytest.raises(SpoolFull):
-        await spool.create("run-2")
+        await spool.create(a_plan("run-2"))
     await spool.close()
 
 
@@ -154,7 +159,7 @@ async def test_a_full_spool_makes_room_by_dropping_what_is_acknowledged(
     tmp_path: Path, disk: Executor
 ) -> None:
     spool, old = await open_log(tmp_path, disk, cap=400 << 10)
-    log = await spool.create("run-2")
+    log = await spool.create(a_plan("run-2"))
     for _ in range(150):
         old.record(Notice("x" * 1000))
     old.record(RunFinished(RunState.FINISHED))
@@ -162,7 +167,7 @@ async def test_a_full_spool_makes_room_by_dropping_what_is_acknowledged(
     waiting = asyncio.create_task(spool.room(log, 10, asyncio.Event()))
     await old.ack(old.last)
     await waiting
-    assert not spool.knows("run-1")
+    assert spool.runs == (log,)
     await spool.close()
 
 
@@ -182,7 +187,7 @@ async def test_a_corrupt_run_is_told_and_left_alone_while_others_are_served(
     tmp_path: Path, disk: Executor
 ) -> None:
     spool, log = await open_log(tmp_path, disk)
-    good = await spool.create("run-2")
+    good = await spool.create(a_plan("run-2"))
     for i in range(3):
         log.record(Notice(f"n{i}"))
         good.record(Notice(f"n{i}"))
@@ -204,7 +209,7 @@ async def test_a_run_id_that_is_no_name_is_refused(
     tmp_path: Path, disk: Executor, run_id: str
 ) -> None:
     with pytest.raises(InvalidInput, match="run_id"):
-        await Spool(tmp_path, CAP, 3600, disk).create(run_id)
+        await Spool(tmp_path, CAP, 3600, disk).create(a_plan(run_id))
 
 
 async def test_a_fact_that_does_not_fit_its_field_becomes_a_notice(

@@ -13,13 +13,11 @@ from agent.experiments.base import (
     Destroy,
     Destroyed,
     Finish,
-    Instruction,
     Launch,
     Stopped,
     TrialDone,
 )
 from agent.experiments.startup import BATCH_ROUNDS, GIVE_UP_AFTER, Startup, schedule
-from tests.unit.experiments.replay import replay
 from tests.unit.experiments.shell import Shell, trial_of
 from tonnage.model import (
     Notice,
@@ -224,51 +222,3 @@ def test_a_stop_says_how_far_it_came() -> None:
 def test_a_stop_after_the_last_outcome_is_no_problem() -> None:
     shell = Shell(Startup("s", stage({"a": 2}), 1), stop_after=3).run()
     assert shell.finish == Finish()
-
-
-@given(stages, st.randoms(use_true_random=False), st.integers(0, 60))
-def test_a_resumed_run_repeats_nothing_and_misses_nothing(
-    plan: StartupStage, draw: random.Random, cut: int
-) -> None:
-    def ending(order: Launch) -> Outcome:
-        return Outcome.FAILED if order.number == 3 else Outcome.READY
-
-    whole = Shell(Startup("s", plan, 7), ending, pick=draw.randrange).run()
-    history = whole.history[:cut]
-    machine = Startup("s", plan, 7)
-    left = replay(machine, history, records_stored=0)
-    answered = {event.trial.trial_id for event in history if isinstance(event, TrialDone)}
-    gone = {event.trial_id for event in history if isinstance(event, Destroyed)}
-    rest = Shell(_Resumed(machine, left), ending)
-    rest.live = [
-        event.trial.trial_id
-        for event in history
-        if isinstance(event, TrialDone)
-        and event.trial.outcome is Outcome.READY
-        and event.trial.trial_id not in gone
-    ]
-    rest.run()
-    launched = {order.trial_id for order in rest.launches}
-    assert not launched & answered
-    assert launched | answered == {order.trial_id for order in whole.launches}
-
-
-class _Resumed:
-    """A replayed machine whose first instructions are those left over."""
-
-    def __init__(self, machine: Startup, left: list[Instruction]) -> None:
-        self._left = left
-        self.handle = machine.handle
-        self.trials_expected = machine.trials_expected
-
-    def start(self) -> list[Instruction]:
-        return self._left
-
-
-def test_records_already_stored_are_not_recorded_again() -> None:
-    plan = stage({"bad": 20})
-    whole = Shell(Startup("s", plan, 7), ending=lambda _: Outcome.FAILED).run()
-    machine = Startup("s", plan, 7)
-    assert replay(machine, whole.history, records_stored=1) == [whole.finish]
-    again = replay(Startup("s", plan, 7), whole.history, records_stored=0)
-    assert len(again) == 2

@@ -1,0 +1,131 @@
+"""The launches of one stage: whether one may begin, the trial it makes, what is then held."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from agent import guards
+from agent.errors import SpoolError, SpoolFull
+from agent.experiments.base import Launch
+from agent.runner.holdings import Holding
+from agent.runner.trials import Attempt, Order
+from agent.runner.work import Work
+from tonnage.model import Notice, Outcome, Stage, StopReason, Trial
+
+_PAUSE_WORTH_TELLING_SECONDS = 0.05
+
+Trip = Callable[[StopReason, str], None]
+
+
+class Starts:
+    """Makes the trials of one stage. ``held``: instances that live, by trial id."""
+
+    def __init__(self, work: Work, stage: Stage, stopped: asyncio.Event, trip: Trip) -> None:
+        """``stopped``: nothing is launched any more; ``trip``: told of a guard that says so."""
+        self._work = work
+        self._stage = stage
+        self._stopped = stopped
+        self._trip = trip
+        self.held: dict[str, Holding] = {}
+        self.ready_trials = 0
+
+    async def make(self, launch: Launch) -> Trial:
+        """Make one attempt; the row says what became of it. A launch that was not begun has
+        no row: it is answered as cancelled."""
+        order = self._order(launch)
+        while True:
+            refusal = await self._refusal()
+            if refusal:
+                return order.trial(Outcome.CANCELLED, refusal)
+            trial = await self._attempt(order)
+            if trial is not None:
+                return trial
+
+    def forget(self, trial_id: str) -> Holding:
+        """Hold it no longer."""
+        return self.held.pop(trial_id)
+
+    async def _refusal(self) -> str:
+        """Why nothing may be launched now; such a launch was never made and is no row."""
+        if self._stopped.is_set():
+            return "not launched: the run is stopping"
+        if (trouble := await self._room()) is not None:
+            self._trip(StopReason.DISK_HEADROOM, str(trouble))
+            return f"not launched: {trouble}"
+        equipment = self._work.equipment
+        state = equipment.observer.state(len(equipment.holdings), self._work.used_seconds())
+        trip = guards.check(equipment.limits, state)
+        if trip is not None:
+            self._trip(trip.reason, str(trip))
+            return f"not launched: {trip}"
+        return ""
+
+    async def _room(self) -> SpoolFull | None:
+        """Wait until the launch can be recorded; why it cannot be, after much patience."""
+        equipment = self._work.equipment
+        try:
+            paused = await equipment.spool.room(
+                self._work.log,
+                equipment.spool_patience_seconds,
+                self._stopped,
+                lambda: equipment.journal.trouble,
+            )
+        except SpoolFull as full:
+            return full
+        if paused > _PAUSE_WORTH_TELLING_SECONDS:
+            text = f"launching paused {paused:.2f} s: the spool had no room"
+            self._work.log.record(Notice(text, self._stage.id))
+        return None
+
+    async def _attempt(self, order: Order) -> Trial | None:
+        """Make the trial; ``None`` when it could not even be journaled."""
+        began = time.monotonic()
+        equipment = self._work.equipment
+        try:
+            attempt = await equipment.trials.attempt(order)
+        except SpoolError:
+            return None
+        if not attempt.launched:
+            equipment.trials.settled(attempt.holding)
+            return attempt.trial
+        equipment.metrics.trial(order.target, attempt.trial, time.monotonic() - began)
+        self._store(attempt)
+        return attempt.trial
+
+    def _store(self, attempt: Attempt) -> None:
+        trial, log = attempt.trial, self._work.log
+        self._work.past.attempts[trial.trial_id] = trial.attempt
+        log.record(trial)
+        if trial.suspect:
+            text = f"trial {trial.trial_id}: its marks are out of order, a defect of the instrument"
+            log.record(Notice(text, self._stage.id))
+        if trial.outcome is Outcome.READY:
+            self.ready_trials += 1
+            self.held[trial.trial_id] = attempt.holding
+        if attempt.end is not None:
+            holding, trials = attempt.holding, self._work.equipment.trials
+            log.record(attempt.end, lambda: trials.settled(holding))
+
+    def _order(self, launch: Launch) -> Order:
+        work = self._work
+        target = work.target(launch.target_id)
+        limit = min(work.plan.time_limit_seconds, work.equipment.limits.max_run_seconds)
+        return Order(
+            run_id=work.plan.run_id,
+            stage_id=self._stage.id,
+            trial_id=launch.trial_id,
+            target=target,
+            prepared=work.prepared_for(target),
+            accelerator=work.accelerator(target),
+            population=launch.population,
+            number=launch.number,
+            block=launch.block,
+            concurrency=launch.concurrency,
+            fill=launch.fill,
+            ready_timeout_seconds=self._stage.experiment.ready_timeout_seconds,
+            lifetime_seconds=limit + work.equipment.orphan_grace_seconds,
+            noisy_above_share=work.plan.noisy_above_share,
+            attempt=work.past.attempts.get(launch.trial_id, 0) + 1,
+        )
