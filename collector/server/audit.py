@@ -11,13 +11,13 @@ import asyncio
 import time
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Self
 
 import structlog
 
-from collector.errors import Forbidden, InvalidInput, StoreError, TonnageError
+from collector.errors import Forbidden, InvalidInput, TonnageError
 from collector.model import AuditEntry
 from collector.server.access import Caller, caller
 from collector.server.statuses import status_of
@@ -61,6 +61,7 @@ class AuditLog:
         self._store = store
         self._held: deque[AuditEntry] = deque()
         self._wake = asyncio.Event()
+        self._turn = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self.dropped = 0
 
@@ -75,12 +76,14 @@ class AuditLog:
 
     async def flush(self) -> None:
         """Store what is held. Raises ``StoreError``, and keeps what was not stored."""
-        while self._held:
-            batch = [self._held[at] for at in range(min(_BATCH, len(self._held)))]
-            await self._store.add_audit(batch)
-            for entry in batch:
-                with suppress(ValueError):  # it was dropped meanwhile
-                    self._held.remove(entry)
+        async with self._turn:
+            while self._held:
+                batch = [self._held.popleft() for _ in range(min(_BATCH, len(self._held)))]
+                try:
+                    await self._store.add_audit(batch)
+                except BaseException:
+                    self._held.extendleft(reversed(batch))
+                    raise
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._run(), name="audit")
@@ -93,11 +96,12 @@ class AuditLog:
         trace: TracebackType | None,
     ) -> None:
         if self._task is not None:
-            self._task.cancel()
+            async with self._turn:  # never in the middle of a batch
+                self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
         try:
             await self.flush()
-        except StoreError as failure:
+        except Exception as failure:  # noqa: BLE001 - what is lost is told; the rest still closes
             _log.error("audit entries were lost", entries=len(self._held), why=str(failure))
 
     async def _run(self) -> None:
@@ -106,7 +110,7 @@ class AuditLog:
             self._wake.clear()
             try:
                 await self.flush()
-            except StoreError as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next batch may pass
                 _log.error("the audit log cannot be stored; trying again", why=str(error))
                 await asyncio.sleep(_RETRY_SECONDS)
                 self._wake.set()
