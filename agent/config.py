@@ -177,8 +177,11 @@ class AgentConfig(BaseModel):
 
 
 def labels(lines: Iterable[str]) -> dict[str, str]:
-    """Labels of the form name=value, one a line. Raises ``ValueError``."""
-    words = [line.strip() for line in lines if line.strip()]
-    if not all("=" in word.strip("=") for word in words):
-        raise ValueError("must be name=value, separated by commas")
-    return dict(word.split("=", 1) for word in words)
+    """Labels of the form name=value; empty lines are passed over. Raises ``ValueError``."""
+    found = {}
+    for line in filter(str.strip, lines):
+        name, equals, value = (part.strip() for part in line.partition("="))
+        if not name or not equals:
+            raise ValueError("must be name=value, separated by commas or a line each")
+        found[name] = value
+    return found

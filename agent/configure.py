@@ -91,7 +91,10 @@ def _refuse_without_identity(config: AgentConfig) -> None:
     join = "tonnage-agent join --collector HOST:PORT --token TOKEN"
     if config.tls_dir is not None:
         raise ConfigError(
-            "holds no identity", field="tls_dir", value=str(config.tls_dir), remedy=f"Run: {join}."
+            "holds no identity",
+            field="tls_dir",
+            value=str(config.tls_dir),
+            remedy=f"Leave --tls-dir out, or join with it first: {join}.",
         )
     for key, at in (("listen", place(config.listen)), ("metrics", ip_address(config.metrics))):
         if not at.private:

@@ -54,7 +54,12 @@ class IdentityFolder:
         """Whose certificate it is. Checks that the files fit and that it is an agent's."""
         try:
             found = certificate_identity(self.files.read().certificate)
-        except (TlsError, UnknownPeer) as error:
+        except TlsError as error:
+            told = error.problem
+            raise ConfigError(
+                told.message, field="tls_dir", value=told.value, remedy=AGAIN
+            ) from error
+        except UnknownPeer as error:
             raise self._wrong(str(error)) from error
         if found.role is not Role.AGENT:
             raise self._wrong(f"is the identity of {found.role} {found.name}, not of an agent")
