@@ -11,6 +11,7 @@ import structlog
 from agent.address import Addresses
 from agent.identity.standing import Standing
 from agent.runner.equipment import Equipment
+from agent.storage.runlog import RunLog
 from tonnage import PROTOCOL
 from tonnage.dial import Dial
 from tonnage.v1 import collector_pb2, collector_pb2_grpc
@@ -59,6 +60,12 @@ def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
+def _held(log: RunLog) -> collector_pb2.HeldRun:
+    """A run of which the collector may not have all, as far as it is on disk."""
+    ended = log.finished and log.pending == 0
+    return collector_pb2.HeldRun(run_id=log.run_id, last_sequence=log.durable, finished=ended)
+
+
 async def _register(
     dial: Dial, standing: Standing, addresses: Addresses, equipment: Equipment
 ) -> float:
@@ -72,6 +79,7 @@ async def _register(
         metrics_address=metrics,
         metrics_tls=standing.folder is not None,
         protocol=PROTOCOL,
+        runs=[_held(log) for log in equipment.spool.runs if not log.settled],
     )
     stub = collector_pb2_grpc.CollectorServiceStub(await dial.channel())
     response = await stub.Register(request, timeout=CALL_SECONDS)
