@@ -62,7 +62,7 @@ def matching(wanted: HostSelection, hosts: Sequence[HostInfo]) -> tuple[HostInfo
         for host in sorted(hosts, key=lambda host: host.facts.host)
         if (not wanted.names or host.facts.host in wanted.names)
         and wanted.labels.items() <= dict(host.facts.labels).items()
-        and (expression is None or _holds(expression, host))
+        and (expression is None or holds(expression, host))
     )
 
 
@@ -84,13 +84,17 @@ def values(host: HostInfo) -> Mapping[str, Any]:
     }
 
 
-def _holds(expression: Expression, host: HostInfo) -> bool:
+def holds(expression: Expression, host: HostInfo, field: str = "hosts.where") -> bool:
+    """Whether ``expression`` holds of ``host``; ``field`` is where it was written.
+
+    Raises ``InvalidInput`` where it cannot be evaluated.
+    """
     try:
         return expression.matches(values(host))
     except ExpressionError as error:
         raise InvalidInput(
             f"{error.message}, on host {host.facts.host}",
-            field="hosts.where",
+            field=field,
             value=expression.text,
             remedy=error.remedy,
         ) from error
@@ -147,7 +151,7 @@ def _too_few(
         name, why = unfit[0]
         return InvalidInput(
             f"host {name} {why}" if len(unfit) == 1 else f"{not_there}{more}",
-            field="hosts.names",
+            field="hosts",
             value=name if len(unfit) == 1 else "",
             remedy=_REMEDY,
         )

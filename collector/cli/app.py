@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import typer
 
-from collector.cli import audit, demo, experiments, fleet, pki, reports, runs, serve, tokens
+from collector.cli import audit, demo, experiments, fleet, hosts, pki, reports, runs, serve, tokens
 from collector.cli.options import dialling
 
 app = typer.Typer(
@@ -44,7 +44,9 @@ for _command in (
     runs.cancel,
     reports.report,
     reports.export,
-    fleet.hosts,
+    hosts.hosts,
+    hosts.drain,
+    hosts.forget,
     fleet.launch,
     fleet.destroy,
     fleet.instances,

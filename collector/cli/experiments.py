@@ -12,7 +12,7 @@ from collector.cli.options import DEFAULT_COLLECTOR, Collector, Output, OutputOp
 from collector.endpoint import Endpoint
 
 if TYPE_CHECKING:
-    from collector.spec import Spec
+    from collector.spec import HostSelection, Spec
 
 SpecFile = Annotated[Path, typer.Argument(help="The experiment file (YAML); - is standard input.")]
 
@@ -58,12 +58,22 @@ def validate(
     kinds = [kind for kind in ("startup", "footprint", "density") if getattr(experiment, kind)]
     lines = [
         f"{experiment.name}: valid",
+        f"  hosts     {_hosts(experiment.hosts)}",
         f"  targets   {', '.join(targets)}",
         f"  measures  {', '.join(kinds)}",
     ]
     if len(targets) > 1:
         lines.append(f"  baseline  {experiment.baseline_id}")
     screen.put("\n".join(lines) + "\n")
+
+
+def _hosts(wanted: HostSelection) -> str:
+    conditions = [f"label {name}={value}" for name, value in wanted.labels.items()]
+    conditions += [f"where {wanted.where}"] if wanted.where else []
+    who = ", ".join([*wanted.names, *conditions]) or "every healthy host"
+    exactly = f"; exactly {wanted.expect}" if wanted.expect is not None else ""
+    wait = f", waited for up to {wanted.wait:g} s" if wanted.wait else ""
+    return f"{who}{exactly}{wait}"
 
 
 def schema(
@@ -97,22 +107,21 @@ def load(path: Path, overrides: Sequence[str]) -> Spec:
 
 
 async def _submit(experiment: Spec, collector: Endpoint) -> None:
-    from collector.client import Client
-
-    async with Client(collector) as client:
-        typer.echo(await client.submit(experiment.model_dump_json()))
-
-
-async def _run(experiment: Spec, collector: Endpoint, output: Output) -> int:
-    from uuid import uuid4
-
-    from collector.cli import follow, interrupts, progress, results, screen
+    from collector.cli import interrupts, submitting
     from collector.client import Client
 
     with interrupts.listening() as asked:
         async with Client(collector) as client:
-            with asked.patient():
-                run_id = await client.submit(experiment.model_dump_json(), uuid4().hex)
+            typer.echo(await submitting.submit(client, experiment, asked))
+
+
+async def _run(experiment: Spec, collector: Endpoint, output: Output) -> int:
+    from collector.cli import follow, interrupts, progress, results, screen, submitting
+    from collector.client import Client
+
+    with interrupts.listening() as asked:
+        async with Client(collector) as client:
+            run_id = await submitting.submit(client, experiment, asked)
             screen.say(f"run {run_id}")
             last = await follow.follow(client, run_id, progress.display(), asked)
             result = await client.result(run_id)

@@ -1,4 +1,4 @@
-"""Commands about hosts and, by hand, about single instances."""
+"""Commands about single instances, by hand."""
 
 from __future__ import annotations
 
@@ -12,30 +12,9 @@ from collector.cli.asking import ask
 from collector.cli.options import DEFAULT_COLLECTOR, Collector, Host, Output, OutputOption
 
 if TYPE_CHECKING:
-    from collector.views import HostInfo, Launched
-    from tonnage.model import Fingerprint
+    from collector.views import Launched
 
 T = TypeVar("T")
-
-
-def hosts(collector: Collector = DEFAULT_COLLECTOR, output: OutputOption = Output.TABLE) -> None:
-    """List the hosts, what each can run, and why not."""
-    from collector.cli import screen
-    from collector.suitability import NO_HOST_REMEDY
-
-    found = ask(collector, lambda client: client.hosts())
-    if output is Output.JSON:
-        screen.print_rows(found)
-        return
-    screen.print_table(
-        ("HOST", "STATE", "CPUS", "MEMORY", "KERNEL", "LAST SEEN"),
-        [_host_row(host) for host in found],
-        f"no host has registered\n  {NO_HOST_REMEDY}",
-    )
-    runtimes = [_runtime_row(host, runtime) for host in found for runtime in host.runtimes]
-    if runtimes:
-        screen.put("\n")
-        screen.print_table(("HOST", "RUNTIME", "STATE", "VERSION", "WHY"), runtimes, "")
 
 
 def launch(
@@ -173,31 +152,6 @@ def _leave_if_unreached(unreached: Sequence[str]) -> None:
     if unreached:
         screen.say(f"error: not reached: {', '.join(unreached)}")
         raise typer.Exit(ExitCode.PARTIAL)
-
-
-def _host_row(host: HostInfo) -> tuple[object, ...]:
-    from collector.cli import screen
-
-    return (
-        host.facts.host,
-        host.state,
-        host.facts.cpus,
-        f"{host.facts.memory_bytes / 2**30:.1f} GiB",
-        host.facts.kernel,
-        screen.moment(host.last_seen_unix_ns),
-    )
-
-
-def _runtime_row(host: HostInfo, runtime: Fingerprint) -> tuple[object, ...]:
-    """A runtime that cannot launch says why; one that runs VMs, by what their code runs."""
-    from tonnage.model import Accelerator, RuntimeState
-
-    why = runtime.reason
-    if runtime.state is RuntimeState.HEALTHY:
-        proof = f": {runtime.accelerator_proof}" if runtime.accelerator_proof else ""
-        virtual = runtime.accelerator is not Accelerator.NONE
-        why = f"{runtime.accelerator.upper()}{proof}" if virtual else ""
-    return (host.facts.host, runtime.runtime, runtime.state, runtime.version or "-", why)
 
 
 def _launch_line(launched: Launched) -> str:

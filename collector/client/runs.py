@@ -49,13 +49,17 @@ class _Answers:
 class Runs(Connection):
     """What is asked about runs."""
 
-    async def submit(self, spec_json: str, request_token: str = "") -> str:
+    async def submit(
+        self, spec_json: str, request_token: str = "", wait_seconds: float = 0.0
+    ) -> str:
         """Start a run of an experiment and return its id.
 
         A second call with the same token answers with the first one's run.
+        ``wait_seconds`` is how long the experiment waits for hosts.
         """
         request = pb.SubmitRunRequest(spec_json=spec_json, request_token=request_token)
-        return str((await self.call(self.stub.SubmitRun, request, SLOW_SECONDS)).run_id)
+        seconds = SLOW_SECONDS + wait_seconds
+        return str((await self.call(self.stub.SubmitRun, request, seconds)).run_id)
 
     async def watch(self, run_id: str, patience_seconds: float = 30.0) -> AsyncIterator[Progress]:
         """Yield the run's progress until it ends; the last has its final state.

@@ -33,7 +33,7 @@ from tests.integration.collector_process import (
 )
 from tests.integration.scripted_agent import ScriptedAgent
 from tests.runs_made_up import facts, fingerprint, target, whole_run
-from tonnage import wire
+from tonnage import PROTOCOL, wire
 from tonnage.model import ProblemKind, RunState
 from tonnage.v1 import collector_pb2, collector_pb2_grpc
 
@@ -53,6 +53,7 @@ async def register(address: str, agent: ScriptedAgent) -> None:
         request = collector_pb2.RegisterRequest(
             facts=wire.to_message(facts(agent.host, f"id-{agent.host}")),
             address=agent.address,
+            protocol=PROTOCOL,
             runtimes=[wire.to_message(fingerprint())],
         )
         answer = await stub.Register(request, timeout=10, wait_for_ready=True)
@@ -238,7 +239,9 @@ async def test_a_second_agent_of_the_same_name_is_refused(
     async with aio.insecure_channel(collector.address) as channel:
         stub = collector_pb2_grpc.CollectorServiceStub(channel)
         request = collector_pb2.RegisterRequest(
-            facts=wire.to_message(facts("h1", "another")), address="127.0.0.1:9"
+            facts=wire.to_message(facts("h1", "another")),
+            address="127.0.0.1:9",
+            protocol=PROTOCOL,
         )
         with pytest.raises(aio.AioRpcError) as refused:
             await stub.Register(request)

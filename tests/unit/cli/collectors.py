@@ -68,20 +68,25 @@ class Scripted(collector_pb2_grpc.CollectorServiceServicer):
         for record in self.trials:
             yield pb.ExportTrialsResponse(trials=[record])
 
-    async def Register(self, request: Any, context: Any) -> Any:
+    async def _unscripted(self, request: Any, context: Any) -> Any:
         await context.abort(grpc.StatusCode.UNIMPLEMENTED, "not scripted")
 
-    async def LaunchInstance(self, request: Any, context: Any) -> Any:
-        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "not scripted")
-
-    async def ListInstances(self, request: Any, context: Any) -> Any:
-        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "not scripted")
-
-    async def DestroyInstance(self, request: Any, context: Any) -> Any:
-        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "not scripted")
-
-    async def CleanHosts(self, request: Any, context: Any) -> Any:
-        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "not scripted")
+    Register: Any = _unscripted
+    LaunchInstance: Any = _unscripted
+    ListInstances: Any = _unscripted
+    DestroyInstance: Any = _unscripted
+    CleanHosts: Any = _unscripted
+    ResumeRun: Any = _unscripted
+    DrainHost: Any = _unscripted
+    ForgetHost: Any = _unscripted
+    StopAll: Any = _unscripted
+    RenewCertificate: Any = _unscripted
+    CreateToken: Any = _unscripted
+    ListTokens: Any = _unscripted
+    RevokeToken: Any = _unscripted
+    ListCertificates: Any = _unscripted
+    RevokeCertificate: Any = _unscripted
+    ListAudit: Any = _unscripted
 
     async def _refuse(self, context: Any) -> None:
         if self.problem is not None:

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[3]
 COMMANDS = (
     *("demo", "serve", "run", "validate", "runs", "show", "watch", "cancel"),
     *("report", "export", "hosts", "launch", "destroy", "instances", "clean", "schema"),
-    *("audit", "pki", "token"),
+    *("audit", "pki", "token", "drain", "forget"),
 )
 
 

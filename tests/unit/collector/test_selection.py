@@ -85,7 +85,7 @@ def test_more_hosts_than_expected_are_refused_at_once() -> None:
 )
 def test_a_named_host_that_cannot_take_part_is_told(name: str, why: str) -> None:
     told = _problem(names=["a", name]).problem
-    assert (told.field, told.value) == ("hosts.names", name)
+    assert (told.field, told.value) == ("hosts", name)
     assert told.message.startswith(f"host {name} {why}")
 
 
