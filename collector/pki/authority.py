@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from collector.errors import InvalidInput
-from tonnage.identity import Identity, Role
+from tonnage.identity import METRICS_NAME, Identity, Role
 
 PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 
@@ -119,6 +119,8 @@ def _extensions(
     if identity.role in _SERVERS:
         purposes.append(ExtendedKeyUsageOID.SERVER_AUTH)
     names = [x509.UniformResourceIdentifier(identity.uri), x509.DNSName(identity.dns_name)]
+    if identity.role in _SERVERS:
+        names.append(x509.DNSName(METRICS_NAME))
     own = authority.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
     issuer = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(own)
     return [

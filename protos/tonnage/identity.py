@@ -13,6 +13,9 @@ from enum import StrEnum
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$"
 DOMAIN = "tonnage.internal"
+METRICS_NAME = f"metrics.{DOMAIN}"
+"""What every server's certificate carries besides: Prometheus dials addresses it is told,
+and can verify one name for all of them. It is no ``NAME.ROLE`` of anybody."""
 
 
 class Role(StrEnum):
