@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 from dataclasses import dataclass
 from pathlib import Path
 
 _UNIX = "unix:"
 _LONGEST_UNIX_PATH = 107  # sun_path of Linux, less its final zero
+# A name or an address; of a length that DNS knows, with no empty label.
+_HOST = re.compile(r"(?!.*\.\.)[A-Za-z0-9:_][A-Za-z0-9._:%-]{0,252}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +105,10 @@ def host_and_port(text: str) -> tuple[str, int]:
     """Parse ``HOST:PORT`` that someone dials, by name or number. Raises ``ValueError``."""
     host, _, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
-    if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
+    number = int(port) if port.isascii() and port.isdigit() else 0
+    if not _HOST.fullmatch(host) or not 0 < number < 65536:
         raise ValueError("must be HOST:PORT with a port from 1 to 65535")
-    return host, int(port)
+    return host, number
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,8 +149,9 @@ def _exchange(
         raise _unavailable(at, f"its certificate is not good: {error.verify_message}") from error
     except ssl.SSLError as error:
         raise _unavailable(at, f"it does not speak TLS as it should: {error.reason}") from error
-    except (OSError, http.client.HTTPException) as error:
-        raise _unavailable(at, str(error) or type(error).__name__) from error
+    except (OSError, UnicodeError, http.client.HTTPException) as error:
+        why = error.strerror if isinstance(error, OSError) else None
+        raise _unavailable(at, why or str(error) or type(error).__name__) from error
     finally:
         connection.close()
 

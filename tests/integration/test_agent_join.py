@@ -5,6 +5,8 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
+import pytest
+
 from collector.pki.folder import PkiFolder
 from tests.integration.enrolling import Fleet, fleet, join, serving
 from tonnage.identity import Role
@@ -117,11 +119,15 @@ async def test_an_identity_is_replaced_by_force_alone(tmp_path: Path) -> None:
 TOKEN = f"tonnage1.0011.2233.{'ab' * 32}"
 
 
-async def test_nobody_at_the_address(tmp_path: Path) -> None:
-    flags = ("--collector", "127.0.0.1:1", "--name", "h1", "--token", TOKEN)
+@pytest.mark.parametrize(
+    ("at", "says"),
+    [("127.0.0.1:1", "Connection refused"), ("x" * 64 + ".invalid:1", "label"), ("[::1]:1", "")],
+)
+async def test_nobody_at_the_address(tmp_path: Path, at: str, says: str) -> None:
+    flags = ("--collector", at, "--name", "h1", "--token", TOKEN)
     said = await refused(1, tmp_path, *flags)
-    assert "127.0.0.1:1" in said
-    assert "refused" in said
+    assert f"'{at}'" in said
+    assert says in said
 
 
 async def test_what_is_not_a_token_or_an_address_is_told_before_anything_is_done(
@@ -130,9 +136,10 @@ async def test_what_is_not_a_token_or_an_address_is_told_before_anything_is_done
     said = await refused(2, tmp_path, "--collector", "127.0.0.1:1", "--token", "hunter2-secret")
     assert "token: is not a token" in said
     assert "hunter2-secret" not in said
-    said = await refused(2, tmp_path, "--collector", "somewhere", "--token", TOKEN)
-    assert "collector: must be HOST:PORT" in said
-    assert "'somewhere'" in said
+    for at in ("somewhere", "a b:1", "..:1", "x:99999", ":7071"):
+        said = await refused(2, tmp_path, "--collector", at, "--token", TOKEN)
+        assert "collector: must be HOST:PORT" in said
+        assert f"'{at}'" in said
 
 
 async def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
