@@ -26,12 +26,12 @@ from typing import Any
 
 import structlog
 
+from agent import join
 from agent.address import Addresses, ip_address, place
 from agent.config import AgentConfig
 from agent.configure import load
 from agent.errors import ConfigError, InvalidInput, SpoolError, TonnageError
 from agent.facts import Identity, agent_version, read_facts
-from agent.identity import command
 from agent.identity.renewal import keep_renewed
 from agent.identity.standing import Standing
 from agent.listener import Listener
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         if words[:1] == ["join"]:
-            command.run(words[1:], os.environ)
+            join.run(words[1:], os.environ)
         else:
             _run(load(words, os.environ))
     except KeyboardInterrupt:  # before the signals were ours
