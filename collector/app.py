@@ -84,7 +84,16 @@ async def serve(config: CollectorConfig) -> None:
         metrics.watch(lambda: _hosts(fleet), lambda: _runs(conductor))
         await stack.enter_async_context(conductor)
         submission = Submission(fleet, conductor)
-        parts = Parts(store, fleet, conductor, submission, outcomes, security, security.enrolment)
+        parts = Parts(
+            store=store,
+            fleet=fleet,
+            conductor=conductor,
+            submission=submission,
+            outcomes=outcomes,
+            access=security,
+            enrolment=security.enrolment,
+            audit=security.audit,
+        )
         await listener.start(CollectorServicer(parts))
         security.listens_at(listener.address, http.address)
         _announce(str(listener.address), str(http.address))

@@ -70,6 +70,7 @@ class AccessCalls(Calls):
     ) -> pb.ListAuditResponse:
         """See the contract."""
         limit = min(request.limit or _ENTRIES_SHOWN, _ENTRIES_MOST)
+        await self.parts.audit.flush()
         entries = await self.parts.store.audit(limit)
         return pb.ListAuditResponse(
             entries=[wire.filled(pb.AuditEntry(), each) for each in entries]

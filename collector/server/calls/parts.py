@@ -10,6 +10,7 @@ from grpc import aio
 
 from collector.conductor.conductor import Conductor
 from collector.fleet import Fleet
+from collector.server.audit import AuditLog
 from collector.server.enrolment import Enrolment
 from collector.server.outcomes import Outcomes
 from collector.server.submission import Submission
@@ -40,6 +41,7 @@ class Parts:
     outcomes: Outcomes
     access: Access
     enrolment: Enrolment
+    audit: AuditLog
 
 
 class Calls(collector_pb2_grpc.CollectorServiceServicer):
