@@ -141,6 +141,14 @@ find_source() {
 	version=$(basename "$wheel" | cut -d - -f 2)
 }
 
+# The wheel of pip that this Python brings along; Debian keeps it apart.
+pip_wheel() {
+	"$python" -c 'import ensurepip, pathlib, sysconfig
+apart = sysconfig.get_config_var("WHEEL_PKG_DIR")
+folders = [pathlib.Path(apart)] if apart else [pathlib.Path(ensurepip.__file__).parent / "_bundled"]
+print(max(wheel for folder in folders for wheel in folder.glob("pip-*.whl")))'
+}
+
 # What pip installs for the roles, as its arguments.
 requirements() {
 	local role
@@ -199,10 +207,12 @@ build_release() {
 	check_room "$@"
 	rm -rf "$target"
 	building=$target
-	"$python" -m venv "$target" >"$log" 2>&1 || { tail -n 5 "$log" >&2; failed "no environment could be made in $target"; }
+	"$python" -m venv --without-pip "$target" >"$log" 2>&1 ||
+		{ tail -n 5 "$log" >&2; failed "no environment could be made in $target"; }
 	mapfile -t wanted < <(requirements "$@")
+	# pip stays outside: a release needs none, and installing it takes longer than all the rest.
 	# --isolated: neither the host's pip settings nor its variables have a say.
-	"$target/bin/python" -m pip --isolated --disable-pip-version-check --no-cache-dir install \
+	"$target/bin/python" "$(pip_wheel)/pip" --isolated --disable-pip-version-check --no-cache-dir install \
 		--no-index --find-links "$wheels" --only-binary :all: "${wanted[@]}" >>"$log" 2>&1 || pip_failed "$log"
 	for role; do
 		program=$(program "$role")
