@@ -6,7 +6,19 @@ from collections.abc import Callable, Mapping
 
 import typer
 
-from collector.cli import audit, demo, experiments, fleet, hosts, pki, reports, runs, serve, tokens
+from collector.cli import (
+    audit,
+    demo,
+    experiments,
+    fleet,
+    hosts,
+    pki,
+    reports,
+    runs,
+    serve,
+    stop_all,
+    tokens,
+)
 from collector.cli.options import dialling
 
 app = typer.Typer(
@@ -42,6 +54,7 @@ for _command in (
     runs.show,
     runs.watch,
     runs.cancel,
+    runs.resume,
     reports.report,
     reports.export,
     hosts.hosts,
@@ -51,6 +64,7 @@ for _command in (
     fleet.destroy,
     fleet.instances,
     fleet.clean,
+    stop_all.stop_all,
     audit.audit,
     experiments.schema,
 ):

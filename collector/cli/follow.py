@@ -79,7 +79,7 @@ async def _cancel_when_asked(
         screen.note(f"the run could not be cancelled: {error}")
         return
     if cancelled.unreached:
-        screen.note(f"not reached: {', '.join(cancelled.unreached)}")
+        screen.note(f"not reached, and told when they answer: {', '.join(cancelled.unreached)}")
 
 
 def outcome(progress: Progress, result: Result) -> ExitCode:

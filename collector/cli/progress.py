@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
-from collector.cli.screen import say
+from collector.cli.news import News
+from collector.cli.overview import FEW, counts, noteworthy, share
+from collector.cli.screen import put, say
 from collector.views import HostProgress, Progress
 from tonnage.model import RunState
 
@@ -62,12 +66,13 @@ _WORDS = {RunState.PENDING: "getting ready", RunState.RUNNING: "between stages"}
 
 
 class Lines:
-    """A line, with the seconds so far, whenever a host enters a stage or says something,
-    and every few seconds."""
+    """Lines with the seconds so far: one whenever a host enters a stage, and every few
+    seconds; of many hosts, one for all of them and one for each that is slow or fails."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._begun = clock()
+        self._news = News()
         self._last: dict[str, HostProgress] = {}
         self._at: dict[str, float] = {}
 
@@ -79,12 +84,15 @@ class Lines:
 
     def show(self, progress: Progress) -> None:
         """Say what is new."""
+        for line in self._news.of(progress):
+            self.note(line)
+        if len(progress.hosts) > FEW:
+            self._show_many(progress)
+            return
         for host in progress.hosts:
             before = self._last.get(host.host)
-            if _news(host, before.message if before else ""):
-                self.note(f"{host.host}: {host.message}")
             moved = before is None or (host.state, host.stage_id) != (before.state, before.stage_id)
-            due = self._clock() - self._at.get(host.host, 0.0) >= _LINE_EVERY_SECONDS
+            due = self._due(host.host)
             if moved or (due and not host.state.ended):
                 self.note(describe(host) if not host.state.ended else f"{host.host} {host.state}")
                 self._at[host.host] = self._clock()
@@ -94,9 +102,44 @@ class Lines:
         """Say it."""
         say(f"{self._clock() - self._begun:4.0f} s  {text}")
 
+    def _show_many(self, progress: Progress) -> None:
+        if not (self._due("") or progress.state.ended):
+            return
+        self._at[""] = self._clock()
+        self.note(counts(progress))
+        for host in () if progress.state.ended else noteworthy(progress):
+            self.note(f"  {told(host)}")
+
+    def _due(self, key: str) -> bool:
+        return self._clock() - self._at.get(key, -_LINE_EVERY_SECONDS) >= _LINE_EVERY_SECONDS
+
+
+class Documents:
+    """A JSON document on standard output, of every host, whenever something has changed."""
+
+    def __init__(self) -> None:
+        self._last: Progress | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def show(self, progress: Progress) -> None:
+        """Print it, on one line."""
+        if progress != self._last:
+            self._last = progress
+            put(json.dumps(asdict(progress), ensure_ascii=False) + "\n")
+
+    def note(self, text: str) -> None:
+        """Say it on standard error."""
+        say(text)
+
 
 class Bars:
-    """A bar a host, redrawn in place."""
+    """A bar a host, redrawn in place; of many hosts, one for all and one for each that is
+    slow or fails."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -110,8 +153,8 @@ class Bars:
             console=Console(stderr=True, highlight=False),
             transient=True,
         )
+        self._news = News()
         self._tasks: dict[str, TaskID] = {}
-        self._messages: dict[str, str] = {}
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -122,30 +165,37 @@ class Bars:
 
     def show(self, progress: Progress) -> None:
         """Redraw."""
-        for host in progress.hosts:
-            if host.host not in self._tasks:
-                self._tasks[host.host] = self._bars.add_task(host.host, total=None)
-            done, total = _amount(host)
-            self._bars.update(
-                self._tasks[host.host], description=describe(host), completed=done, total=total
-            )
-            if _news(host, self._messages.get(host.host, "")):
-                self._messages[host.host] = host.message
-                self.note(f"{host.host}: {host.message}")
+        many = len(progress.hosts) > FEW
+        hosts = noteworthy(progress) if many else progress.hosts
+        if many:
+            done = sum(map(share, progress.hosts))
+            self._draw("", counts(progress), done, float(len(progress.hosts)))
+        for host in hosts:
+            self._draw(host.host, told(host), *_amount(host))
+        for gone in self._tasks.keys() - {host.host for host in hosts} - {""}:
+            self._bars.remove_task(self._tasks.pop(gone))
+        for line in self._news.of(progress):
+            self.note(line)
 
     def note(self, text: str) -> None:
         """Print above the bars."""
         self._bars.console.print(text, markup=False)
 
+    def _draw(self, key: str, text: str, done: float, total: float | None) -> None:
+        if key not in self._tasks:
+            self._tasks[key] = self._bars.add_task(text, total=None)
+        self._bars.update(self._tasks[key], description=text, completed=done, total=total)
 
-def _news(host: HostProgress, before: str) -> bool:
-    """Whether its message is to be told: what ended it is told with the run's end."""
-    return bool(host.message) and host.message != before and not host.state.ended
+
+def told(host: HostProgress) -> str:
+    """Where a host stands, or how it ended and why."""
+    if not host.state.ended:
+        return describe(host)
+    return f"{host.host} {host.state}" + (f": {host.message}" if host.message else "")
 
 
 def _amount(host: HostProgress) -> tuple[float, float | None]:
-    """Stages done, the current one by its share of trials; no total before the plan is known."""
+    """Stages done, of all; no total before the plan is known."""
     if not host.stages_total:
         return 0.0, None
-    share = host.trials_done / host.trials_expected if host.trials_expected else 0.0
-    return min(host.stages_done + min(share, 1.0), host.stages_total), float(host.stages_total)
+    return share(host) * host.stages_total, float(host.stages_total)

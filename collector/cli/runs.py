@@ -1,4 +1,4 @@
-"""Commands about runs: list, show, watch, cancel."""
+"""Commands about runs: list, show, watch, cancel, resume."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collector.endpoint import Endpoint
 
 if TYPE_CHECKING:
     from collector.reports.model import Result
-    from collector.views import Cancelled, RunInfo
+    from collector.views import Cancelled, Resumed, RunInfo
 
 
 def runs(
@@ -22,6 +22,7 @@ def runs(
 ) -> None:
     """List the runs, latest first."""
     from collector.cli import interrupts, screen
+    from collector.suitability import few
 
     found = interrupts.run(_runs(collector, limit))
     if output is Output.JSON:
@@ -33,11 +34,11 @@ def runs(
             (
                 run.run_id,
                 run.name,
-                run.state,
+                f"{run.state}, {run.queue_position} before it" if run.queue_position else run.state,
                 screen.moment(run.started_at_unix_ns),
                 screen.span(run.started_at_unix_ns, run.finished_at_unix_ns),
                 run.trials,
-                ", ".join(run.hosts),
+                few(run.hosts),
             )
             for run in found
         ],
@@ -54,29 +55,63 @@ def show(
     results.print_result(interrupts.run(_result(collector, run)), output)
 
 
-def watch(run: Run, collector: Collector = DEFAULT_COLLECTOR) -> None:
+def watch(
+    run: Run, collector: Collector = DEFAULT_COLLECTOR, output: OutputOption = Output.TABLE
+) -> None:
     """Show a run's progress until it ends. Ctrl-C leaves the run alone.
 
-    The exit code is that of the run, or 130 when left before its end.
+    The exit code is that of the run, or 130 when left before its end. As JSON, each
+    change is one line with every host.
     """
     from collector.cli import interrupts
 
-    raise typer.Exit(interrupts.run(_watch(collector, run)))
+    raise typer.Exit(interrupts.run(_watch(collector, run, output)))
 
 
 def cancel(run: Run, collector: Collector = DEFAULT_COLLECTOR) -> None:
-    """Cancel a run on every host; what was measured is kept."""
+    """Cancel a run on every host; what was measured is kept.
+
+    A host that cannot be reached is told as soon as it is there again; the exit code is 5.
+    """
     from collector.cli import interrupts, screen
     from collector.errors import ExitCode
+    from collector.suitability import few
 
     cancelled = interrupts.run(_cancel(collector, run))
     if cancelled.reached:
-        screen.say(f"cancelled on {', '.join(cancelled.reached)}")
+        screen.say(f"cancelled on {few(cancelled.reached)}")
     elif not cancelled.unreached:
         screen.say(f"run {run} had ended already: there was nothing to cancel")
     if cancelled.unreached:
         screen.say(f"error: not reached: {', '.join(cancelled.unreached)}")
+        screen.say("  They are told as soon as they answer again.")
         raise typer.Exit(ExitCode.PARTIAL)
+
+
+def resume(
+    run: Run,
+    collector: Collector = DEFAULT_COLLECTOR,
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Show its progress until it ends.")
+    ] = False,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Take up again a run that ended without some of its hosts.
+
+    They go on where they stopped: no trial that finished is repeated. A host that was
+    lost and comes back does so by itself.
+    """
+    from dataclasses import asdict
+
+    from collector.cli import interrupts, screen
+    from collector.suitability import few
+
+    resumed = interrupts.run(_resume(collector, run))
+    screen.say(f"run {resumed.run_id} goes on on {few(resumed.hosts)}")
+    if watch:
+        raise typer.Exit(interrupts.run(_watch(collector, resumed.run_id, output)))
+    if output is Output.JSON:
+        screen.print_json(asdict(resumed))
 
 
 async def _runs(collector: Endpoint, limit: int) -> Sequence[RunInfo]:
@@ -100,15 +135,23 @@ async def _cancel(collector: Endpoint, run: str) -> Cancelled:
         return await client.cancel(run)
 
 
-async def _watch(collector: Endpoint, run: str) -> int:
+async def _resume(collector: Endpoint, run: str) -> Resumed:
+    from collector.client import Client
+
+    async with Client(collector) as client:
+        return await client.resume(run)
+
+
+async def _watch(collector: Endpoint, run: str, output: Output) -> int:
     import asyncio
 
     from collector.cli import follow, interrupts, progress, screen
     from collector.client import Client
 
+    display = progress.Documents() if output is Output.JSON else progress.display()
     try:
         async with Client(collector) as client:
-            last = await follow.shown(client, run, progress.display())
+            last = await follow.shown(client, run, display)
             result = await client.result(run)
     except asyncio.CancelledError as error:
         raise interrupts.Left(
