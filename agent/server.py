@@ -195,7 +195,7 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
     @_answers
     async def CancelRun(self, request: agent_pb2.CancelRunRequest) -> agent_pb2.CancelRunResponse:
         """Stop a run."""
-        return agent_pb2.CancelRunResponse(was_active=self._runs.cancel(request.run_id))
+        return agent_pb2.CancelRunResponse(was_active=await self._runs.cancel(request.run_id))
 
     async def StopAll(
         self, _: agent_pb2.StopAllRequest, context: Context

@@ -104,11 +104,13 @@ class Runs:
             finally:
                 self._queue.popleft()
 
-    def cancel(self, run_id: str) -> bool:
-        """Stop a run; true if it was active. Raises ``NoSuchRun``."""
+    async def cancel(self, run_id: str) -> bool:
+        """Stop a run; true if it was active. Returns once that is on disk: an agent that
+        dies then goes on cancelling. Raises ``NoSuchRun``."""
         for run in self._queue:
             if run.plan.run_id == run_id:
                 run.cancel("the run was cancelled")
+                await self.log(run_id).book.kept()
                 return True
         if run_id not in self._equipment.spool.corrupt:
             self._equipment.spool.get(run_id)
