@@ -8,10 +8,9 @@ agent itself said.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
 
 import grpc
 from grpc import aio
@@ -173,24 +172,27 @@ class Agent:
         with self._translated():
             call = (await self._stub()).StopAll(agent_pb2.StopAllRequest(), timeout=_SLOW_SECONDS)
             try:
-                yield self._killed(await self._first_answer(call))
-                async for answer in call:
+                answers = aiter(call)
+                yield self._killed(await self._first(answers))
+                async for answer in answers:
                     told = answer.removed
                     yield HostCleaning(self.host, tuple(told.removed), tuple(told.leaked))
             finally:
                 call.cancel()
 
-    async def _first_answer(self, call: Any) -> agent_pb2.StopAllResponse:
+    async def _first(
+        self, answers: AsyncIterator[agent_pb2.StopAllResponse]
+    ) -> agent_pb2.StopAllResponse:
         """Killing is a matter of seconds: an agent that has not told by then hangs."""
         try:
             async with asyncio.timeout(_KILLED_SECONDS):
-                answer: agent_pb2.StopAllResponse | Any = await call.read()
+                return await anext(answers)
         except TimeoutError as error:
             why = f"nothing was heard within {_KILLED_SECONDS:g} s"
             raise unreachable(self.host, self.address, why) from error
-        if not isinstance(answer, agent_pb2.StopAllResponse):
-            raise unreachable(self.host, self.address, "it ended the call without a word")
-        return answer
+        except StopAsyncIteration as error:
+            why = "it ended the call without a word"
+            raise unreachable(self.host, self.address, why) from error
 
     def _killed(self, answer: agent_pb2.StopAllResponse) -> HostKilled:
         told = answer.killed

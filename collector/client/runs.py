@@ -39,11 +39,11 @@ class _Head:
     start_skew_seconds: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Answers:
-    killed: HostKilled | None
-    removed: HostCleaning | None
-    problem: Problem | None
+_ANSWERS: dict[str, type[HostKilled | HostCleaning | Problem]] = {
+    "killed": HostKilled,
+    "removed": HostCleaning,
+    "problem": Problem,
+}
 
 
 class Runs(Connection):
@@ -100,9 +100,9 @@ class Runs(Connection):
         request = pb.CollectorServiceStopAllRequest(host=host)
         with self.translated():
             async for update in self.stub.StopAll(request, timeout=_STOP_SECONDS):
-                answers = wire.from_message(update, _Answers)
-                answer = answers.killed or answers.removed or answers.problem
-                if answer is not None:
+                kind = update.WhichOneof("answer")
+                if kind in _ANSWERS:  # else it is a newer collector's
+                    answer = wire.from_message(getattr(update, kind), _ANSWERS[kind])
                     yield Stopped(str(update.host), answer)
 
     async def runs(self, limit: int = 50) -> tuple[RunInfo, ...]:

@@ -84,6 +84,9 @@ class _Stop:
                     self.answers.put_nowait(Stopped(name, answer))
         except TonnageError as error:
             self._answer(name, error.problem)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must spare no other host
+            _log.exception("a defect kept a host from being stopped", host=name)
+            self._answer(name, Problem(ProblemKind.INTERNAL, f"a defect of Tonnage: {error!r}"))
 
     def _answer(self, host: str, problem: Problem) -> None:
         self.answers.put_nowait(Stopped(host, problem))
