@@ -83,7 +83,8 @@ async def _register(
     )
     stub = collector_pb2_grpc.CollectorServiceStub(await dial.channel())
     response = await stub.Register(request, timeout=CALL_SECONDS)
-    await asyncio.to_thread(standing.revoked.replace, response.revoked_serials)
+    # What is revoked stays so, whoever answers: a stolen certificate must not talk itself free.
+    await asyncio.to_thread(standing.revoked.add, response.revoked_serials)
     await asyncio.to_thread(standing.scrapers.replace, response.scrape_token_sha256)
     here = bool(facts.boot_id) and response.collector_boot_id == facts.boot_id
     equipment.observer.collector_is(response.collector_pid if here else None)

@@ -36,6 +36,10 @@ class Remembered:
         if self._path is not None:
             self._write(self._path)
 
+    def add(self, words: Iterable[str]) -> None:
+        """Remember these too. Blocking, where they are new."""
+        self.replace({*self._words, *words})
+
     def _read(self) -> frozenset[str]:
         if self._path is None or not self._path.exists():
             return frozenset()

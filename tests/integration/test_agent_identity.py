@@ -152,9 +152,12 @@ async def test_revoked_serials_come_with_the_lease_and_stay(
         async with asyncio.timeout(10):
             first = await collector.calls.get()
             await collector.calls.get()
+            collector.revoked = ["CD34"]
+            for _ in range(2):
+                await collector.calls.get()
     await server.stop(0)
     assert (first.protocol, first.metrics_tls) == (PROTOCOL, True)
-    assert (data / "identity/revoked").read_text() == "ab12\n"
+    assert (data / "identity/revoked").read_text() == "ab12\ncd34\n", "revoked is for good"
 
 
 async def test_a_collector_that_cannot_prove_to_be_one_is_not_registered_with(
