@@ -144,6 +144,11 @@ promtool() {
 	fi
 }
 
+# What checks units and makes the Debian that the tests install on; nothing is started.
+installing() {
+	have systemd-analyze && have mmdebstrap || install 'what checks an installation' systemd mmdebstrap
+}
+
 # The disk of a server that the tests install on, under QEMU.
 server() {
 	tests/hosts/guest/image.sh build/server --check && return
@@ -230,7 +235,7 @@ main() {
 	busybox
 	versions
 	images
-	[[ ${1:-} != --dev ]] || { promtool; server; }
+	[[ ${1:-} != --dev ]] || { promtool; installing; server; }
 	report "$status"
 	return "$status"
 }

@@ -16,10 +16,21 @@ from pathlib import Path
 import pytest
 
 from deploy.engine import running_engine
+from tests.hosts import debian
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 ENGINES = ("docker", "qemu")
-FIXTURES = frozenset({"docker_host", "guest_dir", "images_dir", "promtool", "server_image"})
+FIXTURES = frozenset(
+    {
+        "debian_tree",
+        "docker_host",
+        "guest_dir",
+        "images_dir",
+        "promtool",
+        "server_image",
+        "systemd_analyze",
+    }
+)
 
 
 def _file(path: Path) -> Path:
@@ -66,6 +77,23 @@ def promtool() -> str:
     if found is None:
         pytest.skip("promtool is missing: run deploy/bootstrap.sh --dev")
     return found
+
+
+@pytest.fixture(scope="session")
+def systemd_analyze() -> str:
+    """What rates and checks units; it needs no systemd that runs."""
+    found = shutil.which("systemd-analyze")
+    if found is None:
+        pytest.skip("systemd-analyze is missing: run deploy/bootstrap.sh --dev")
+    return found
+
+
+@pytest.fixture(scope="session")
+def debian_tree() -> Path:
+    """The files of a small Debian, to install on."""
+    if os.geteuid() != 0 or shutil.which("mmdebstrap") is None:
+        pytest.skip("a Debian to install on needs root and mmdebstrap: deploy/bootstrap.sh --dev")
+    return debian.tree()
 
 
 @pytest.hookimpl(wrapper=True)

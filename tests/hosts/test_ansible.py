@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from pathlib import Path
@@ -10,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from deploy import wheelhouse
-from tests.hosts.debian import CHECKOUT, Debian, tree
+from deploy.requirements import ROLES
+from tests.hosts.debian import CHECKOUT, Debian
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -38,18 +38,14 @@ ENVIRONMENT = {"HOME": "/root", "ANSIBLE_NOCOLOR": "1", "ANSIBLE_PIPELINING": "1
 
 
 @pytest.fixture
-def debian(tmp_path: Path) -> Debian:
-    if os.geteuid() != 0 or shutil.which("mmdebstrap") is None:
-        pytest.skip("a Debian to install on needs root and mmdebstrap: deploy/bootstrap.sh --dev")
+def debian(debian_tree: Path, tmp_path: Path) -> Debian:
     srv = tmp_path / "srv"
-    made = wheelhouse.bundle(
-        srv, wheelhouse.ROLES, (wheelhouse.PYTHON,), version=None, workloads=False
-    )
+    made = wheelhouse.bundle(srv, ROLES, (wheelhouse.PYTHON,), version=None, workloads=False)
     wheelhouse.pack(made)
     shutil.copytree(CHECKOUT / "deploy/ansible", srv / "ansible")
     for folder in (tmp_path, srv):
         folder.chmod(0o755)
-    return Debian((tree(),), tmp_path / "debian", srv)
+    return Debian((debian_tree,), tmp_path / "debian", srv)
 
 
 def test_the_playbook_installs_both_joins_and_then_changes_nothing(debian: Debian) -> None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from deploy import wheelhouse
-from tests.hosts.debian import Debian, tree
+from tests.hosts.debian import Debian
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -36,10 +34,8 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def bare(bundles: Path, tmp_path_factory: pytest.TempPathFactory) -> Debian:
-    if os.geteuid() != 0 or shutil.which("mmdebstrap") is None:
-        pytest.skip("a Debian to install on needs root and mmdebstrap: deploy/bootstrap.sh --dev")
-    return Debian((tree(),), tmp_path_factory.mktemp("bare"), bundles)
+def bare(debian_tree: Path, bundles: Path, tmp_path_factory: pytest.TempPathFactory) -> Debian:
+    return Debian((debian_tree,), tmp_path_factory.mktemp("bare"), bundles)
 
 
 @pytest.fixture(scope="module")
