@@ -18,9 +18,10 @@ import resource
 import signal
 import sys
 import uuid
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,11 @@ def _run(config: AgentConfig) -> None:
     _log_to_stderr(config.log_level)
     _allow_all_files()
     with ThreadPoolExecutor(2, "disk") as disk:
-        asyncio.run(serve(config, disk))
+        asyncio.run(_serve_until_signalled(config, disk))
+
+
+async def _serve_until_signalled(config: AgentConfig, disk: ThreadPoolExecutor) -> None:
+    await serve(config, disk, _ending_on_signals(), _announce)
 
 
 def _allow_all_files() -> None:
@@ -91,14 +96,26 @@ def _allow_all_files() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-async def serve(config: AgentConfig, disk: ThreadPoolExecutor) -> None:
-    """Start, say where, serve until SIGTERM or SIGINT, drain.
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """When the agent is to end, and when it is not to wait for anybody any more."""
+
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
+    hurried: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+async def serve(
+    config: AgentConfig,
+    disk: ThreadPoolExecutor,
+    ending: Ending,
+    announce: Callable[[Addresses], None],
+) -> None:
+    """Start, say where by ``announce``, serve until asked to end, drain.
 
     On a graceful stop the active run is left as it stands, for the agent's next life
     to go on with, and every instance of this agent is removed, those launched by
     hand included: an agent that is not there can keep no promise about them.
     """
-    stopped, hurried = _stop_on_signals()
     async with AsyncExitStack() as stack:
         equipment = await _open(config, disk, stack)
         unfinished = await recover(equipment, disk)
@@ -116,24 +133,24 @@ async def serve(config: AgentConfig, disk: ThreadPoolExecutor) -> None:
         stack.callback(metrics_server.close)
         listening = await server.start(place(config.listen))
         at = Addresses(listening, metrics_server.address, config.advertise)
-        _announce(at)
+        announce(at)
         gc.collect()
         gc.freeze()  # what lives now lives on: no collection walks it during a trial
-        await _until(stopped, config, standing, at, equipment)
-        await _drain(config, server, runs, manual, hurried)
+        await _until(ending.asked, config, standing, at, equipment)
+        await _drain(config, server, runs, manual, ending.hurried)
 
 
-def _stop_on_signals() -> tuple[asyncio.Event, asyncio.Event]:
-    """Set by the first signal, and by any after it."""
-    stopped, hurried = asyncio.Event(), asyncio.Event()
+def _ending_on_signals() -> Ending:
+    """Asked by the first signal, hurried by any after it."""
+    ending = Ending()
 
     def told() -> None:
-        (hurried if stopped.is_set() else stopped).set()
+        (ending.hurried if ending.asked.is_set() else ending.asked).set()
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told)
-    return stopped, hurried
+    return ending
 
 
 async def _until(

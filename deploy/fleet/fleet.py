@@ -80,7 +80,18 @@ class Fleet:
     async def join(self, name: str) -> None:
         """Let a host join with a token of its own."""
         made = await self.tonnage(
-            *("token", "create", "--ttl", "5m", "--uses", "1", "--host", name, "--output", "json"),
+            *(
+                "token",
+                "create",
+                "--ttl",
+                "5min",
+                "--uses",
+                "1",
+                "--host",
+                name,
+                "--output",
+                "json",
+            ),
             quiet=True,
         )
         token = json.loads(made.out)["token"]

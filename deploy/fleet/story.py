@@ -30,7 +30,7 @@ async def tell(
         made.hosts[_VICTIM].cut()
         await until(made, run_id, lambda run: run["state"] == "partial")
         say("\nThe others finished, and the run ended without it:\n")
-        await made.tonnage("show", run_id, expect=(5,))
+        await made.tonnage("show", run_id)
         say(f"\nHost {_VICTIM} is back: its agent goes on where it was cut off.\n")
         made.hosts[_VICTIM].mend()
         await made.agents[_VICTIM].start()
@@ -46,8 +46,8 @@ async def tell(
 async def submit(made: Fleet, spec: Path, settings: Sequence[str]) -> str:
     """Start the run and leave it alone; its id."""
     sets = [word for setting in settings for word in ("--set", setting)]
-    done = await made.tonnage("run", str(spec), *sets, "--detach", "--output", "json")
-    return str(json.loads(done.out)["run_id"])
+    done = await made.tonnage("run", str(spec), *sets, "--detach")
+    return done.out.strip()
 
 
 async def until(

@@ -18,7 +18,8 @@ from tests.faults.world import World, world
 from tonnage.model import RunState
 
 HOSTS = ("h1", "h2")
-STARTS, _CONCURRENCY, _COUNTS, _MOST = 240, 4, (2, 6), 12
+_KILLS, _WORLDS = 200, 2
+STARTS, _CONCURRENCY, _COUNTS, _MOST = 600, 4, (2, 6), 12
 
 # Each start takes its time, so that a kill finds some in flight; each instance is a
 # file that outlives its agent, so that one left behind is seen.
@@ -56,7 +57,7 @@ class Campaign:
     count: int
     left: Callable[[], int]
     ends: frozenset[RunState] = frozenset({RunState.FINISHED})
-    pause_seconds: tuple[float, float] = (0.1, 1.2)
+    pause_seconds: tuple[float, float] = (0.05, 0.9)
     seed: int = 20260101
 
 
@@ -125,15 +126,29 @@ def rows(toll: Toll, what: str) -> list[Row]:
     return [zero(f"{what}: {name}", value, kills, note) for name, value in found.items()]
 
 
-async def fake_kills(folder: Path, count: int) -> Toll:
+async def fake_kills(folder: Path, count: int, seed: int) -> Toll:
     """Kills of two agents and the collector; the fake runtime at speed."""
+    folder.mkdir()
     async with world(folder, HOSTS) as made:
-        plan = Campaign(SPEC, STARTS, count, lambda: len(made.fakes()))
+        plan = Campaign(SPEC, STARTS, count, lambda: len(made.fakes()), seed=seed)
         return await fight(made, made.programs, plan)
 
 
+def together(tolls: Sequence[Toll]) -> Toll:
+    """The toll of several campaigns."""
+    return Toll(
+        kills=sum((toll.kills for toll in tolls), Counter()),
+        states=sum((toll.states for toll in tolls), Counter()),
+        proofs=[proof for toll in tolls for proof in toll.proofs],
+        left=sum(toll.left for toll in tolls),
+        unforeseen=sum(toll.unforeseen for toll in tolls),
+    )
+
+
 async def measure(size: float = 1.0) -> Sequence[Row]:
-    """200 kills at full size."""
+    """200 kills at full size, in two worlds side by side."""
+    count = max(int(_KILLS * size / _WORLDS), 1)
     with tempfile.TemporaryDirectory(prefix="tonnage-faults-") as folder:
-        toll = await fake_kills(Path(folder), max(int(200 * size), 1))
-    return rows(toll, "fake runtime")
+        worlds = [fake_kills(Path(folder, str(seed)), count, seed) for seed in range(_WORLDS)]
+        tolls = await asyncio.gather(*worlds)
+    return rows(together(tolls), "fake runtime")

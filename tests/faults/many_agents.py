@@ -13,8 +13,9 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from agent.app import serve
-from agent.config import AgentConfig, load
+from agent.app import Ending, serve
+from agent.config import AgentConfig
+from agent.configure import load
 
 _DISK_THREADS = 4
 
@@ -39,11 +40,11 @@ def _config(name: str, collector: str, folder: Path) -> AgentConfig:
 
 
 async def _serve(configs: list[AgentConfig], disk: ThreadPoolExecutor) -> None:
-    stopped, serving = asyncio.Event(), asyncio.Semaphore(0)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
+    ending, serving = Ending(), asyncio.Semaphore(0)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ending.asked.set)
     async with asyncio.TaskGroup() as agents:
         for config in configs:
-            agents.create_task(serve(config, disk, stopped, lambda _: serving.release()))
+            agents.create_task(serve(config, disk, ending, lambda _: serving.release()))
         for _ in configs:
             await serving.acquire()
         sys.stdout.write('{"listening": "all"}\n')

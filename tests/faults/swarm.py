@@ -115,7 +115,7 @@ async def _cpu_share(process: psutil.Process, seconds: float) -> float:
     await asyncio.sleep(seconds)
     after = process.cpu_times()
     used = after.user + after.system - before.user - before.system
-    return float(used / (time.monotonic() - began))
+    return round(used / (time.monotonic() - began), 6)
 
 
 def _stored(database: Path, run_id: str) -> tuple[int, int]:
