@@ -153,8 +153,9 @@ def identities(found: Iterable[int]) -> tuple[Identity, ...]:
 def find(name_prefix: str) -> dict[str, tuple[Identity, ...]]:
     """Every process of ours on this host by its VM's name, of those that begin so.
 
-    A process counts if QEMU is its program or follows on its command line, and the
-    name is a whole argument after ``-name``: nothing else is taken for ours.
+    A process counts if it is QEMU, or one of those that ``start`` puts before it with
+    QEMU following on its command line, and the name is a whole argument after
+    ``-name``: nothing else is taken for ours, whatever words it was started with.
     """
     found: dict[str, list[int]] = {}
     for pid in pids():
@@ -194,8 +195,13 @@ async def _kill_one(target: Identity) -> Identity | None:
     return None
 
 
+# The programs of ``start``'s command, the last of which becomes the VM.
+_CHAIN = ("sh", "timeout", "setpriv", PROGRAM)
+
+
 def _vm_name(command: Sequence[str]) -> str | None:
-    if not any(word.rpartition("/")[2] == PROGRAM for word in command):
+    programs = [word.rpartition("/")[2] for word in command]
+    if PROGRAM not in programs or programs[0] not in _CHAIN:
         return None
     for option, value in pairwise(command):
         if option == "-name":
