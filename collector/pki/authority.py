@@ -17,8 +17,10 @@ from tonnage.identity import METRICS_NAME, Identity, Role
 PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 
 AUTHORITY_LIFE = timedelta(days=3650)
-# Clocks of hosts differ: a certificate is good from a little before it was made.
+# Clocks of hosts differ: a certificate is good from a little before it was made, by no
+# more than this share of its life, so that what is due after two thirds is not due at once.
 _SKEW = timedelta(minutes=5)
+_SKEW_MOST = 0.1
 _RSA_LEAST_BITS = 2048
 _RSA_MOST_BITS = 8192
 _REQUEST_MOST = 16_384
@@ -106,7 +108,7 @@ def _builder(
         .subject_name(subject)
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _SKEW)
+        .not_valid_before(now - min(_SKEW, (ends - now) * _SKEW_MOST))
         .not_valid_after(ends)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
     )

@@ -47,6 +47,7 @@ _HELD_MOST = 10_000
 _BATCH = 500
 _RETRY_SECONDS = 1.0
 _REGISTER = "Register"
+_RENEW = "RenewCertificate"  # it names nobody: the certificate does
 _REFUSALS_KEPT = 4096
 _TEXT_MOST = 500
 # What a request, or its answer, is about; the first that is set.
@@ -137,7 +138,7 @@ class AuditTrail(Surrounding):
             raise
         finally:
             who = _known_caller(call)
-            subject = subject_of(call)
+            subject = subject_of(call) or (who.name if call.name == _RENEW else "")
             if call.ours and self._notable.is_notable(call.name, who, subject, outcome, reason):
                 self._log.add(entry(begun, who, call.name, subject, outcome, reason))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -71,7 +72,12 @@ class Security:
             settings.folder.authority()
             for certificate in settings.folder.certificates():
                 await store.add_certificate(certificate)
-        revoked = [c.serial for c in await store.certificates() if c.revoked_at_unix_ns]
+        now = time.time_ns()
+        revoked = [
+            known.serial
+            for known in await store.certificates()
+            if known.revoked_at_unix_ns and known.not_after_unix_ns > now
+        ]
         registered = [host.facts.host for host in await store.known_hosts()]
         return cls(store, settings, Revocations(revoked), registered, is_live)
 
