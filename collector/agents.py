@@ -71,6 +71,7 @@ class Agent:
         self.host = host
         self.address = address
         self._dial = Dial(address, Identity(Role.AGENT, host), tls, _OPTIONS)
+        self._made: tuple[aio.Channel, agent_pb2_grpc.AgentServiceAsyncStub] | None = None
 
     async def close(self) -> None:
         """Let go of the connection. Idempotent."""
@@ -205,7 +206,10 @@ class Agent:
                 await (await self._dial.channel()).channel_ready()
 
     async def _stub(self) -> agent_pb2_grpc.AgentServiceAsyncStub:
-        return agent_pb2_grpc.AgentServiceStub(await self._dial.channel())
+        channel = await self._dial.channel()
+        if self._made is None or self._made[0] is not channel:  # making one has its price
+            self._made = (channel, agent_pb2_grpc.AgentServiceStub(channel))
+        return self._made[1]
 
     @contextmanager
     def _translated(self, **special: type[errors.TonnageError]) -> Iterator[None]:

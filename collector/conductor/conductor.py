@@ -9,7 +9,7 @@ One that ended ``partial`` or ``failed`` may be resumed for the hosts it lost.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any, Self
 
@@ -21,7 +21,7 @@ from collector.conductor.dialling import Dialler
 from collector.conductor.drive import Drive
 from collector.conductor.liverun import Figures, LiveRun
 from collector.conductor.patience import Patience
-from collector.conductor.progress import restored
+from collector.conductor.progress import RunTracker, restore
 from collector.conductor.resuming import forgotten_by, nothing_left, refuse_resuming
 from collector.conductor.returning import Returning
 from collector.conductor.turns import Turns
@@ -155,7 +155,9 @@ class Conductor:
         if live is None:
             # It ended, perhaps only since it was looked up: nothing will change any more.
             run = await self._store.find_run(run.run_id)
-            yield (await restored(self._store, run)).snapshot()
+            tracker = RunTracker(run, await self._store.host_runs(run.run_id))
+            await restore(self._store, tracker)
+            yield tracker.snapshot()
             return
         async for progress in live.tracker.updates():
             yield progress
@@ -189,13 +191,23 @@ class Conductor:
     async def _take_in(self, run: Run, hosts: Sequence[HostRun]) -> Run:
         stored = await self._store.create_run(run, hosts)
         if stored.run_id == run.run_id:
-            await self._begin(stored)
+            self._drive(stored, hosts, RunTracker(stored, hosts, self._ahead(stored)))
         return stored
 
     async def _begin(self, run: Run, at_work: Sequence[str] = ()) -> None:
-        """Drive a run; the hosts that have begun, or are ``at_work``, wait for no turn."""
+        """Go on with a run as its rows tell it."""
         hosts = await self._store.host_runs(run.run_id)
-        tracker = await restored(self._store, run, lambda: self._turns.before(run.run_id))
+        tracker = RunTracker(run, hosts, self._ahead(run))
+        await restore(self._store, tracker)
+        self._drive(run, hosts, tracker, at_work)
+
+    def _ahead(self, run: Run) -> Callable[[], Sequence[str]]:
+        return lambda: self._turns.before(run.run_id)
+
+    def _drive(
+        self, run: Run, hosts: Sequence[HostRun], tracker: RunTracker, at_work: Sequence[str] = ()
+    ) -> None:
+        """Drive a run; the hosts that have begun, or are ``at_work``, wait for no turn."""
         live = LiveRun(run, tracker, self._store, self._figures)
         drives = [Drive(host, self._dialler, self._store, self._patience, live) for host in hosts]
         live.take(drives, _barrier(live, hosts))

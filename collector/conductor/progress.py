@@ -179,17 +179,13 @@ class RunTracker:
                     await self._ended.wait()
 
 
-async def restored(
-    store: Store, run: Run, before: Callable[[], Sequence[str]] = tuple
-) -> RunTracker:
-    """The progress of a run as its rows tell it."""
-    tracker = RunTracker(run, await store.host_runs(run.run_id), before)
-    async for batch in store.trials(run.run_id):
+async def restore(store: Store, tracker: RunTracker) -> None:
+    """Count what an earlier collector stored of the run."""
+    async for batch in store.trials(tracker.run_id):
         for row in batch:
             tracker.hosts[row.host].restore([row], ())
-    for fact in await store.facts(run.run_id):
+    for fact in await store.facts(tracker.run_id):
         tracker.hosts[fact.host].restore((), [fact])
-    return tracker
 
 
 _OUTCOMES = {
