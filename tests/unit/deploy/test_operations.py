@@ -12,6 +12,7 @@ import pytest
 import typer
 
 from collector.cli.app import app
+from tonnage.identity import METRICS_NAME
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs/operations.md").read_text()
@@ -70,6 +71,18 @@ def test_install_sh_takes_what_the_page_says() -> None:
     for command, rest in calls:
         for word in (command, *rest.split()):
             assert re.search(rf"^\t\t[a-z| -]*{word}\b", INSTALL, re.MULTILINE), word
+
+
+def test_prometheus_takes_its_settings(promtool: str, tmp_path: Path) -> None:
+    (block,) = re.findall(r"^```yaml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    for name in ("tonnage.token", "tonnage-ca.pem"):
+        (tmp_path / name).touch()
+    path = tmp_path / "prometheus.yml"
+    path.write_text(block.replace("/etc/prometheus", str(tmp_path)))
+    checked = subprocess.run([promtool, "check", "config", path], capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert block.count("authorization: {type: Bearer,") == 3
+    assert block.count(f"server_name: {METRICS_NAME}") == 3
 
 
 def test_every_page_it_links_to_is_there() -> None:
