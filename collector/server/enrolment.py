@@ -123,7 +123,7 @@ class Enrolment:
         secret = _secret_of(text, authority)
         token = await self._usable(secret, host)
         if token.host != host:
-            await self._check_name_is_free(host)
+            await self._check_name_is_free(host, authority)
         if await self._store.use_token(_sha256(secret), host, time.time_ns()) is None:
             raise _useless()
         return await self._issue(authority, Identity(Role.AGENT, host), key)
@@ -177,15 +177,19 @@ class Enrolment:
                 return token
         raise _useless()
 
-    async def _check_name_is_free(self, host: str) -> None:
+    async def _check_name_is_free(self, host: str, authority: Authority) -> None:
+        """Raise ``Forbidden`` where the name is held: by a live host, with a certificate
+        that is good, which one of an authority before this is not."""
         if not self._is_live(host):
             return
         now = time.time_ns()
+        begun_ns = authority.certificate.not_valid_before_utc.timestamp() * _SECOND_NS
         if any(
             found.role == Role.AGENT
             and found.name.lower() == host.lower()
             and found.revoked_at_unix_ns is None
             and found.not_after_unix_ns > now
+            and found.not_before_unix_ns >= begun_ns
             for found in await self._store.certificates()
         ):
             raise Forbidden(
