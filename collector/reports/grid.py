@@ -72,8 +72,13 @@ class Grid:
             *head,
             *(["─" * _total(widths, gap)] if rule else []),
             *chain.from_iterable(_row(row, grid.columns, widths, gap) for row in grid.rows),
-            *([f"(no room for {', '.join(dropped)})"] if dropped else []),
+            *(_left_out(dropped, width) if dropped else []),
         ]
+
+
+def _left_out(dropped: Sequence[str], width: int | None) -> list[str]:
+    told = f"(no room for {', '.join(dropped)})"
+    return [told] if width is None else textwrap.wrap(told, width, break_on_hyphens=False)
 
 
 def _total(widths: Sequence[int], gap: int) -> int:

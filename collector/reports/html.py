@@ -12,8 +12,11 @@ import yaml
 from markupsafe import Markup, escape
 
 from collector.reports import figures
+from collector.reports.by_host import finished
 from collector.reports.charts.cost import ESTIMATORS
 from collector.reports.charts.waterfall import PHASES
+from collector.reports.fleet_page import fleet_page
+from collector.reports.merged_grids import verdict_told
 from collector.reports.model import Result, RunSummary
 from collector.reports.names import Names
 from collector.reports.page import OUTCOMES, Trial, host_pages
@@ -33,6 +36,8 @@ def render(result: Result, trials: Sequence[Trial]) -> str:
         names=names,
         sentences=sentences(result),
         hosts=host_pages(result, trials, names),
+        fleet=fleet_page(result, trials, names),
+        finished=finished(result),
         phases=PHASES,
         outcomes=OUTCOMES,
         estimators=ESTIMATORS,
@@ -52,7 +57,9 @@ def _template() -> jinja2.Template:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.globals.update(figures=figures, ended=ended, forecast=forecast, few=few)
+    environment.globals.update(
+        figures=figures, ended=ended, forecast=forecast, few=few, verdict_told=verdict_told
+    )
     environment.filters["prose"] = prose
     environment.filters["moment"] = _moment
     return environment.get_template("report.html.j2")

@@ -98,9 +98,8 @@ def _limits(rows: list[MergedDensityRow], names: Names) -> Iterator[Sentence]:
 
 
 def _sure(row: MergedDensityRow) -> str:
-    if row.ci:
-        low, high = row.ci
-        return f"95 % interval for as many hosts like these: {figures.counts_span((low, high))}."
+    if row.ci and row.ci[0] < row.ci[1]:
+        return f"95 % interval for as many hosts like these: {figures.counts_span(row.ci)}."
     if row.hosts_at_least:
         return f"Of {row.hosts_at_least} of them the ramp was cut short, so they may carry more."
     return ""

@@ -9,6 +9,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from collector.reports.by_host import HOSTS_APART
 from collector.reports.charts import cost, ramp, starts, waterfall
 from collector.reports.charts.svg import NARROW, WIDE
 from collector.reports.export import SUBJECT
@@ -23,6 +24,7 @@ POPULATIONS = {
     "measured": "start-up, measured",
     "warmup": "start-up, warm-up",
     "fill": "fill of a host",
+    "again": "fill, launched again",
     "probe": "probe at a fill",
     "manual": "by hand",
 }
@@ -64,7 +66,9 @@ class HostPage:
 
 
 def host_pages(result: Result, trials: Sequence[Trial], names: Names) -> list[HostPage]:
-    """One page part for each host, in the result's order."""
+    """One page part for each host, in the result's order; none where they are too many."""
+    if len(result.hosts) > HOSTS_APART:
+        return []
     by_host: dict[str, list[Trial]] = {}
     for trial in trials:
         by_host.setdefault(str(trial["host"]), []).append(trial)
@@ -87,7 +91,7 @@ def _host_page(
         costs=_costs(host.host, footprint, names),
         footprint=footprint,
         weighed=list({names.series(row): row for row in footprint}.values()),
-        counts=_counts(trials),
+        counts=counts(trials),
         failures=failures[:FAILURES_SHOWN],
         failures_left_out=max(0, len(failures) - FAILURES_SHOWN),
     )
@@ -143,20 +147,13 @@ def _waterfalls(host: str, rows: Sequence[StartupRow], names: Names) -> list[Mar
     if not totals:
         return []
     least = min(row.concurrency for row in totals)
-    falls = [_fall(row, rows, names) for row in totals if row.concurrency == least]
+    falls = [
+        waterfall.fall(row, _of(row, rows), names.of(row), names.series(row))
+        for row in totals
+        if row.concurrency == least
+    ]
     label = f"Median phases of a start on {host}, {least} in flight"
     return [waterfall.draw(falls, width, label) for width in (WIDE, NARROW)]
-
-
-def _fall(total: StartupRow, rows: Sequence[StartupRow], names: Names) -> waterfall.Fall:
-    medians = {phase: row.p50_seconds for phase, row in _of(total, rows).items()}
-    return waterfall.Fall(
-        name=names.of(total),
-        series=names.series(total),
-        container=total.accelerator == "none",
-        phases={p: s for p, s in medians.items() if s is not None and p in waterfall.PHASES},
-        total=total.p50_seconds,
-    )
 
 
 def _of(total: StartupRow, rows: Sequence[StartupRow]) -> dict[str, StartupRow]:
@@ -190,13 +187,14 @@ def _costs(host: str, rows: Sequence[FootprintRow], names: Names) -> list[Markup
     return [cost.draw(costs, width, label) for width in (WIDE, NARROW) if costs]
 
 
-def _counts(trials: Sequence[Trial]) -> list[tuple[str, str, Counter[str]]]:
+def counts(trials: Sequence[Trial]) -> list[tuple[str, str, Counter[str]]]:
     """Outcomes by subject and by why the trial was made."""
-    counts: dict[tuple[str, str], Counter[str]] = {}
+    found: dict[tuple[str, str], Counter[str]] = {}
     for trial in trials:
         chip = "" if trial["accelerator"] == "none" else f" ({trial['accelerator'].upper()})"
-        place = f"{trial['runtime']}{chip}", trial["population"]
-        counts.setdefault(place, Counter())[trial["outcome"]] += 1
+        again = trial["population"] == "fill" and trial["attempt"] > 1
+        place = f"{trial['runtime']}{chip}", "again" if again else trial["population"]
+        found.setdefault(place, Counter())[trial["outcome"]] += 1
     order = list(POPULATIONS)
-    ordered = sorted(counts.items(), key=lambda item: (item[0][0], order.index(item[0][1])))
+    ordered = sorted(found.items(), key=lambda item: (item[0][0], order.index(item[0][1])))
     return [(who, POPULATIONS[why], outcomes) for (who, why), outcomes in ordered]

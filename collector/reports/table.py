@@ -33,7 +33,7 @@ _IN_FLIGHT = Column("in flight", right=True)
 def render(result: Result, width: int | None = None) -> Text:
     """Verdict sentences, tables and warnings. Sentences wrap and tables fit at ``width``
     columns; without it each sentence is one line, and no column is left out."""
-    lines, told = [_title(result)], sentences(result)
+    lines, told = _title(result), sentences(result)
     if told:
         lines.append(Text())
     for sentence in told:
@@ -53,14 +53,16 @@ def text(result: Result, width: int | None = None) -> str:
     return render(result, width).plain + "\n"
 
 
-def _title(result: Result) -> Text:
+def _title(result: Result) -> list[Text]:
     run = result.run
-    told = [f"{run.id}", f"{run.state}"]
-    if len(result.hosts) > 1:
-        told.append(f"{finished(result)} finished")
+    lines = [Text.assemble((run.name, "bold"), f"  {run.id}  {run.state}")]
+    told = [f"{finished(result)} finished"] if len(result.hosts) > 1 else []
     if run.start_skew_seconds is not None:
-        told.append(f"begun within {figures.seconds(run.start_skew_seconds)} of each other")
-    return Text.assemble((run.name, "bold"), "  ", "  ".join(told))
+        skew = figures.seconds(run.start_skew_seconds)
+        told.append(f"hosts began within {skew} of each other")
+    if told:
+        lines.append(Text(", ".join(told)))
+    return lines
 
 
 def _bulleted(

@@ -20,7 +20,8 @@ def odd_ones(
     intervals: Sequence[Interval],
     minimum_effect: float = MINIMUM_EFFECT,
 ) -> list[int]:
-    """Places of the values that lie apart from the middle of all; of two, both or none.
+    """Places of the values that lie apart from the middle of all, the furthest first;
+    of two, both or none.
 
     A value is apart when its distance from the median of all exceeds what both
     errors allow (a 95 % interval is taken for 1.96 errors to each side; Bonferroni
@@ -39,4 +40,5 @@ def odd_ones(
     reach = float(ndtri(1 - CHANCE / (2 * len(where)))) * allowed
     apart = np.abs(where - middle)
     trifle = minimum_effect * abs(middle) * (0.5 if len(where) == 2 else 1.0)
-    return [int(i) for i in np.flatnonzero((apart > reach) & (apart > trifle))]
+    odd = np.flatnonzero((apart > reach) & (apart > trifle))
+    return [int(i) for i in sorted(odd, key=lambda i: -apart[i])]

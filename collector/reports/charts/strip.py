@@ -13,7 +13,7 @@ from collector.reports.charts.svg import NARROW, area, chart, dot, line, text
 INTERVALS_SHOWN = 150
 NAMES_SHOWN = 25
 ODD_SHOWN = 6
-_HEAD, _GAP, _ROW, _TALLEST = 24.0, 16.0, 13.0, 300.0
+_HEAD, _AXIS, _ROW, _TALLEST = 24.0, 34.0, 13.0, 300.0
 
 Told = Callable[[float], str]
 
@@ -33,29 +33,29 @@ class Lane:
 def draw(
     lanes: Sequence[Lane], width: int, label: str, told: Told, tick: Told, axis: str
 ) -> Markup:
-    """The chart; all lanes share one axis, by equal ratios where it spans many."""
+    """The chart. Each lane has an axis of its own: what it shows is how hosts differ."""
     left, right = (96.0, 20.0) if width > NARROW else (64.0, 12.0)
-    across = _scale(lanes, left, width - right)
     parts: list[Markup] = []
     y = 2.0
     for lane in lanes:
-        height = _height(lane)
-        parts += _lane(lane, across, y, height, told, width)
-        y += _HEAD + height + _GAP
-    ticks = []
-    for value in across.ticks(8 if width > NARROW else 4):
-        ticks.append(line(across(value), 4, across(value), y, "grid"))
-        ticks.append(text(across(value), y + 17, tick(value), "tick", "middle"))
-    ticks.append(line(across.start, y, across.end, y, "axis"))
-    ticks.append(text(across.end, y + 34, axis, "tick", "end"))
-    return chart(width, y + 42, label, [*ticks, *parts])
+        across = _scale(lane, left, width - right)
+        bottom = y + _HEAD + _height(lane)
+        for value in across.ticks(8 if width > NARROW else 4):
+            parts.append(line(across(value), y + _HEAD, across(value), bottom, "grid"))
+            parts.append(text(across(value), bottom + 17, tick(value), "tick", "middle"))
+        parts.append(line(across.start, bottom, across.end, bottom, "axis"))
+        parts += _lane(lane, across, y, told, width)
+        y = bottom + _AXIS
+    parts.append(text(width - right, y + 2, axis, "tick", "end"))
+    return chart(width, y + 10, label, parts)
 
 
-def _scale(lanes: Sequence[Lane], start: float, end: float) -> Linear | Log:
-    values = [value for lane in lanes for _, value, _ in lane.hosts]
-    if min(values) > 0 and max(values) / min(values) > 4:
+def _scale(lane: Lane, start: float, end: float) -> Linear | Log:
+    """Even, from the least to the greatest; by equal ratios where that is many times as much."""
+    values = [value for _, value, _ in lane.hosts]
+    if min(values) > 0 and max(values) / min(values) > 8:
         return log_around(values, start, end, 1.15)
-    room = (max(values) - min(values)) * 0.12 or abs(max(values)) * 0.1 or 1.0
+    room = (max(values) - min(values)) * 0.1 or abs(max(values)) * 0.1 or 1.0
     return Linear(min(values) - room, max(values) + room, start, end)
 
 
@@ -63,36 +63,31 @@ def _height(lane: Lane) -> float:
     return min(_TALLEST, _ROW * len(lane.hosts))
 
 
-def _lane(
-    lane: Lane, across: Linear | Log, y: float, height: float, told: Told, width: int
-) -> list[Markup]:
-    kind = f"s{lane.series}"
-    n = len(lane.hosts)
+def _lane(lane: Lane, across: Linear | Log, y: float, told: Told, width: int) -> list[Markup]:
+    kind, top, height = f"s{lane.series}", y + _HEAD, _height(lane)
     parts = [text(0, y + 14, lane.name, f"name {kind}")]
-    top = y + _HEAD
     if lane.interval:
         low, high = (_within(end, across) for end in lane.interval)
         parts.append(area(low, top, high - low, height, f"band {kind}"))
     if lane.middle is not None:
         x = _within(lane.middle, across)
         parts.append(line(x, top, x, top + height, f"limit {kind}"))
-        summary = f"{told(lane.middle)} over {n} host{'' if n == 1 else 's'}"
-        parts.append(text(width, y + 14, summary, "value", "end"))
-    step = height / n
-    odd = [host for host in lane.odd if n > NAMES_SHOWN][:ODD_SHOWN]
+        hosts = f"{len(lane.hosts)} host{'' if len(lane.hosts) == 1 else 's'}"
+        parts.append(text(width, y + 14, f"{told(lane.middle)} over {hosts}", "value", "end"))
     ordered = sorted(lane.hosts, key=lambda each: (each[1], each[0]))
+    step = height / len(ordered)
     for rank, (host, value, interval) in enumerate(ordered):
-        at, x = top + step * (rank + 0.5), _within(value, across)
-        if interval and n <= INTERVALS_SHOWN:
+        at = top + step * (rank + 0.5)
+        if interval and len(ordered) <= INTERVALS_SHOWN:
             low, high = (_within(end, across) for end in interval)
             parts.append(line(low, at, high, at, f"{'interval' if step > 6 else 'whisker'} {kind}"))
-        mark = "hollow" if host in lane.odd else "point"
-        parts.append(
-            dot(x, at, min(4.0, max(1.6, step / 2)), f"{mark} {kind}", f"{host}: {told(value)}")
-        )
-        if n <= NAMES_SHOWN:
+        mark = f"{'hollow' if host in lane.odd else 'point'} {kind}"
+        title = f"{host}: {told(value)}"
+        parts.append(dot(_within(value, across), at, min(4.0, max(1.6, step / 2)), mark, title))
+        if len(ordered) <= NAMES_SHOWN:
             parts.append(text(across.start - 8, at + 4, _short(host), "tick", "end"))
-    parts += _odd_names(ordered, odd, across, top, step)
+    if len(ordered) > NAMES_SHOWN:
+        parts += _odd_names(ordered, lane.odd[:ODD_SHOWN], across, top, step)
     return parts
 
 

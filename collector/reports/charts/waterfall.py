@@ -10,6 +10,10 @@ from markupsafe import Markup
 from collector.reports import figures
 from collector.reports.charts.scales import Linear
 from collector.reports.charts.svg import NARROW, bar, chart, line, text
+from collector.reports.merged import MergedStartupRow
+from collector.reports.model import StartupRow
+
+Start = StartupRow | MergedStartupRow
 
 PHASES = {
     "accept": "accept",
@@ -30,6 +34,18 @@ class Fall:
     container: bool
     phases: Mapping[str, float]
     total: float | None
+
+
+def fall(total: Start, found: Mapping[str, Start], name: str, series: int) -> Fall:
+    """A subject by its total and the rows of its phases."""
+    medians = {phase: row.p50_seconds for phase, row in found.items()}
+    return Fall(
+        name=name,
+        series=series,
+        container=total.accelerator == "none",
+        phases={p: s for p, s in medians.items() if s is not None and p in PHASES},
+        total=total.p50_seconds,
+    )
 
 
 def draw(falls: Sequence[Fall], width: int, label: str) -> Markup:

@@ -66,7 +66,8 @@ def test_it_holds_every_part(report: str) -> None:
         "What one more instance costs on h2",
         "Every attempt on h1",
         "Every comparison",
-        "The host h1 and its conditions",
+        "How fast instances start, over all hosts",
+        "The hosts and their conditions",
         "How to reproduce it",
     ):
         assert title in report, title
