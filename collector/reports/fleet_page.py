@@ -165,7 +165,7 @@ def _limits(result: Result, merged: Merged, names: Names) -> list[Markup]:
         )
         for row in merged.density
     ]
-    return _drawn(lanes, "Limit of each host", _plain, _plain, "instances a host carries")
+    return _drawn(lanes, "Limit of each host", _plain, _whole, "instances a host carries")
 
 
 def _costs(result: Result, merged: Merged, names: Names) -> list[Markup]:
@@ -205,6 +205,10 @@ def _drawn(
 
 def _plain(value: float) -> str:
     return f"{value:g}"
+
+
+def _whole(value: float) -> str:
+    return f"{value:g}" if value == int(value) else ""
 
 
 def _waterfalls(merged: Merged, names: Names) -> list[Markup]:

@@ -46,6 +46,9 @@ class Subjects:
         for row in data.trials:
             seen = self._seen.setdefault((row.host, row.target.id), Counter())
             seen[row.trial.accelerator] += 1
+        self._elsewhere: dict[str, Counter[Accelerator]] = {}
+        for (_, target_id), seen in self._seen.items():
+            self._elsewhere.setdefault(target_id, Counter()).update(seen)
         self._refilled = Counter(
             (row.host, row.trial.stage_id)
             for row in data.trials
@@ -64,13 +67,17 @@ class Subjects:
     def key(self, host: str, target_id: str) -> Key:
         """The key of a target on a host, by the accelerator that most of its trials ran on.
 
-        Without trials, by what the runtime's fingerprint says.
+        Without trials, by what the runtime's fingerprint says; of a host that said
+        nothing, by what most trials of the target on other hosts ran on.
         """
         seen = self._seen.get((host, target_id))
         if seen:
             return Key(host, target_id, seen.most_common(1)[0][0])
         runtime = self._targets[host, target_id].runtime
-        accelerator = self._fingerprints.get((host, runtime), Accelerator.NONE)
+        accelerator = self._fingerprints.get((host, runtime))
+        if accelerator is None:
+            elsewhere = self._elsewhere.get(target_id)
+            accelerator = elsewhere.most_common(1)[0][0] if elsewhere else Accelerator.NONE
         return Key(host, target_id, accelerator)
 
     def refilled(self, host: str, stage_id: str) -> int:

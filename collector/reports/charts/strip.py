@@ -33,7 +33,10 @@ class Lane:
 def draw(
     lanes: Sequence[Lane], width: int, label: str, told: Told, tick: Told, axis: str
 ) -> Markup:
-    """The chart. Each lane has an axis of its own: what it shows is how hosts differ."""
+    """The chart. Each lane has an axis of its own: what it shows is how hosts differ.
+
+    No mark stands where ``tick`` has no text for it.
+    """
     left, right = (96.0, 20.0) if width > NARROW else (64.0, 12.0)
     parts: list[Markup] = []
     y = 2.0
@@ -41,6 +44,8 @@ def draw(
         across = _scale(lane, left, width - right)
         bottom = y + _HEAD + _height(lane)
         for value in across.ticks(8 if width > NARROW else 4):
+            if not tick(value):
+                continue
             parts.append(line(across(value), y + _HEAD, across(value), bottom, "grid"))
             parts.append(text(across(value), bottom + 17, tick(value), "tick", "middle"))
         parts.append(line(across.start, bottom, across.end, bottom, "axis"))
@@ -55,7 +60,9 @@ def _scale(lane: Lane, start: float, end: float) -> Linear | Log:
     values = [value for _, value, _ in lane.hosts]
     if min(values) > 0 and max(values) / min(values) > 8:
         return log_around(values, start, end, 1.15)
-    room = (max(values) - min(values)) * 0.1 or abs(max(values)) * 0.1 or 1.0
+    reaches = sorted((ends[1] - ends[0]) / 2 for _, _, ends in lane.hosts if ends)
+    usual = reaches[len(reaches) // 2] if reaches else 0.0
+    room = max((max(values) - min(values)) * 0.1, usual) or abs(max(values)) * 0.1 or 1.0
     return Linear(min(values) - room, max(values) + room, start, end)
 
 

@@ -230,3 +230,7 @@ def test_a_failing_host_weakens_the_verdict_over_all(data: RunData) -> None:
     row = compared(found, "startup.total")
     assert row.verdict == "inconclusive"
     assert "never became ready" in row.reason
+
+
+def test_a_host_that_said_nothing_is_no_subject_of_its_own(fleet: Result) -> None:
+    assert {row.accelerator for row in fleet.startup if row.runtime == "qemu-microvm"} == {"tcg"}
