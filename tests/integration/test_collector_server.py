@@ -129,24 +129,6 @@ async def test_a_killed_collector_comes_back_and_every_row_is_there_once(
     assert 90 < agent.streams[-1] < 200
 
 
-async def test_a_run_given_up_is_stopped_before_its_host_gets_another(
-    tmp_path: Path, agent: ScriptedAgent
-) -> None:
-    agent.holds = {100: asyncio.Event()}
-    async with collector_process(tmp_path, "--lost-after", "0.5") as collector:
-        await register(collector.address, agent)
-        async with Client(collector.address) as client:
-            first = await client.submit(json.dumps(_SPEC))
-            async for progress in client.watch(first):
-                if progress.hosts[0].ready >= 40:
-                    await agent.die()
-            assert progress.state is RunState.PARTIAL
-            await agent.start()
-            agent.active_run_id = first
-            await client.submit(json.dumps(_SPEC))
-    assert agent.cancelled.is_set()
-
-
 async def test_an_instance_by_hand(
     collector: CollectorProcess, client: Client, agent: ScriptedAgent
 ) -> None:
@@ -177,7 +159,7 @@ async def test_hosts_that_cannot_be_asked_are_named(
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"hosts": ["nowhere"]}, ["hosts[0]", "nowhere", "tonnage hosts"]),
+        ({"hosts": ["nowhere"]}, ["hosts: host nowhere has not registered", "tonnage hosts"]),
         ({"targets": [{"runtime": "qemu-microvm"}]}, ["runtime", "qemu-microvm", "fake"]),
         ({"targets": [{"runtime": "fake", "mode": "cold"}]}, ["mode", "cold", "warm"]),
         ({"startup": {"trials": "many"}}, ["startup.trials", "many"]),
