@@ -120,13 +120,15 @@ def require_tls(flag: str, at: Address, has_tls: bool) -> None:
 
 
 def port_unusable(flag: str, at: Address, why: str) -> ConfigError:
-    """The error for a port that cannot be served on."""
+    """The error for a port, or a socket, that cannot be served on."""
+    look = f"ss -lxp src {at.path}" if at.path else f"ss -ltnp 'sport = :{at.port}'"
+    other = "path" if at.path else "port"
     return ConfigError(
         f"cannot listen there: {why}",
         field=flag,
         value=str(at),
         remedy=(
-            f"Choose another port with {flag}, or 0 for any; "
-            f"ss -ltnp 'sport = :{at.port}' shows who holds port {at.port}."
+            f"Choose another {other} with {flag}{'' if at.path else ', or 0 for any'}; "
+            f"{look} shows who holds {at.path or f'port {at.port}'}."
         ),
     )

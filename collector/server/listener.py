@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Sequence
+from pathlib import Path
 
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -28,6 +30,8 @@ _OPTIONS = [
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
     ("grpc.http2.max_ping_strikes", 0),
 ]
+# Who may write to the socket may do everything: its owner and group alone.
+_SOCKET_MODE = 0o660
 
 
 class Listener:
@@ -65,6 +69,8 @@ class Listener:
 
     def _bound(self) -> Address:
         at = str(self.address)
+        if self.address.path and _answers(self.address.path):
+            raise port_unusable("--listen", self.address, "another program answers there")
         try:
             if self._tls is None:
                 port = self._server.add_insecure_port(at)
@@ -72,10 +78,23 @@ class Listener:
                 port = self._server.add_secure_port(at, server_credentials(self._tls))
         except RuntimeError as error:
             raise port_unusable("--listen", self.address, "it is in use or not ours") from error
-        return self.address if self.address.path else Address(self.address.host, port)
+        if self.address.path:
+            Path(self.address.path).chmod(_SOCKET_MODE)
+            return self.address
+        return Address(self.address.host, port)
 
     async def stop(self, grace_seconds: float) -> None:
         """Take no more calls, and give those that are open their time."""
         self.serving = False
         await self._health.enter_graceful_shutdown()
         await self._server.stop(grace_seconds)
+
+
+def _answers(path: str) -> bool:
+    """Whether someone listens on a unix socket, which gRPC would take from them unasked."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(path)
+        except OSError:
+            return False
+    return True

@@ -267,5 +267,8 @@ async def test_without_tls_only_this_host_is_served(tmp_path: Path) -> None:
         async with aio.insecure_channel(f"unix:{path}") as channel:
             stub = collector_pb2_grpc.CollectorServiceStub(channel)
             await stub.ListRuns(pb.ListRunsRequest(), timeout=10)
+        assert path.stat().st_mode & 0o777 == 0o660
+        with pytest.raises(ConfigError, match="another program answers"):
+            await Listener(Address("", 0, str(path))).start(_answers())
     finally:
         await local.stop(0)
