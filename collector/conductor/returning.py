@@ -21,7 +21,7 @@ import structlog
 from collector.agents import Agent
 from collector.conductor.liverun import LiveRun
 from collector.conductor.pull import Pull
-from collector.errors import InvalidInput, NoSuchRun, TonnageError
+from collector.errors import InvalidInput, NoSuchRun, TonnageError, Unreachable
 from collector.model import HostRun, Run
 from collector.stores.base import Store
 from collector.views import HeldRun
@@ -72,7 +72,7 @@ class Returning:
     async def _take_back(self, host: str, held: HeldRun) -> None:
         try:
             await self._decide(host, held)
-        except TonnageError as error:  # it registers again
+        except (TonnageError, TimeoutError) as error:  # it registers again
             _log.info("not taken back yet", run=held.run_id, host=host, why=str(error))
         except Exception:  # noqa: BLE001 - a defect here must not end the collector
             _log.exception("a defect kept a run from being taken back", run=held.run_id)
@@ -130,9 +130,12 @@ class Returning:
         if key in self._salvaged:
             return
         self._salvaged.add(key)
-        patience = row.plan.time_limit_seconds or None
-        async with asyncio.timeout(patience):
-            await Pull(key, agent, self._store, _not_counted).events_after(row.high_water)
+        try:
+            async with asyncio.timeout(row.plan.time_limit_seconds or None):
+                await Pull(key, agent, self._store, _not_counted).events_after(row.high_water)
+        except (Unreachable, TimeoutError):  # that may well go better when it registers again
+            self._salvaged.discard(key)
+            raise
 
 
 def _cancelled(run: Run, live: LiveRun | None) -> bool:

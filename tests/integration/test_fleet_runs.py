@@ -306,6 +306,7 @@ async def test_a_host_that_was_not_reached_is_told_of_the_cancellation_when_it_r
     await stand.returned(agents[0], 29)
     async with asyncio.timeout(10):
         await agents[0].cancelled.wait()
+    await reached(stand, "h1", len(agents[0].events))  # what it had is kept
     assert (await stand.store.find_run("r1")).state is RunState.CANCELLED
 
 
