@@ -7,8 +7,11 @@ import resource
 from pathlib import Path
 from urllib.request import urlopen
 
+import grpc
+import pytest
+
 from tests.integration.agents import Agent, agent, finished, payloads, plan, startup, target
-from tonnage.model import Notice, ProblemKind, RunState, Trial, TrialEnd
+from tonnage.model import Notice, Outcome, ProblemKind, RunState, Trial, TrialEnd
 from tonnage.v1 import agent_pb2
 
 FEW = "30000"  # bytes a file may have: about a hundred events
@@ -76,3 +79,38 @@ async def test_a_disk_that_stays_full_ends_the_run_with_what_it_has(tmp_path: Pa
         assert await host.stop() == 0
     async with agent(tmp_path) as again:
         assert await again.events("run-1") == events
+
+
+async def test_a_run_that_goes_on_waits_for_room_first(tmp_path: Path) -> None:
+    whole = plan(startup(60), targets=[target(FAKE_DURABLE="1", FAKE_READY_MS="3")])
+    async with agent(tmp_path) as first:
+        await first.start(whole)
+        await first.until("run-1", Trial, 20)
+        await first.kill()
+    sizes = [path.stat().st_size for path in (tmp_path / "spool/run-1").iterdir()]
+    limited = ("prlimit", f"--fsize={min(sizes)}:unlimited")
+    async with agent(tmp_path, before=limited) as second:
+        before = await second.instances()
+        await full(second)
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await second.start(plan(startup(1), run_id="run-2"))
+        assert refused.value.code() is grpc.StatusCode.ABORTED  # run-1 waits, it is not given up
+        assert before == await second.instances() == []
+        assert list((tmp_path / "runtimes/fake").glob("*.json")) == []
+        unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+        resource.prlimit(second.process.pid, resource.RLIMIT_FSIZE, unlimited)
+        events = await second.events("run-1")
+    assert finished(events).state is RunState.FINISHED
+    ready = [t.trial_id for t in payloads(events, Trial) if t.outcome is Outcome.READY]
+    assert len(ready) == len(set(ready)) == 60
+
+
+async def test_a_plan_that_cannot_be_kept_is_refused_and_can_be_sent_again(tmp_path: Path) -> None:
+    limited = ("prlimit", "--fsize=40:unlimited")
+    async with agent(tmp_path, before=limited) as host:
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await host.start(plan(startup(2)))
+        assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+        resource.prlimit(host.process.pid, resource.RLIMIT_FSIZE, unlimited)
+        assert finished(await host.run(plan(startup(2)))).state is RunState.FINISHED
