@@ -5,30 +5,29 @@ Only the way events come in, and how a connection is had, differ by engine.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import RowMapping, Select, and_, case, func, insert, select, update
+from sqlalchemy import and_, case, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from collector.errors import AmbiguousRun, NoSuchRun
-from collector.model import HostFact, HostRun, Run, RunData, TrialRow
+from collector.model import HostRun, Run, RunData
 from collector.stores import rows, schema
 from collector.stores.connections import translated
+from collector.stores.events import SqlEvents
 from collector.stores.registry import SqlRegistry
-from tonnage.model import Problem, RunState, Target
+from tonnage.model import Problem, RunState
 
 _OPEN_STATES = (RunState.PENDING.value, RunState.RUNNING.value)
 _REOPENABLE = (RunState.PARTIAL.value, RunState.FAILED.value)
-_EDGES = ("run_started", "run_finished")
 _SHOWN = 5
-_Key = tuple[int, int]
 
 
-class SqlStore(SqlRegistry):
-    """A ``Store`` but for ``append`` and ``close``. Runs are here, what else is kept in
-    ``SqlRegistry``."""
+class SqlStore(SqlEvents, SqlRegistry):
+    """A ``Store`` but for ``append`` and ``close``. Runs are here, what their hosts told in
+    ``SqlEvents``, what else is kept in ``SqlRegistry``."""
 
     async def create_run(self, run: Run, hosts: Sequence[HostRun]) -> Run:
         """See ``Store``."""
@@ -151,22 +150,6 @@ class SqlStore(SqlRegistry):
             raise _unknown(prefix)
         return rows.run_of((exact or found)[0])
 
-    async def host_runs(self, run_id: str) -> Sequence[HostRun]:
-        """See ``Store``."""
-        table, fact = schema.host_run, schema.fact
-        hosts = await self.rows(
-            select(table).where(table.c.run_id == run_id).order_by(table.c.host)
-        )
-        edges = await self.rows(
-            select(fact.c.host_run_id, fact.c.kind, fact.c.body_json)
-            .join(table, table.c.id == fact.c.host_run_id)
-            .where(table.c.run_id == run_id, fact.c.kind.in_(_EDGES))
-            .order_by(fact.c.sequence)
-        )
-        with translated():
-            by_host = {(e["host_run_id"], e["kind"]): e["body_json"] for e in edges}
-            return tuple(_host_run(row, by_host) for row in hosts)
-
     async def list_runs(self, limit: int) -> Sequence[tuple[Run, Sequence[str], int]]:
         """See ``Store``."""
         table, host, trial = schema.run, schema.host_run, schema.trial
@@ -202,40 +185,6 @@ class SqlStore(SqlRegistry):
         )
         return tuple(rows.run_of(row) for row in found)
 
-    async def trials(
-        self, run_id: str, batch: int = 1000
-    ) -> AsyncGenerator[Sequence[TrialRow], None]:
-        """See ``Store``."""
-        hosts = {h.host: _targets(h) for h in await self.host_runs(run_id)}
-        with translated():
-            async with self.reading() as connection:
-                result = await connection.stream(_trials_of(run_id))
-                last: tuple[_Key, TrialRow] | None = None
-                async for part in result.partitions(batch):
-                    ready: list[TrialRow] = []
-                    for row in part:
-                        key = (row[0], row[1])
-                        # Of several ends of one trial the last one counts.
-                        if last is not None and last[0] != key:
-                            ready.append(last[1])
-                        last = (key, _trial_row(run_id, row, hosts))
-                    if ready:
-                        yield ready
-                if last is not None:
-                    yield [last[1]]
-
-    async def facts(self, run_id: str) -> Sequence[HostFact]:
-        """See ``Store``."""
-        host, fact = schema.host_run, schema.fact
-        found = await self.rows(
-            select(host.c.host, fact)
-            .join(host, host.c.id == fact.c.host_run_id)
-            .where(host.c.run_id == run_id, fact.c.kind.not_in((*_EDGES, "stage_started")))
-            .order_by(host.c.host, fact.c.sequence)
-        )
-        with translated():
-            return tuple(_fact(row) for row in found)
-
     async def load(self, run_id: str) -> RunData:
         """See ``Store``."""
         run = await self.find_run(run_id)
@@ -263,46 +212,6 @@ def _reopen_hosts(run_id: str) -> ReturningUpdate[Any]:
     )
 
 
-def _trials_of(run_id: str) -> Select[Any]:
-    host, trial = schema.host_run, schema.trial
-    # Set apart, so that the join hashes or indexes the ends of this run alone.
-    end = (
-        select(schema.trial_end)
-        .join(host, host.c.id == schema.trial_end.c.host_run_id)
-        .where(host.c.run_id == run_id)
-        .cte("run_end")
-        .prefix_with("MATERIALIZED")
-    )
-    same = and_(
-        end.c.host_run_id == trial.c.host_run_id,
-        end.c.trial_id == trial.c.trial_id,
-        end.c.attempt == trial.c.attempt,
-    )
-    return (
-        select(
-            trial.c.host_run_id,
-            trial.c.sequence,
-            host.c.host,
-            *[trial.c[name] for name in rows.TRIAL_FIELDS],
-            *[end.c[name] for name in rows.END_FIELDS],
-        )
-        .join(host, host.c.id == trial.c.host_run_id)
-        .outerjoin(end, same)
-        .where(host.c.run_id == run_id)
-        .order_by(trial.c.host_run_id, trial.c.sequence, end.c.sequence)
-    )
-
-
-def _trial_row(run_id: str, row: Sequence[Any], hosts: dict[str, dict[str, Target]]) -> TrialRow:
-    host, split = row[2], 3 + len(rows.TRIAL_FIELDS)
-    trial = rows.trial_of(row[3:split])
-    return TrialRow(run_id, host, hosts[host][trial.target_id], trial, rows.end_of(row[split:]))
-
-
-def _targets(host: HostRun) -> dict[str, Target]:
-    return {target.id: target for target in host.plan.targets}
-
-
 def _host_row(host: HostRun) -> dict[str, Any]:
     return {
         "run_id": host.run_id,
@@ -313,23 +222,6 @@ def _host_row(host: HostRun) -> dict[str, Any]:
         "high_water": host.high_water,
         "problem_json": rows.problem_to_json(host.problem),
     }
-
-
-def _host_run(row: RowMapping, edges: dict[tuple[int, str], str]) -> HostRun:
-    def edge(kind: str) -> Any:
-        body = edges.get((row["id"], kind))
-        return None if body is None else rows.fact_of(kind, body)
-
-    return rows.host_run_of(row, edge("run_started"), edge("run_finished"))
-
-
-def _fact(row: RowMapping) -> HostFact:
-    return HostFact(
-        host=row["host"],
-        sequence=row["sequence"],
-        recorded_at_unix_ns=row["recorded_at_unix_ns"],
-        fact=rows.fact_of(row["kind"], row["body_json"]),
-    )
 
 
 async def _by_token(connection: AsyncConnection, token: str) -> Run | None:
