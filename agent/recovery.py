@@ -42,7 +42,7 @@ from tonnage.model import (
 )
 
 # A run that takes its agent down at the same place is not tried for ever.
-MOST_FRUITLESS_RESUMPTIONS = 5
+MOST_INTERRUPTIONS = 5
 
 _log = structlog.get_logger("agent.recovery")
 
@@ -53,7 +53,7 @@ NO_PLAN = Problem(
 )
 NO_PROGRESS = Problem(
     ProblemKind.UNAVAILABLE,
-    f"the run was interrupted {MOST_FRUITLESS_RESUMPTIONS} times in a row without one further"
+    f"the run was interrupted {MOST_INTERRUPTIONS} times in a row without one further"
     " trial, and is given up",
     remedy="The agent's log, and the host's, may say what ends it.",
 )
@@ -157,8 +157,11 @@ def _fate(entry: Entry, reaped: Reaped) -> str:
 
 
 def _given_up(past: Past) -> Problem | None:
-    """Why the run is not gone on with, if so."""
-    return NO_PROGRESS if past.fruitless_resumptions() >= MOST_FRUITLESS_RESUMPTIONS else None
+    """Why the run is not gone on with, if so; one that waits for its release has nothing to
+    come further with."""
+    waits = past.prepared and not past.released
+    interruptions = past.fruitless_resumptions() + 1
+    return NO_PROGRESS if interruptions >= MOST_INTERRUPTIONS and not waits else None
 
 
 def _ends(past: Past, ours: Sequence[Entry], why: Problem, reaped: Reaped) -> list[Payload]:

@@ -38,6 +38,7 @@ from tonnage.model import (
     RunStarted,
     RunState,
     Stage,
+    StageFinished,
     StopReason,
 )
 
@@ -68,6 +69,7 @@ class PlanRun:
         self._at_work = asyncio.Event()
         self._suspended = False
         self._stage: StageRun | None = None
+        self._driven: set[str] = set()
         self._problems: list[Problem] = []
         self._ready_trials = past.ready_trials
 
@@ -141,6 +143,7 @@ class PlanRun:
             self._at_work.set()  # nobody waits for a beginning any more
         if self._suspended:
             return None
+        self._end_open_stages()
         finished = self._finished(await sweep(self.plan, self._equipment))
         self._log.record(finished, self._equipment.journal.compact)
         self._equipment.metrics.run_ended(finished.state.value)
@@ -195,7 +198,18 @@ class PlanRun:
         await self._log.flushed()  # the run's beginning comes first; a full disk is waited for
         if self._past.rows:
             await engines_back(self.plan, self._equipment)
+            await self._clear()
         return await prepare(self.plan, self._equipment)
+
+    async def _clear(self) -> None:
+        """Remove what could not be removed at the agent's start: its engine was away."""
+        held = self._equipment.holdings.of_run(self.plan.run_id)
+        if not any(holding.state == "orphaned" for holding in held):
+            return
+        swept = await sweep(self.plan, self._equipment)
+        if swept.leaked:
+            names = ", ".join(swept.leaked)
+            self._log.record(Notice(f"the run goes on beside what survived of it: {names}"))
 
     async def _wait_for_release(self) -> None:
         """Raises ``TonnageError`` when it does not come in time."""
@@ -244,6 +258,7 @@ class PlanRun:
             elif self._suspended:
                 raise Suspended
             elif self._stop is None or self._past.begun(stage.id):
+                self._driven.add(stage.id)
                 await self._carry_out_stage(StageRun(work, stage))
 
     async def _carry_out_stage(self, run: StageRun) -> None:
@@ -262,6 +277,13 @@ class PlanRun:
         self._problems.extend(problem for problem in found if problem is not None)
 
     # The last event
+
+    def _end_open_stages(self) -> None:
+        """A stage of an earlier life that could not be taken up ends with the run."""
+        why = self._problems[0] if self._problems else None
+        for stage_id in self._past.open_stages():
+            if stage_id not in self._driven:
+                self._log.record(StageFinished(stage_id, why))
 
     def _finished(self, swept: Sweep) -> RunFinished:
         self._problems.extend(swept.problems)

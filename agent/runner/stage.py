@@ -201,15 +201,10 @@ class StageRun:
         return {pid for name in names for pid in runtimes[name].engine_pids()}
 
     async def _next_event(self) -> ExperimentEvent:
-        suspended = asyncio.get_running_loop().create_task(self._suspended.wait())
-        try:
-            while self._events.empty() and not self._suspended.is_set():
-                if not self._tasks:
-                    raise RuntimeError("the experiment waits for an answer to nothing")
-                waits = {*self._tasks, suspended}
-                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            suspended.cancel()
+        while self._events.empty() and not self._suspended.is_set():
+            if not self._tasks:
+                raise RuntimeError("the experiment waits for an answer to nothing")
+            await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
         if self._suspended.is_set():
             raise Suspended
         return self._events.get_nowait()

@@ -11,7 +11,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from agent.recovery import MOST_FRUITLESS_RESUMPTIONS
+from agent.recovery import MOST_INTERRUPTIONS
 from agent.storage.records import RecordFile, scan
 from tests.integration.agents import (
     Agent,
@@ -140,7 +140,7 @@ async def test_a_series_killed_at_random_measures_every_point_once(
 
 async def test_a_run_that_comes_no_further_is_given_up(tmp_path: Path) -> None:
     hanging = plan(startup(2, timeout=50), targets=[target("fake:hang", FAKE_DURABLE="1")])
-    for _ in range(MOST_FRUITLESS_RESUMPTIONS + 1):
+    for _ in range(MOST_INTERRUPTIONS):
         async with agent(tmp_path) as host:
             await host.start(hanging)
             while not files_of(tmp_path):
@@ -154,7 +154,7 @@ async def test_a_run_that_comes_no_further_is_given_up(tmp_path: Path) -> None:
         assert end.problem.kind is ProblemKind.UNAVAILABLE
         assert "without one further trial" in end.problem.message
         (trial,) = check_rows(events).values()
-        assert len(trial) == MOST_FRUITLESS_RESUMPTIONS + 1
+        assert len(trial) == MOST_INTERRUPTIONS
         assert await last.instances() == []
     assert files_of(tmp_path) == set()
 
@@ -270,3 +270,17 @@ async def test_a_death_at_every_row_of_a_recovery_is_harmless(tmp_path: Path) ->
         first = [attempts[0].outcome for attempts in by_trial.values()]
         assert first[:3] == [Outcome.INTERRUPTED] * 3
         assert files_of(tmp_path) == set()
+
+
+async def test_a_runtime_that_is_offered_no_more_ends_the_run_with_the_reason(
+    tmp_path: Path,
+) -> None:
+    await kill_in_flight(tmp_path, plan(startup(40), targets=[target(**SLOW)]))
+    async with agent(tmp_path, "--runtimes", "qemu-microvm") as host:
+        events = await host.events("run-1")
+    end = finished(events)
+    assert end.state is RunState.PARTIAL
+    assert "no longer offers a runtime" in str(end.problem)
+    (stage,) = payloads(events, StageFinished)
+    assert stage.problem == end.problem
+    check_rows(events)
