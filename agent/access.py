@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Container, Mapping
-from contextlib import aclosing, asynccontextmanager
-from functools import partial
+from collections.abc import AsyncIterator, Container, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc
 import structlog
 
-from agent.server import PROBLEM_KEY
 from tonnage.identity import Identity, Role
 from tonnage.model import Problem, ProblemKind
+from tonnage.problems import attached
+from tonnage.surrounding import Call, Context, Surrounding
 from tonnage.tls import UnknownPeer, peer_identity
-from tonnage.wire import to_bytes
 
 _COLLECTOR = frozenset({Role.COLLECTOR})
 _ANYONE = frozenset(Role)
@@ -48,19 +46,10 @@ COMMANDS = frozenset(
 )  # fmt: skip
 """The calls that someone answers for: each leaves a line in the log."""
 
-Context = grpc.aio.ServicerContext[Any, Any]
-
 _log = structlog.get_logger("agent.audit")
 
-_MAKE = {
-    (False, False): ("unary_unary", grpc.unary_unary_rpc_method_handler),
-    (False, True): ("unary_stream", grpc.unary_stream_rpc_method_handler),
-    (True, False): ("stream_unary", grpc.stream_unary_rpc_method_handler),
-    (True, True): ("stream_stream", grpc.stream_stream_rpc_method_handler),
-}
 
-
-class Gate(grpc.aio.ServerInterceptor):
+class Gate(Surrounding):
     """Lets a call through to whom ``CALLS`` allows it and whose certificate is not revoked.
 
     ``secured`` says whether the server has TLS. Without, only this host reaches it, and
@@ -71,26 +60,11 @@ class Gate(grpc.aio.ServerInterceptor):
         self._secured = secured
         self._revoked = revoked
 
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Any]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> Any:
-        """The call's handler behind the gate; ``None`` where there is no such call."""
-        handler = await continuation(handler_call_details)
-        if handler is None:
-            return None
-        kind, make = _MAKE[handler.request_streaming, handler.response_streaming]
-        behaviour = getattr(handler, kind)
-        watched = partial(self._watched, handler_call_details.method)
-        guard = _guarded_stream if inspect.isasyncgenfunction(behaviour) else _guarded_call
-        guarded: Any = guard(behaviour, watched)
-        return make(guarded, handler.request_deserializer, handler.response_serializer)
-
     @asynccontextmanager
-    async def _watched(self, method: str, request: Any, context: Context) -> AsyncIterator[None]:
-        caller = await self._admitted(method, context)
-        if method not in COMMANDS:
+    async def around(self, call: Call) -> AsyncIterator[None]:
+        """See ``Surrounding``."""
+        caller = await self._admitted(call.method, call.context)
+        if call.method not in COMMANDS:
             yield
             return
         outcome = ""
@@ -100,9 +74,9 @@ class Gate(grpc.aio.ServerInterceptor):
             outcome = "cancelled"
             raise
         finally:
-            line = _line(method, caller, context)
-            outcome = outcome or _status(context)
-            _log.info("command", **line, subject=_subject(request), outcome=outcome)
+            line = _line(call.method, caller, call.context)
+            outcome = outcome or _status(call.context)
+            _log.info("command", **line, subject=_subject(call.request), outcome=outcome)
 
     async def _admitted(self, method: str, context: Context) -> Identity | None:
         """Who calls; ends the call of whom it refuses, and says so in the log."""
@@ -117,7 +91,7 @@ class Gate(grpc.aio.ServerInterceptor):
         code, problem = refusal
         line = _line(method, caller, context)
         _log.warning("refused", **line, outcome=code.name.lower(), reason=problem.message)
-        await context.abort(code, str(problem), ((PROBLEM_KEY, to_bytes(problem.shortened())),))
+        await context.abort(code, *attached(problem))
         raise PermissionError(problem.message)  # should abort ever return: nothing goes on
 
     def _refusal(
@@ -130,23 +104,6 @@ class Gate(grpc.aio.ServerInterceptor):
         if caller.role not in CALLS.get(method, frozenset()):
             return grpc.StatusCode.PERMISSION_DENIED, _wrong_role(method, caller)
         return None
-
-
-def _guarded_call(behaviour: Callable[..., Any], watched: Callable[..., Any]) -> Any:
-    async def call(request: Any, context: Context) -> Any:
-        async with watched(request, context):
-            return await behaviour(request, context)
-
-    return call
-
-
-def _guarded_stream(behaviour: Callable[..., Any], watched: Callable[..., Any]) -> Any:
-    async def stream(request: Any, context: Context) -> AsyncIterator[Any]:
-        async with watched(request, context), aclosing(behaviour(request, context)) as answers:
-            async for answer in answers:
-                yield answer
-
-    return stream
 
 
 def _unauthenticated(why: str) -> tuple[grpc.StatusCode, Problem]:

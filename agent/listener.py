@@ -15,6 +15,7 @@ from agent.access import Gate
 from agent.address import Address, Place, UnixSocket
 from agent.errors import ConfigError
 from agent.server import AgentServicer
+from tonnage.decoding import Decoding
 from tonnage.tls import TlsFiles, server_credentials
 from tonnage.v1 import agent_pb2, agent_pb2_grpc
 
@@ -35,7 +36,7 @@ class Listener:
     ) -> None:
         gate = Gate(files is not None, revoked)
         self._files = files
-        self._server = grpc.aio.server(interceptors=(gate,), options=_OPTIONS)
+        self._server = grpc.aio.server(interceptors=(gate, Decoding()), options=_OPTIONS)
         self._health = health.aio.HealthServicer()
         agent_pb2_grpc.add_AgentServiceServicer_to_server(servicer, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)

@@ -30,12 +30,12 @@ from agent.runner.manual import Manual
 from agent.runner.red_button import Killed, RedButton
 from agent.runner.runs import Runs
 from tonnage.model import Plan, Target
+from tonnage.problems import attached
 from tonnage.v1 import agent_pb2, agent_pb2_grpc, model_pb2
-from tonnage.wire import WireError, filled, from_message, to_bytes, to_message
+from tonnage.wire import WireError, filled, from_message, to_message
 
 BATCH_EVENTS = 500
 BATCH_BYTES = 1 << 20
-PROBLEM_KEY = "tonnage-problem-bin"
 # Statuses travel as HTTP/2 headers, of which gRPC takes 8 KiB in all.
 _MAX_DETAILS = 2000
 
@@ -70,8 +70,7 @@ async def _abort(context: Context, error: Exception) -> None:
     for kind, status in _STATUS:
         if isinstance(error, kind):
             if isinstance(error, TonnageError):
-                short = error.problem.shortened()
-                await context.abort(status, str(short), ((PROBLEM_KEY, to_bytes(short)),))
+                await context.abort(status, *attached(error.problem))
             await context.abort(status, str(error)[:_MAX_DETAILS])
     _log.error("a call failed in an unforeseen way", exc_info=error)
     text = f"defect of the agent: {type(error).__name__}; its log has the details"

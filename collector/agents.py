@@ -16,12 +16,13 @@ import grpc
 from grpc import aio
 
 from collector import errors
-from collector.problems import carried, error_of
+from collector.problems import error_of
 from collector.views import HostCleaning, HostKilled, Launched
 from tonnage import wire
 from tonnage.dial import Dial
 from tonnage.identity import Identity, Role
 from tonnage.model import Fingerprint, HostFacts, InstanceInfo, Plan, Target, Trial
+from tonnage.problems import carried
 from tonnage.tls import TlsError, TlsFiles
 from tonnage.v1 import agent_pb2, agent_pb2_grpc, model_pb2
 

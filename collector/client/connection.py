@@ -16,9 +16,10 @@ from collector import errors
 from collector.client.credentials import channel_credentials
 from collector.client.refusal import why_refused
 from collector.endpoint import Endpoint
-from collector.problems import carried, error_of
+from collector.problems import error_of
 from tonnage import wire
 from tonnage.identity import Identity, Role
+from tonnage.problems import carried
 from tonnage.tls import peer_options
 from tonnage.v1 import collector_pb2_grpc
 

@@ -14,8 +14,8 @@ from typing import Any
 from urllib.parse import unquote
 
 from collector.errors import Forbidden
-from collector.server.wrapping import Call, Context, Surrounding
 from tonnage.identity import Role
+from tonnage.surrounding import Call, Context, Surrounding
 from tonnage.tls import UnknownPeer, peer_identity
 
 LOCAL = "local"

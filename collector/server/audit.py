@@ -21,8 +21,8 @@ from collector.errors import Forbidden, InvalidInput, TonnageError
 from collector.model import AuditEntry
 from collector.server.access import Caller, caller
 from collector.server.statuses import status_of
-from collector.server.wrapping import Call, Surrounding
 from collector.stores.base import AuditStore
+from tonnage.surrounding import Call, Surrounding
 from tonnage.wire import WireError
 
 _log = structlog.get_logger(__name__)

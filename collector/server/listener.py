@@ -14,6 +14,7 @@ from grpc_reflection.v1alpha import reflection
 from collector.address import Address
 from collector.server.http import port_unusable, require_tls
 from collector.server.statuses import ErrorBorder
+from tonnage.decoding import Decoding
 from tonnage.tls import TlsFiles, server_credentials
 from tonnage.v1 import collector_pb2, collector_pb2_grpc
 
@@ -52,7 +53,9 @@ class Listener:
         self.address = at
         self.serving = False
         self._tls = tls
-        self._server = aio.server(interceptors=[ErrorBorder(), *inside], options=_OPTIONS)
+        self._server = aio.server(
+            interceptors=[ErrorBorder(), *inside, Decoding()], options=_OPTIONS
+        )
         self._health = health.HealthServicer()
 
     async def start(self, servicer: collector_pb2_grpc.CollectorServiceServicer) -> None:

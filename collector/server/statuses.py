@@ -9,9 +9,9 @@ import structlog
 from grpc import StatusCode, aio
 
 from collector import errors
-from collector.problems import attached
-from collector.server.wrapping import Call, Context, Surrounding
 from tonnage.model import Problem, ProblemKind
+from tonnage.problems import attached
+from tonnage.surrounding import Call, Context, Surrounding
 from tonnage.wire import WireError
 
 _log = structlog.get_logger(__name__)

@@ -17,11 +17,12 @@ from agent.access import CALLS, COMMANDS
 from agent.address import Address, UnixSocket
 from agent.errors import ConfigError
 from agent.listener import Listener
-from agent.server import PROBLEM_KEY, AgentServicer
+from agent.server import AgentServicer
 from tests.pki import DAY, Authority, serial
 from tonnage.dial import Dial
 from tonnage.identity import Identity, Role
 from tonnage.model import Problem
+from tonnage.problems import PROBLEM_KEY
 from tonnage.tls import TlsFiles
 from tonnage.v1 import agent_pb2, model_pb2
 from tonnage.wire import from_message

@@ -9,9 +9,9 @@ from typing import Any
 import grpc
 from grpc import aio
 
-from collector.problems import PROBLEM_KEY
 from tonnage import wire
 from tonnage.model import Problem, RunState
+from tonnage.problems import PROBLEM_KEY
 from tonnage.v1 import collector_pb2 as pb
 from tonnage.v1 import collector_pb2_grpc, model_pb2
 

@@ -7,9 +7,10 @@ import pytest
 from grpc import aio
 
 from collector import errors
-from collector.problems import PROBLEM_KEY, attached, carried, error_of
+from collector.problems import error_of
 from collector.server.statuses import status_of
 from tonnage.model import Problem, ProblemKind
+from tonnage.problems import PROBLEM_KEY, attached, carried
 
 
 def _received(metadata: list[tuple[str, bytes]]) -> aio.AioRpcError:
