@@ -21,9 +21,10 @@ from pathlib import Path
 import aiosqlite
 
 from benchmarks.rows import Row, paired_ratio
-from collector.agents import Agent
+from collector.conductor.dialling import Dialler
 from collector.conductor.drive import Drive
 from collector.conductor.patience import Patience
+from collector.fleet import Fleet
 from collector.model import HostRun
 from collector.stores.ingest import Rows
 from collector.stores.open import open_store
@@ -82,21 +83,23 @@ class _Counted:
 async def _through_grpc(folder: Path, address: str, expected: int) -> float:
     """Seconds from handing over the plan to the last acknowledgement."""
     store = await open_store(str(folder / "store"))
-    agent = Agent("h1", address)
+    fleet = Fleet()  # knows no host: the run's own address is dialled
     try:
         host = HostRun("r1", "h1", address, plan())
         await store.create_run(run(), [host])
         seen = _Counted()
-        drive = Drive(host, lambda: agent, store, Patience(), seen)
+        drive = Drive(host, Dialler(fleet), store, Patience(), seen)
+        turn = asyncio.Event()
+        turn.set()
         began = time.perf_counter()
-        await drive.run(asyncio.Lock())
+        await drive.run(turn)
         seconds = time.perf_counter() - began
         (stored,) = await store.host_runs("r1")
         if not expected == stored.high_water == seen.events:
             raise RuntimeError(f"{stored.high_water} of {expected} events were stored")
         return seconds
     finally:
-        await agent.close()
+        await fleet.close()
         await store.close()
 
 
