@@ -26,10 +26,10 @@ from agent.errors import (
     TonnageError,
 )
 from agent.runner.admission import admit_target
+from agent.runner.attempts import Attempt, Order
 from agent.runner.equipment import Equipment
 from agent.runner.holdings import Holding
 from agent.runner.sweeping import leaked_ids
-from agent.runner.trials import Attempt, Order
 from agent.runtimes.base import Scope
 from tonnage.model import InstanceInfo, Outcome, Population, Target, Trial
 

@@ -16,11 +16,12 @@ import structlog
 
 from agent import guards
 from agent.errors import AgentStopping, RunEnded, TonnageError
+from agent.runner.ending import last_event
 from agent.runner.equipment import Equipment
 from agent.runner.past import Past
 from agent.runner.preparing import changed_images, engines_back, prepare
 from agent.runner.stage import StageRun, Suspended, guard_problem
-from agent.runner.sweeping import Sweep, sweep
+from agent.runner.sweeping import sweep
 from agent.runner.work import Work
 from agent.runtimes.base import Prepared
 from agent.storage.runbook import Stop
@@ -36,7 +37,6 @@ from tonnage.model import (
     RunPrepared,
     RunReleased,
     RunStarted,
-    RunState,
     Stage,
     StageFinished,
     StopReason,
@@ -144,7 +144,8 @@ class PlanRun:
         if self._suspended:
             return None
         self._end_open_stages()
-        finished = self._finished(await sweep(self.plan, self._equipment))
+        swept = await sweep(self.plan, self._equipment)
+        finished = last_event(self._stop, self._problems, swept, self._ready_trials)
         self._log.record(finished, self._equipment.journal.compact)
         self._equipment.metrics.run_ended(finished.state.value)
         self._equipment.metrics.leaked(len(finished.leaked))
@@ -284,32 +285,6 @@ class PlanRun:
         for stage_id in self._past.open_stages():
             if stage_id not in self._driven:
                 self._log.record(StageFinished(stage_id, why))
-
-    def _finished(self, swept: Sweep) -> RunFinished:
-        self._problems.extend(swept.problems)
-        problem = self._problem(swept)
-        return RunFinished(self._state(problem), problem, tuple(swept.removed), tuple(swept.leaked))
-
-    def _problem(self, swept: Sweep) -> Problem | None:
-        if self._problems:
-            return self._problems[0]
-        if self._stop is not None and self._stop.reason is not StopReason.CANCELLED:
-            return Problem(ProblemKind.GUARD, self._stop.message)
-        if swept.leaked:
-            return Problem(
-                ProblemKind.LEAKED,
-                f"{len(swept.leaked)} instances survived their removal",
-                value=", ".join(swept.leaked),
-                remedy="Run: tonnage clean.",
-            )
-        return None
-
-    def _state(self, problem: Problem | None) -> RunState:
-        if self._stop is not None and self._stop.reason is StopReason.CANCELLED:
-            return RunState.CANCELLED
-        if problem is None or problem.kind is ProblemKind.LEAKED:
-            return RunState.FINISHED  # its work is done; what leaked is named beside
-        return RunState.PARTIAL if self._ready_trials else RunState.FAILED
 
 
 def _internal(error: Exception) -> Problem:

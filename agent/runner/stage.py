@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Sequence
-from dataclasses import replace
+from contextlib import suppress
 
 import structlog
 
@@ -32,7 +32,7 @@ from agent.experiments.catalog import open_experiment
 from agent.experiments.course import Course, take_up
 from agent.runner.holdings import Holding
 from agent.runner.starts import Starts
-from agent.runner.weighing import weigh
+from agent.runner.weighing import weigh_all
 from agent.runner.work import Work
 from agent.storage.runbook import StageStop
 from tonnage.model import (
@@ -272,28 +272,13 @@ class StageRun:
         self._log.record(end, lambda: self._equipment.trials.settled(holding))
 
     async def _measure(self, measure: Measure) -> None:
-        """Weigh what lives; the sample is of all that should."""
-        await self._settle(measure.settle_seconds)
-        held = [self._starts.held.get(trial_id) for trial_id in measure.trial_ids]
-        instances = [holding.instance for holding in held if holding is not None]
-        target = self._only_target()
-        sample = await weigh(
-            [instance for instance in instances if instance is not None],
-            self._equipment.runtimes[target.runtime],
-            self._work.prepared_for(target),
-            self._equipment.observer,
-        )
-        sample = replace(sample, instances=len(measure.trial_ids))
-        self._equipment.metrics.sample(target, self._work.accelerator(target), sample)
-        self._events.put_nowait(Measured(sample))
-
-    async def _settle(self, seconds: float) -> None:
-        """Rest, unless the run is stopping."""
-        try:
-            async with asyncio.timeout(seconds):
+        """Rest, unless the run is stopping; then weigh."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(measure.settle_seconds):
                 await self._stopped.wait()
-        except TimeoutError:
-            pass
+        held = [self._starts.held.get(trial_id) for trial_id in measure.trial_ids]
+        sample = await weigh_all(held, self._work, self._only_target())
+        self._events.put_nowait(Measured(sample))
 
     def _only_target(self) -> Target:
         """The target of a stage that has one: density and footprint."""

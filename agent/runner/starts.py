@@ -9,8 +9,8 @@ from collections.abc import Callable
 from agent import guards
 from agent.errors import SpoolError, SpoolFull
 from agent.experiments.base import Launch
+from agent.runner.attempts import Attempt, Order
 from agent.runner.holdings import Holding
-from agent.runner.trials import Attempt, Order
 from agent.runner.work import Work
 from tonnage.model import Notice, Outcome, Stage, StopReason, Trial
 

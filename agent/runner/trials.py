@@ -9,20 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import structlog
 
 from agent.clock import Mark, Timeline
 from agent.errors import InstanceLeaked, LaunchFailed, SpoolError, TonnageError
+from agent.runner.attempts import Attempt, Order, Start
 from agent.runner.holdings import Holding, Holdings
 from agent.runner.observer import Observer
-from agent.runtimes.base import Instance, LaunchSpec, Prepared, Runtime, Scope
+from agent.runtimes.base import Instance, LaunchSpec, Runtime, Scope
 from agent.storage.journal import Entry, Journal
-from tonnage.model import Accelerator, Outcome, Population, Target, Trial, TrialEnd
+from tonnage.model import Outcome, Trial, TrialEnd
 
 # An engine that does not remove an instance in this time will not do so later.
 DESTROY_SECONDS = 60.0
@@ -31,73 +31,6 @@ _MAX_EVIDENCE = 16_000
 _MAX_ERROR = 1_000
 
 _log = structlog.get_logger("agent.runner.trials")
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """Everything about one launch, decided before it."""
-
-    run_id: str
-    stage_id: str
-    trial_id: str
-    target: Target
-    prepared: Prepared
-    accelerator: Accelerator
-    population: Population
-    number: int
-    block: int
-    concurrency: int
-    fill: int
-    ready_timeout_seconds: float
-    lifetime_seconds: float
-    noisy_above_share: float
-    attempt: int = 1
-
-    def trial(self, outcome: Outcome, error: str = "") -> Trial:
-        """The row as it is before anything was measured."""
-        return Trial(
-            trial_id=self.trial_id,
-            stage_id=self.stage_id,
-            target_id=self.target.id,
-            accelerator=self.accelerator,
-            population=self.population,
-            concurrency=self.concurrency,
-            block=self.block,
-            number=self.number,
-            attempt=self.attempt,
-            outcome=outcome,
-            requested_at_unix_ns=time.time_ns(),
-            error=error,
-            image_digest=self.prepared.digest,
-            fill=self.fill,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """How a launch went. ``error`` and ``evidence`` are empty when it became ready."""
-
-    outcome: Outcome
-    error: str = ""
-    evidence: str = ""
-    cpu_ns: int | None = None
-    failure: TonnageError | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """A trial with its outcome. ``end`` is there when the instance is gone already;
-    ``holding`` while it lives."""
-
-    trial: Trial
-    start: Start
-    holding: Holding
-    end: TrialEnd | None = None
-
-    @property
-    def launched(self) -> bool:
-        """Whether anything was asked of the runtime; if not, there is no trial."""
-        return self.holding.timeline is not None
 
 
 class Trials:

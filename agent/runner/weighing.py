@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Iterable, Sequence
+from dataclasses import replace
 
 import structlog
 
+from agent.runner.holdings import Holding
 from agent.runner.observer import Census, Observer
+from agent.runner.work import Work
 from agent.runtimes.base import Instance, Prepared, Runtime
-from tonnage.model import Sample
+from tonnage.model import Sample, Target
 
 _CHECKS_IN_FLIGHT = 64
 _CHECK_SECONDS = 15.0
@@ -39,6 +42,20 @@ async def weigh(
         )
 
     return await asyncio.to_thread(read)
+
+
+async def weigh_all(held: Sequence[Holding | None], work: Work, target: Target) -> Sample:
+    """Weigh what should live; ``None`` is one that was lost, and counts as not alive."""
+    there = [holding.instance for holding in held if holding is not None]
+    sample = await weigh(
+        [instance for instance in there if instance is not None],
+        work.equipment.runtimes[target.runtime],
+        work.prepared_for(target),
+        work.equipment.observer,
+    )
+    sample = replace(sample, instances=len(held))
+    work.equipment.metrics.sample(target, work.accelerator(target), sample)
+    return sample
 
 
 async def _count(checks: Iterable[Awaitable[bool]]) -> int:
