@@ -93,6 +93,15 @@ async def test_an_idle_host_answers_too(tmp_path: Path) -> None:
         assert (list(killed.killed), list(removed.removed)) == ([], [])
 
 
+async def launched(host: Agent) -> bool:
+    try:
+        await launch(host)
+    except grpc.aio.AioRpcError as refused:
+        assert refused.code() is grpc.StatusCode.ABORTED
+        return False
+    return True
+
+
 async def test_a_caller_that_goes_away_changes_nothing(tmp_path: Path) -> None:
     async with agent(tmp_path) as host:
         await asyncio.gather(*(launch(host) for _ in range(3)))
@@ -100,4 +109,6 @@ async def test_a_caller_that_goes_away_changes_nothing(tmp_path: Path) -> None:
         await call.read()
         call.cancel()
         await host.holding(0)
-        await launch(host)
+        while not await launched(host):  # refused as long as the stop is at work
+            pass
+        assert len(await host.instances()) == 1

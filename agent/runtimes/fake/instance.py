@@ -72,7 +72,9 @@ class FakeInstance:
     def _write_file(self) -> None:
         owner = {"agent_id": self.scope.agent_id, "run_id": self.scope.run_id}
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        self._file.write_text(json.dumps(owner))
+        unnamed = self._file.with_suffix(".new")  # a kill may come at any moment: an instance
+        unnamed.write_text(json.dumps(owner))  # exists with its owner's name on it, or not at all
+        unnamed.replace(self._file)
         self._filed = True
 
     async def ready(self) -> None:

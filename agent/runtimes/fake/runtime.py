@@ -65,6 +65,7 @@ class FakeRuntime:
         except BaseException:
             self._forget(spec.instance_id)
             self._file(spec.instance_id).unlink(missing_ok=True)
+            self._file(spec.instance_id).with_suffix(".new").unlink(missing_ok=True)
             raise
         return instance
 
@@ -85,6 +86,7 @@ class FakeRuntime:
     async def recover(self, instance_id: str) -> Instance | None:
         if instance_id in self._instances:
             return self._instances[instance_id]
+        self._file(instance_id).with_suffix(".new").unlink(missing_ok=True)
         scope = self._scope_of(self._file(instance_id))
         if scope is None or scope.agent_id != self._agent_id:
             return None
