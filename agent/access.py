@@ -15,6 +15,7 @@ from tonnage.model import Problem, ProblemKind
 from tonnage.problems import attached
 from tonnage.surrounding import Call, Context, Surrounding
 from tonnage.tls import UnknownPeer, peer_identity
+from tonnage.wire import WireError
 
 _COLLECTOR = frozenset({Role.COLLECTOR})
 _ANYONE = frozenset(Role)
@@ -64,19 +65,19 @@ class Gate(Surrounding):
     async def around(self, call: Call) -> AsyncIterator[None]:
         """See ``Surrounding``."""
         caller = await self._admitted(call.method, call.context)
-        if call.method not in COMMANDS:
-            yield
-            return
+        line = _line(call.method, caller, call.context)  # now: a cancelled call has no peer
         outcome = ""
         try:
             yield
+        except WireError as error:
+            await call.context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
         except asyncio.CancelledError:
             outcome = "cancelled"
             raise
         finally:
-            line = _line(call.method, caller, call.context)
-            outcome = outcome or _status(call.context)
-            _log.info("command", **line, subject=_subject(call.request), outcome=outcome)
+            if call.method in COMMANDS:
+                outcome = outcome or _status(call.context)
+                _log.info("command", **line, subject=_subject(call.request), outcome=outcome)
 
     async def _admitted(self, method: str, context: Context) -> Identity | None:
         """Who calls; ends the call of whom it refuses, and says so in the log."""

@@ -128,6 +128,7 @@ class AuditTrail(Surrounding):
     async def around(self, call: Call) -> AsyncIterator[None]:
         """See ``Surrounding``."""
         begun, outcome, reason = time.time_ns(), OK, ""
+        who = _known_caller(call)  # now: gRPC frees a cancelled call's peer beneath us
         try:
             yield
         except asyncio.CancelledError:
@@ -137,7 +138,6 @@ class AuditTrail(Surrounding):
             outcome, reason = _told(error)
             raise
         finally:
-            who = _known_caller(call)
             subject = subject_of(call) or (who.name if call.name == _RENEW else "")
             if call.ours and self._notable.is_notable(call.name, who, subject, outcome, reason):
                 self._log.add(entry(begun, who, call.name, subject, outcome, reason))
@@ -193,7 +193,7 @@ def entry(
 def subject_of(call: Call) -> str:
     """What the call is about: as its answer says it, else as it was asked."""
     if call.name == _REGISTER:
-        return str(call.request.facts.host)
+        return str(getattr(getattr(call.request, "facts", None), "host", ""))
     for told in (call.answer, call.request):
         for field in _SUBJECTS:
             value = getattr(told, field, "")

@@ -10,9 +10,8 @@ from typing import Any
 import grpc
 from google.protobuf.message import DecodeError
 
-from tonnage.model import Problem, ProblemKind
-from tonnage.problems import attached
 from tonnage.surrounding import Call, Surrounding
+from tonnage.wire import WireError
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +22,8 @@ class Undecodable:
 
 
 class Decoding(Surrounding):
-    """Refuses undecodable requests with INVALID_ARGUMENT. The innermost interceptor, so that
-    whoever may not call at all is told that first."""
+    """Raises ``WireError`` for an undecodable request, which the interceptors around it turn
+    into a status. The innermost of them, so that whoever may not call is told that first."""
 
     async def intercept_service(
         self,
@@ -41,12 +40,7 @@ class Decoding(Surrounding):
     async def around(self, call: Call) -> AsyncIterator[None]:
         """See ``Surrounding``."""
         if isinstance(call.request, Undecodable):
-            problem = Problem(
-                ProblemKind.INVALID_INPUT,
-                f"these bytes are no request of {call.name}: {call.request.reason}",
-                remedy="Use the same version of Tonnage on both sides.",
-            )
-            await call.context.abort(grpc.StatusCode.INVALID_ARGUMENT, *attached(problem))
+            raise WireError(f"these bytes are no request of {call.name}: {call.request.reason}")
         yield
 
 
