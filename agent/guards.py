@@ -53,10 +53,15 @@ def check(limits: Limits, state: HostState) -> GuardTripped | None:
     return (
         _time(limits, state)
         or _floor("memory", limits.memory_headroom_bytes, state.mem_available_bytes)
-        or _floor("disk", limits.disk_headroom_bytes, state.disk_free_bytes)
+        or check_disk(limits, state.disk_free_bytes)
         or _count(limits, state)
         or _pressure(limits, state)
     )
+
+
+def check_disk(limits: Limits, free_bytes: int | None) -> GuardTripped | None:
+    """The disk's guard alone: room may be made, so a run waits for it before it trips."""
+    return _floor("disk", limits.disk_headroom_bytes, free_bytes)
 
 
 _FLOORS = {

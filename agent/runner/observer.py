@@ -93,7 +93,7 @@ class Observer:
             mem_available_bytes=None
             if isinstance(memory, NoData)
             else int(memory.values["mem_available_bytes"]),
-            disk_free_bytes=self._disk_free_bytes(),
+            disk_free_bytes=self.disk_free_bytes(),
             instances=instances,
             elapsed_seconds=elapsed_seconds,
             cpu_some_avg10=pressure.get("cpu"),
@@ -101,7 +101,8 @@ class Observer:
             io_some_avg10=pressure.get("io"),
         )
 
-    def _disk_free_bytes(self) -> int | None:
+    def disk_free_bytes(self) -> int | None:
+        """Of the fullest disk watched; ``None`` where one cannot be read."""
         free = []
         for disk in self._disks:
             try:

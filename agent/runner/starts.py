@@ -70,14 +70,20 @@ class Starts:
                 self._work.log,
                 equipment.spool_patience_seconds,
                 self._stopped,
-                lambda: equipment.journal.trouble,
+                self._no_room_elsewhere,
             )
         except SpoolFull as full:
             return full
         if paused > _PAUSE_WORTH_TELLING_SECONDS:
-            text = f"launching paused {paused:.2f} s: the spool had no room"
+            text = f"launching paused {paused:.2f} s: there was no room on disk"
             self._work.log.record(Notice(text, self._stage.id))
         return None
+
+    def _no_room_elsewhere(self) -> SpoolError | None:
+        """Trouble of the journal, or a disk that is fuller than its guard allows."""
+        equipment = self._work.equipment
+        trip = guards.check_disk(equipment.limits, equipment.observer.disk_free_bytes())
+        return equipment.journal.trouble or (SpoolFull(str(trip)) if trip is not None else None)
 
     async def _attempt(self, order: Order) -> Trial | None:
         """Make the trial; ``None`` when it could not even be journaled."""

@@ -97,7 +97,7 @@ _JUNK: st.SearchStrategy[Any] = st.recursive(
     max_leaves=6,
 )
 
-_WHOLE: dict[str, Any] = {
+WHOLE: dict[str, Any] = {
     "name": "quick",
     "hosts": {"where": "cpus >= 1 and labels.rack == 'a'", "expect": 1, "wait": "1s"},
     "workload": {
@@ -126,7 +126,7 @@ def _as_text(document: Any) -> str:
 
 def _altered(changes: list[tuple[int, Any]]) -> Any:
     """The whole experiment with some of its places holding something else."""
-    document = copy.deepcopy(_WHOLE)
+    document = copy.deepcopy(WHOLE)
     for place, value in changes:
         places = list(_places(document))
         holder, key = places[place % len(places)]

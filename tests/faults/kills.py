@@ -128,7 +128,6 @@ def rows(toll: Toll, what: str) -> list[Row]:
 
 async def fake_kills(folder: Path, count: int, seed: int) -> Toll:
     """Kills of two agents and the collector; the fake runtime at speed."""
-    folder.mkdir()
     async with world(folder, HOSTS) as made:
         plan = Campaign(SPEC, STARTS, count, lambda: len(made.fakes()), seed=seed)
         return await fight(made, made.programs, plan)

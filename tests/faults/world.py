@@ -60,6 +60,7 @@ async def world(
     before: Sequence[str] = (),
 ) -> AsyncIterator[World]:
     """Start all of it; kill what still runs at the end. ``before``: what each is run through."""
+    folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - before anything runs
     collector = _collector(folder, ("--lease", lease, *collector_flags), before)
     flags = (*("--runtimes", runtimes), *_GUARDS, *agent_flags)
     agents = {host: _agent(folder, host, collector, flags, before) for host in hosts}
