@@ -94,5 +94,5 @@ def test_what_went_wrong_comes_with_the_guests_journal(server_image: Path, tmp_p
         pytest.raises(OrderFailed, match="ended with 3") as failed,
         Guest(server_image, tmp_path) as guest,
     ):
-        guest.run("echo told by the story >/dev/kmsg; exit 3")
+        guest.run("echo '<4>told by the story' >/dev/kmsg; exit 3")
     assert "told by the story" in "\n".join(failed.value.__notes__)

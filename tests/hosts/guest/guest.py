@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import shlex
 import tarfile
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -23,7 +22,10 @@ from tests.hosts.guest.orders import (
 BOOT_SECONDS = 120.0
 ORDER_SECONDS = 60.0
 _EVIDENCE_SECONDS = 20.0
-_EVIDENCE = "systemctl --failed --no-legend; journalctl --no-pager --no-hostname -n 80"
+_EVIDENCE = (
+    "systemctl --failed --no-legend; journalctl --no-pager --no-hostname -u 'tonnage*' -n 40; "
+    "journalctl --no-pager --no-hostname -p warning -n 20"
+)
 
 
 class Guest:
@@ -99,19 +101,6 @@ class Guest:
         encoded = base64.b64encode(content.encode()).decode()
         target = shlex.quote(path)
         self.run(f"install -D -m {mode} <(base64 -d <<<{encoded}) {target}")
-
-    def wait(self, script: str, seconds: float = ORDER_SECONDS) -> str:
-        """Have a script tried until it ends with 0; return its output.
-
-        Raises ``OrderFailed`` with the last try's words.
-        """
-        deadline = time.monotonic() + seconds
-        while True:
-            done = self.attempt(script, ORDER_SECONDS)
-            if done.code == 0:
-                return done.output
-            if time.monotonic() > deadline:
-                raise OrderFailed(script, done)
 
     def evidence(self) -> str:
         """The end of its journal, and of its console. Raises nothing."""
