@@ -44,6 +44,7 @@ from agent.registration import keep_registered
 from agent.runner.equipment import Equipment
 from agent.runner.holdings import Holdings
 from agent.runner.inventory import Inventory
+from agent.runner.janitor import keep_tidy
 from agent.runner.manual import Manual
 from agent.runner.observer import Observer
 from agent.runner.runs import Runs
@@ -136,7 +137,7 @@ async def serve(
         announce(at)
         gc.collect()
         gc.freeze()  # what lives now lives on: no collection walks it during a trial
-        await _until(ending.asked, config, standing, at, equipment)
+        await _until(ending.asked, config, standing, at, equipment, runs)
         await _drain(config, server, runs, manual, ending.hurried)
 
 
@@ -159,10 +160,14 @@ async def _until(
     standing: Standing,
     at: Addresses,
     equipment: Equipment,
+    runs: Runs,
 ) -> None:
-    """Stay registered, with a certificate that is good, until told to stop."""
+    """Tidy up, stay registered, with a certificate that is good, until told to stop."""
     dial = Dial(config.collector, Peer(Role.COLLECTOR, "collector"), standing.files)
-    work: list[Coroutine[Any, Any, Any]] = [equipment.inventory.current()]
+    work: list[Coroutine[Any, Any, Any]] = [
+        equipment.inventory.current(),
+        keep_tidy(equipment, runs),
+    ]
     if config.collector:
         work.append(keep_registered(dial, standing, at, equipment))
         if standing.folder:

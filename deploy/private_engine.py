@@ -53,6 +53,7 @@ class PrivateEngine:
             name = hashlib.sha256(os.fsencode(home)).hexdigest()[:12]
             self.run = Path("/run") / f"tonnage-{name}"
         self.socket = self.run / "docker.sock"
+        self._dockerd: subprocess.Popen[bytes] | None = None
 
     @property
     def address(self) -> str:
@@ -92,6 +93,7 @@ class PrivateEngine:
             # dockerd first: it ends its containers, and the containerd it started.
             for name in DAEMONS:
                 _end(self._daemons(name), number)
+        self._waited()
         if survivors := [*self._daemons("")]:
             raise EngineSurvived(f"the private engine did not end: processes {survivors}")
         _unmount_below(self.home, self.run)
@@ -101,10 +103,31 @@ class PrivateEngine:
             made.unlink()
         shutil.rmtree(self.run, ignore_errors=True)
 
+    def kill(self) -> None:
+        """End dockerd alone, and with it its containerd, as a crash does: shims and
+        containers live on. ``start_again`` takes it from there."""
+        _end(self._daemons("dockerd"), signal.SIGKILL)
+        self._waited()
+
+    def start_again(self) -> None:
+        """Start dockerd over what it left. Raises ``EngineFailed``.
+
+        Where nobody waits for orphans, its containerd stays a process of that id, which
+        dockerd would take to be alive.
+        """
+        for name in ("dockerd.pid", "containerd/containerd.pid"):
+            (self.run / name).unlink(missing_ok=True)
+        self._launch()
+
+    def _waited(self) -> None:
+        """Let the daemon that we started know that it was waited for."""
+        if self._dockerd is not None:
+            self._dockerd.poll()
+
     def _launch(self) -> None:
         log = self.home / "dockerd.log"
         with log.open("wb") as output:
-            process = subprocess.Popen(
+            self._dockerd = process = subprocess.Popen(
                 [*self._command(), *self._bridge_options()],
                 stdin=subprocess.DEVNULL,
                 stdout=output,

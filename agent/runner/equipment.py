@@ -15,12 +15,15 @@ from agent.runner.trials import Trials
 from agent.runtimes.base import Runtime
 from agent.storage.journal import Journal
 from agent.storage.spool import Spool
-from tonnage.model import HostFacts
+from tonnage.model import HostFacts, Plan
 
 
 @dataclass(frozen=True, slots=True)
 class Equipment:
-    """The parts of one agent. ``facts`` reads the host's facts; blocking."""
+    """The parts of one agent. ``facts`` reads the host's facts; blocking.
+
+    ``unswept``: plans of ended runs of which something survived, or may have.
+    """
 
     agent_id: str
     runtimes: Mapping[str, Runtime]
@@ -36,3 +39,4 @@ class Equipment:
     clock: BootClock = field(default_factory=BootClock.of_this_host)
     spool_patience_seconds: float = 60.0
     orphan_grace_seconds: float = 600.0
+    unswept: dict[str, Plan] = field(default_factory=dict)

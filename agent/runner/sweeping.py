@@ -29,7 +29,10 @@ class Sweep:
 
 
 async def sweep(plan: Plan, equipment: Equipment) -> Sweep:
-    """Remove whatever of the run is left, in every runtime it used."""
+    """Remove whatever of the run is left, in every runtime it used.
+
+    A run of which something survived, or may have, is among the ``unswept`` afterwards.
+    """
     found = Sweep()
     names = dict.fromkeys(target.runtime for target in plan.targets)
     for name in names:
@@ -37,7 +40,20 @@ async def sweep(plan: Plan, equipment: Equipment) -> Sweep:
             await _reap(equipment.runtimes[name], Scope(equipment.agent_id, plan.run_id), found)
     held = equipment.holdings.of_run(plan.run_id)
     await asyncio.gather(*(_remove_again(holding, equipment, found) for holding in held))
+    if found.leaked or found.problems:
+        equipment.unswept[plan.run_id] = plan
+    else:
+        equipment.unswept.pop(plan.run_id, None)
     return found
+
+
+async def remove_orphan(holding: Holding, equipment: Equipment) -> bool:
+    """Try once more to remove what survived; whether nothing of it is left."""
+    if not await _gone(holding, equipment):
+        return False
+    holding.state = "stopping"
+    equipment.trials.settled(holding)
+    return True
 
 
 async def _reap(runtime: Runtime, scope: Scope, found: Sweep) -> None:
@@ -47,7 +63,7 @@ async def _reap(runtime: Runtime, scope: Scope, found: Sweep) -> None:
     except InstanceLeaked as leak:
         found.leaked.extend(leaked_ids(leak))
     except Exception as error:  # noqa: BLE001 (nor may an engine in trouble prevent it)
-        _log.exception("verifying that nothing survived failed", runtime=runtime.name)
+        _log.warning("cannot verify that nothing survived", runtime=runtime.name, why=str(error))
         found.problems.append(
             Problem(
                 ProblemKind.LEAKED,
@@ -61,7 +77,7 @@ async def _remove_again(holding: Holding, equipment: Equipment, found: Sweep) ->
     """What survived its removal and was not swept may be gone by now, or be unknown to
     its engine and live on: only the instance itself can tell."""
     if holding.id not in found.removed:
-        if not await _gone(holding, equipment):
+        if not await remove_orphan(holding, equipment):
             found.leaked = [*dict.fromkeys((*found.leaked, holding.id))]
             return
         found.leaked = [name for name in found.leaked if name != holding.id]

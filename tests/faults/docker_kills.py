@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ import docker
 
 from benchmarks.rows import Row
 from deploy.engine import load_images
-from deploy.private_engine import PrivateEngine, _end
+from deploy.private_engine import PrivateEngine
 from tests.faults.kills import Campaign, Toll, fight, rows
 from tests.faults.world import world
 from tonnage.model import RunState
@@ -27,46 +26,34 @@ SPEC = {
 }
 
 
-class Engine(PrivateEngine):
-    """A container engine of the test's own, whose daemon may be killed."""
-
-    async def kill(self) -> None:
-        """End dockerd alone, as a crash of it does: containerd and the shims live on."""
-        await asyncio.to_thread(_end, self._daemons("dockerd"), signal.SIGKILL)
-
-    async def start_again(self) -> None:
-        """Start dockerd over what it left."""
-        (self.run / "dockerd.pid").unlink(missing_ok=True)
-        await asyncio.to_thread(self._launch)
-
-    def containers(self) -> int:
-        """All containers, running or not."""
-        client = docker.DockerClient(self.address)
-        try:
-            return len(client.containers.list(all=True))
-        finally:
-            client.close()
-
-
 class EngineVictim:
-    """The engine as one of the victims."""
+    """A container engine of the test's own, as one of the victims."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: PrivateEngine) -> None:
         self._engine = engine
 
     async def kill(self) -> None:
         """See ``kills.Victim``."""
-        await self._engine.kill()
+        await asyncio.to_thread(self._engine.kill)
 
     async def start(self) -> None:
         """See ``kills.Victim``."""
-        await self._engine.start_again()
+        await asyncio.to_thread(self._engine.start_again)
+
+
+def containers(address: str) -> int:
+    """All containers of an engine, running or not."""
+    client = docker.DockerClient(address)
+    try:
+        return len(client.containers.list(all=True))
+    finally:
+        client.close()
 
 
 @contextmanager
-def own_engine(home: Path) -> Iterator[Engine]:
+def own_engine(home: Path) -> Iterator[PrivateEngine]:
     """An engine with the workload images, gone after the block."""
-    engine = Engine(home)
+    engine = PrivateEngine(home)
     engine.start()
     try:
         load_images(engine.address)
@@ -85,7 +72,7 @@ async def docker_kills(folder: Path, count: int) -> Toll:
                 SPEC,
                 planned=0,
                 count=count,
-                left=engine.containers,
+                left=lambda: containers(engine.address),
                 ends=frozenset({RunState.FINISHED, RunState.PARTIAL}),
                 pause_seconds=(0.5, 3.0),
             )

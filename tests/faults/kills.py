@@ -19,6 +19,7 @@ from tonnage.model import RunState
 
 HOSTS = ("h1", "h2")
 _KILLS, _WORLDS = 200, 2
+_TIDY_SECONDS = 30.0
 STARTS, _CONCURRENCY, _COUNTS, _MOST = 600, 4, (2, 6), 12
 
 # Each start takes its time, so that a kill finds some in flight; each instance is a
@@ -82,8 +83,19 @@ async def fight(made: World, victims: Mapping[str, Victim], plan: Campaign) -> T
         toll.states[state] += 1
         toll.unforeseen += state not in plan.ends
         toll.proofs += [made.prove(run_id, host, plan.planned) for host in made.agents]
-        toll.left += plan.left()
+    toll.left = await _left(plan)
     return toll
+
+
+async def _left(plan: Campaign) -> int:
+    """What is left once agents had their time to remove it."""
+    try:
+        async with asyncio.timeout(_TIDY_SECONDS):
+            while plan.left():  # noqa: ASYNC110 - an engine is looked at
+                await asyncio.sleep(0.2)
+    except TimeoutError:
+        pass
+    return plan.left()
 
 
 async def _kill_during(

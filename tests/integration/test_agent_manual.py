@@ -100,6 +100,15 @@ async def test_cleaning_removes_what_is_loose_and_spares_the_run(host: Agent) ->
     assert await host.instances() == []
 
 
+async def test_what_survived_its_removal_is_removed_once_that_can_be_done(host: Agent) -> None:
+    stubborn = await launch(host, "fake:leak")
+    request = agent_pb2.DestroyInstanceRequest(instance_id=stubborn.instance.instance_id)
+    with pytest.raises(grpc.aio.AioRpcError, match="survived"):
+        await host.stub.DestroyInstance(request)
+    assert [info.state for info in await host.instances()] == ["orphaned"]
+    await host.holding(0)
+
+
 async def test_instances_by_hand_count_for_the_guard(tmp_path: Path) -> None:
     async with agent(tmp_path, "--guard-max-instances", "2") as host:
         await launch(host)

@@ -57,7 +57,10 @@ def run(served: Started, tmp_path: Path) -> Run:
         ("targets.0.runtime=podman", ("targets[0].runtime", "'podman'", "Usable there: fake")),
         ("targets.0.memory=9TiB", ("targets[0].memory", "'9TiB'", "Ask for less")),
         ("targets.0.cpus=1024", ("targets[0].cpus", "'1024'", "Ask for")),
-        ("hosts=[nowhere]", ("hosts: host nowhere has not registered", "'nowhere'", "tonnage hosts")),
+        (
+            "hosts=[nowhere]",
+            ("hosts: host nowhere has not registered", "'nowhere'", "tonnage hosts"),
+        ),
     ],
 )
 def test_a_wrong_experiment_starts_nothing(run: Run, override: str, words: tuple[str]) -> None:
