@@ -34,7 +34,8 @@ class Host:
 
     def command(self, *words: str) -> tuple[str, ...]:
         """``words`` as a command that runs on this host's network."""
-        return ("ip", "netns", "exec", self.namespace, *words)
+        # Not ip netns exec: that hides the machine's /sys, and with it every cgroup.
+        return ("nsenter", f"--net=/run/netns/{self.namespace}", *words)
 
     def cut(self) -> None:
         """Pull its cable. Idempotent."""

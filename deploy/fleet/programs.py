@@ -25,7 +25,7 @@ class Program:
     """One server: ``python -m MODULE`` with the arguments of the moment it is started.
 
     ``where`` is the line that it printed when it last began to serve. ``before`` is
-    what its command is run through, for example a namespace's ``ip netns exec``.
+    what its command is run through, for example a namespace's ``nsenter``.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Program:
 
     @property
     def pid(self) -> int:
-        """Of the process that runs now; ``ip netns exec`` becomes the program itself."""
+        """Of the process that runs now; ``nsenter`` becomes the program itself."""
         return self._running().pid
 
     async def start(self) -> None:

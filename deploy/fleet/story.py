@@ -21,6 +21,7 @@ async def tell(
 ) -> str:
     """The whole story; the run's id. Raises when anything in it is not as it should be."""
     async with fleet(folder, HOSTS, agent_flags, say) as made:
+        await healthy(made, len(HOSTS))
         await made.tonnage("hosts")
         say(f"\nA comparison on {len(HOSTS)} hosts, which begin together.\n")
         run_id = await submit(made, spec, settings)
@@ -41,6 +42,16 @@ async def tell(
         await made.tonnage("instances")
         say(f"\nThe run as a page: {report}\n")
         return run_id
+
+
+async def healthy(made: Fleet, count: int) -> None:
+    """Wait until so many hosts have registered."""
+    async with asyncio.timeout(_WAIT_SECONDS):
+        while True:
+            done = await made.tonnage("hosts", "--output", "json", quiet=True)
+            if sum(host["state"] == "healthy" for host in json.loads(done.out)) == count:
+                return
+            await asyncio.sleep(_LOOK_SECONDS)
 
 
 async def submit(made: Fleet, spec: Path, settings: Sequence[str]) -> str:
