@@ -181,7 +181,7 @@ def _span(row: Compared, sides: _Sides) -> str:
     low, high = sides.interval or (1.0, 1.0)
     if row.verdict == "no difference" or sides.factor >= PERCENT_BELOW or low <= 0:
         return figures.times_span((low, high))
-    return f"{(1 - 1 / low) * 100:.0f}–{(1 - 1 / high) * 100:.0f} %"
+    return figures.percent_span((1 - 1 / low, 1 - 1 / high))
 
 
 def _median(result: Result, side: Kind, row: Compared) -> str:

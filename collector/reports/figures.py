@@ -69,6 +69,15 @@ def percent(share: float, decimals: int = 0) -> str:
     return f"{share * 100:.{decimals}f} %"
 
 
+def percent_span(interval: Interval) -> str:
+    """``8–39 %``; with a decimal where only that tells the ends apart."""
+    for decimals in (0, 1):
+        low, high = (f"{share * 100:.{decimals}f}" for share in interval)
+        if low != high:
+            return f"{low}–{high} %"
+    return percent(interval[0])
+
+
 def chance(p_value: float | None) -> str:
     """A p-value, never nought."""
     if p_value is None:

@@ -35,8 +35,9 @@ def _told(row: MergedComparisonRow, result: Result, names: Names) -> Sentence:
     own = row.host_verdicts.get(row.verdict, 0)
     if row.verdict not in _DIFFERENCES or row.host_ratios is None:
         return sentence
-    who = "Each host alone says" if own == row.hosts else f"{own} of {row.hosts} hosts alone say"
-    alone = f" {who} the same; their ratios: "
+    who = "Each host" if own == row.hosts else f"{own} of {row.hosts} hosts"
+    verb = "say" if 1 < own < row.hosts or not own else "says"
+    alone = f" {who} alone {verb} the same; their ratios: "
     spread = figures.times_span(row.host_ratios)
     pair = f" ({names.of(row.candidate)} / {names.of(row.baseline)})"
     return replace(sentence, evidence=f"{sentence.evidence}{alone}{spread}{pair}.")
@@ -48,14 +49,20 @@ def _each(row: MergedComparisonRow, names: Names) -> Sentence:
     baseline, candidate = names.of(row.baseline), names.of(row.candidate)
     level = row.concurrency or 1
     flight = f" with {level} starts in flight" if level > 1 else ""
-    verdicts = {verdict: n for verdict, n in row.host_verdicts.items() if n}
-    seen = f"Their ratios ({candidate} / {baseline}): {figures.times_span(row.host_ratios)}."
-    if len(verdicts) == 1:
-        (verdict,) = verdicts
+    whose = "Its ratio" if row.hosts == 1 else "Their ratios"
+    seen = f"{whose} ({candidate} / {baseline}): {figures.times_span(row.host_ratios)}."
+    hosts = sum(row.host_verdicts.values())
+    decided = [verdict for verdict in row.host_verdicts if verdict != "inconclusive"]
+    if len(decided) < 2:
+        verdict = decided[0] if decided else "inconclusive"
         said = _claim(verdict, row.metric, candidate, baseline)
-        claim = f"On each of {row.hosts} hosts{flight}, {said}"
-        return Sentence(topic, verdict, claim, seen)
-    listed = ", ".join(f"{verdict} on {n}" for verdict, n in verdicts.items())
+        n = row.host_verdicts.get(verdict, 0)
+        if n < hosts:
+            claim = f"On {n} of {hosts} hosts{flight}, {said}; on the rest it stays open"
+            return Sentence(topic, "inconclusive", claim, seen)
+        where = f"each of {hosts} hosts" if hosts > 1 else "the one host that measured both"
+        return Sentence(topic, verdict, f"On {where}{flight}, {said}", seen)
+    listed = ", ".join(f"{verdict} on {n}" for verdict, n in row.host_verdicts.items())
     claim = f"The hosts do not agree how {candidate} compares with {baseline}{flight} ({topic})"
     return Sentence(topic, "inconclusive", claim, f"{listed[:1].upper()}{listed[1:]}. {seen}")
 
@@ -92,8 +99,11 @@ def _limits(rows: list[MergedDensityRow], names: Names) -> Iterator[Sentence]:
         least, median, most = row.host_instances
         short = "at least " if row.hosts_at_least else ""
         each = f"{least:.0f}" if least == most else f"{least:.0f} to {most:.0f}, median {median:g}"
-        noun = "host carries" if row.hosts == 1 else "hosts carry"
-        claim = f"{row.hosts} {noun} {short}{row.instances} {who} instances in all, {each} each"
+        claim = (
+            f"{row.hosts} hosts carry {short}{row.instances} {who} instances in all, {each} each"
+        )
+        if row.hosts == 1:
+            claim = f"The one host that was filled carries {short}{row.instances} {who} instances"
         yield Sentence("density", "limit", claim, _sure(row))
 
 

@@ -11,7 +11,7 @@ from collector.results import foreign
 from collector.results.density import Ramp
 from collector.results.footprint import EVERY_RUNTIME_HAS, Footprint, series
 from collector.results.groups import without
-from collector.results.over_hosts import of_merged, of_partial, of_resumptions
+from collector.results.over_hosts import of_merged, of_partial, of_resumptions, of_unequal
 from collector.results.shortfalls import of_samples
 from collector.results.startup import StartupSample
 from collector.results.subjects import Key, Subjects, measured_hosts, name
@@ -40,6 +40,7 @@ def cautions(
             *of_resumptions(data),
             *_of_accelerators(data),
             *(of_merged(merged) if merged else ()),
+            *(of_unequal(samples, subjects) if merged else ()),
             *_of_facts(data),
             *of_samples(without(idle, samples), subjects, len(data.hosts)),
             *_of_trials(data, subjects),

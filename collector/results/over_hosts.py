@@ -8,10 +8,15 @@ from collector.model import RunData
 from collector.reports import figures
 from collector.reports.merged import Merged, MergedFootprintRow, MergedStartupRow
 from collector.reports.names import kind_name, some_of
-from collector.results.subjects import measured_hosts
+from collector.results.groups import by_subject
+from collector.results.startup import StartupSample
+from collector.results.subjects import Subjects, measured_hosts, name
 from collector.results.told import Told
 from collector.stats.hosts import too_few_hosts
 from tonnage.model import RunResumed, RunState
+
+MOSTLY = 2 / 3
+"""A host with a greater share of the ready starts than this outweighs all the others."""
 
 
 def of_partial(data: RunData) -> Iterator[Told]:
@@ -24,9 +29,11 @@ def of_partial(data: RunData) -> Iterator[Told]:
     idle = [host for host in names if host not in measured]
     if short:
         done = len(names) - len(short)
+        left = [host for host in short if host in measured]
+        kept = f", and the figures hold what {_they(left)} left" if left else ""
         yield Told(
             f"{done} of {len(names)} hosts came to the end of their plan; "
-            f"{some_of(short)} did not, and the figures hold what they left."
+            f"{some_of(short)} did not{kept}."
         )
     if idle:
         yield Told(f"{some_of(idle)} measured nothing and {_is(idle)} in no figure.")
@@ -34,6 +41,10 @@ def of_partial(data: RunData) -> Iterator[Told]:
 
 def _is(names: Sequence[str]) -> str:
     return "is" if len(names) == 1 else "are"
+
+
+def _they(names: Sequence[str]) -> str:
+    return "it" if len(names) == 1 else "they"
 
 
 def of_resumptions(data: RunData) -> Iterator[Told]:
@@ -61,7 +72,7 @@ def _boots(facts: Sequence[RunResumed]) -> str:
 
 def of_merged(merged: Merged) -> Iterator[Told]:
     """Hosts too few to be merged, or further from the rest than their own intervals allow."""
-    if reason := too_few_hosts(merged.hosts):
+    if merged.hosts and (reason := too_few_hosts(merged.hosts)):
         yield Told(f"{reason[:-1]}: what is said over all of them has no interval.")
     for start in merged.startup:
         if start.odd_hosts and start.host_p50_seconds:
@@ -76,6 +87,20 @@ def of_merged(merged: Merged) -> Iterator[Told]:
             yield Told(
                 f"{pair}{level}: the hosts' own ratios, {figures.times_span(row.host_ratios)}, "
                 f"disagree more than their intervals allow: {_named(row.odd_hosts, row.hosts)}."
+            )
+
+
+def of_unequal(samples: Sequence[StartupSample], subjects: Subjects) -> Iterator[Told]:
+    """Where merged quantiles are of several hosts by name, and of one by weight."""
+    for group in by_subject(samples, subjects, lambda sample: sample.concurrency).values():
+        counts = {sample.key.host: len(sample.seconds("total")) for sample in group}
+        host, most = max(counts.items(), key=lambda item: item[1])
+        together = sum(counts.values())
+        if MOSTLY * together < most < together:
+            yield Told(
+                f"{name(subjects, group[0].key)}, {group[0].concurrency} in flight: "
+                f"{most} of {together} ready starts are of {host}, "
+                "so the merged quantiles are mostly its own."
             )
 
 

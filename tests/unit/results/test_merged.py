@@ -18,6 +18,7 @@ from tonnage.model import (
     DensityResult,
     Outcome,
     Population,
+    RunState,
     Stage,
     StartupStage,
     StopReason,
@@ -212,6 +213,35 @@ def test_a_caution_of_many_hosts_is_said_once(fleet: Result) -> None:
     assert len(tcg) == 1
     assert tcg[0].startswith("h01, h02, h03, h04, h05 and 4 more: ")
     assert len(fleet.warnings) < 45
+
+
+def kept(data: RunData, counts: dict[str, int]) -> RunData:
+    """The run with so many containers started on each host, one at a time, and nothing else."""
+    rows = [
+        row
+        for row in data.trials
+        if row.target is DOCKER
+        and row.trial.population is Population.MEASURED
+        and row.trial.concurrency == 1
+        and row.trial.number < counts.get(row.host, 0)
+    ]
+    return replace(data, trials=tuple(rows), facts=())
+
+
+def test_a_host_that_outweighs_all_others_is_named(data: RunData) -> None:
+    uneven = assemble(kept(data, dict.fromkeys(SIX, 5) | {"h2": 60}))
+    (told,) = [text for text in uneven.warnings if "mostly its own" in text]
+    assert told.startswith("docker, 1 in flight: 60 of 85 ready starts are of h2, ")
+    for even in (dict.fromkeys(SIX, 5), {"h1": 60, "h2": 31}, {"h1": 60}):
+        assert "mostly its own" not in "".join(assemble(kept(data, even)).warnings)
+
+
+def test_hosts_of_which_none_measured_are_not_called_too_few(data: RunData) -> None:
+    hosts = tuple(replace(host, state=RunState.FAILED) for host in data.hosts)
+    run = replace(data.run, state=RunState.FAILED)
+    told = assemble(replace(data, run=run, hosts=hosts, trials=(), facts=())).warnings
+    assert "0 of 6 hosts came to the end of their plan; h1, h2, h3, h4, h5 and h6 did not." in told
+    assert not any("too few to be resampled" in text for text in told)
 
 
 def test_how_far_apart_hosts_began_is_in_the_result(fleet: Result) -> None:
