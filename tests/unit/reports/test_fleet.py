@@ -85,7 +85,7 @@ def on_hosts(verdicts: dict[str, int], three: Result) -> str:
         ),
         (
             {"slower": 2, "no difference": 1},
-            "The hosts do not agree how qemu-microvm (TCG) compares with docker (start). Slower on 2",
+            "The hosts do not agree how qemu-microvm (TCG) compares with docker (start). Slower",
         ),
     ],
 )
