@@ -128,4 +128,12 @@ class Runs(Connection):
             with self.translated():
                 head = wire.from_message(update, _Head)
             hosts = self.many(update.hosts, HostProgress)
-            yield Progress(head.run_id, head.state, hosts, head.problem)
+            yield Progress(
+                run_id=head.run_id,
+                state=head.state,
+                hosts=hosts,
+                problem=head.problem,
+                queue_position=head.queue_position,
+                behind=head.behind,
+                start_skew_seconds=head.start_skew_seconds,
+            )

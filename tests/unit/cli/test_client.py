@@ -7,6 +7,7 @@ import pytest
 
 from collector import errors
 from collector.client import Client
+from collector.views import HostProgress, Progress
 from tests.unit.cli.collectors import Scripted, served, state
 from tonnage import wire
 from tonnage.model import (
@@ -109,6 +110,22 @@ async def test_a_watch_ends_with_the_run() -> None:
         seen = [update async for update in client.watch("r1")]
     assert [update.state for update in seen] == [RunState.RUNNING, RunState.FINISHED]
     assert seen[0].hosts[0].trials_done == 3
+
+
+async def test_a_watch_tells_everything_of_a_run_in_line_and_of_one_that_began() -> None:
+    host = HostProgress("h", RunState.PENDING, "startup", 1, 2, 3, 4, 5, 6, 7, "said")
+    waits = Progress("r3", RunState.PENDING, (host,), None, 2, ("r1", "r2"))
+    begun = Progress(
+        run_id="r3",
+        state=RunState.FAILED,
+        hosts=(host, host),
+        problem=Problem(ProblemKind.INTERNAL, "broke"),
+        start_skew_seconds=0.25,
+    )
+    collector = Scripted()
+    collector.progress = [wire.filled(pb.WatchRunResponse(), each) for each in (waits, begun)]
+    async with served(collector) as address, Client(address) as client:
+        assert [update async for update in client.watch("r3")] == [waits, begun]
 
 
 async def test_a_watch_outlives_a_restart_of_the_collector() -> None:
