@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from agent.errors import InstanceLeaked
+from agent.errors import InstanceLeaked, SpoolError
 from agent.runner.equipment import Equipment
 from agent.runner.holdings import Holding
 from agent.runner.past import Past, missing_rows
@@ -40,6 +40,7 @@ from tonnage.model import (
     StageFinished,
     Trial,
 )
+from tonnage.wire import WireError
 
 # A run that takes its agent down at the same place is not tried for ever.
 MOST_INTERRUPTIONS = 5
@@ -78,7 +79,7 @@ async def recover(equipment: Equipment, executor: Executor) -> list[Unfinished]:
     for entry in equipment.journal.open:
         await _verify_gone(equipment, entry, reaped)
     cut_short = [log for log in equipment.spool.runs if not log.finished]
-    found = [await _mend(log, equipment, reaped, executor) for log in cut_short]
+    found = [await _taken_up(log, equipment, reaped, executor) for log in cut_short]
     elsewhere = _elsewhere(equipment, cut_short)
     _hold_survivors(equipment, elsewhere, reaped)
     _close(equipment, elsewhere)
@@ -116,17 +117,27 @@ async def _verify_gone(equipment: Equipment, entry: Entry, reaped: Reaped) -> No
 
 
 def _elsewhere(equipment: Equipment, cut_short: Sequence[RunLog]) -> list[Entry]:
-    """Entries whose rows, if any, are written already."""
-    open_runs = {log.run_id for log in cut_short}
+    """Entries whose rows, if any, are written already, or have no log that could take them."""
+    open_runs = {log.run_id for log in cut_short} - set(equipment.spool.corrupt)
     return [entry for entry in equipment.journal.open if entry.run_id not in open_runs]
 
 
-async def _mend(
+async def _taken_up(
     log: RunLog, equipment: Equipment, reaped: Reaped, executor: Executor
 ) -> Unfinished | None:
+    """The run to go on with, if it is; one that cannot be read must not keep the agent down."""
+    try:
+        events = await asyncio.get_running_loop().run_in_executor(executor, log.events)
+    except (SpoolError, WireError) as error:
+        equipment.spool.give_up(log, error)
+        return None
+    return _mend(log, [event.payload for event in events], equipment, reaped)
+
+
+def _mend(
+    log: RunLog, rows: Sequence[Payload], equipment: Equipment, reaped: Reaped
+) -> Unfinished | None:
     """Write the rows that the crash prevented; the run to go on with, unless it is given up."""
-    events = await asyncio.get_running_loop().run_in_executor(executor, log.events)
-    rows: list[Payload] = [event.payload for event in events]
     ours = [entry for entry in equipment.journal.open if entry.run_id == log.run_id]
     fates = {(e.trial.trial_id, e.trial.attempt): _fate(e, reaped) for e in ours}
 

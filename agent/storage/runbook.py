@@ -29,7 +29,7 @@ from agent.errors import InvalidInput, SpoolCorrupt, SpoolError
 from agent.storage.commit import GroupCommit
 from agent.storage.records import MAX_PAYLOAD_BYTES, RecordFile
 from tonnage.model import Plan, StopReason
-from tonnage.wire import WireError, from_bytes, to_bytes
+from tonnage.wire import from_bytes, to_bytes
 
 NAME = "book.log"
 # A disk that is full or stuck must not keep a run from being stopped.
@@ -73,7 +73,7 @@ class RunBook:
         try:
             for payload in file.read(0, file.last, 1 << 62):
                 self._replay(json.loads(payload))
-        except (KeyError, TypeError, ValueError, WireError) as error:
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
             file.close()
             raise SpoolCorrupt(
                 f"{file.path} holds a record that cannot be read: {error}"

@@ -22,6 +22,8 @@ from agent.storage.runbook import RunBook
 from tonnage.model import Event, Notice, Payload, RunFinished, Trial, TrialEnd
 from tonnage.wire import WireError, from_bytes, to_bytes
 
+EVENTS = "events.log"
+
 _log = structlog.get_logger("agent.storage.spool")
 
 
@@ -33,7 +35,7 @@ class RunLog:
         self.run_id = run_id
         self.folder = folder
         self.book = RunBook(folder, executor)
-        self._file = RecordFile(folder / "events.log")
+        self._file = RecordFile(folder / EVENTS)
         self._commit = GroupCommit(self._file, _encode, executor)
         self._executor = executor
         self._when_durable: list[tuple[int, Callable[[], None]]] = []

@@ -17,8 +17,9 @@ import structlog
 
 from agent.errors import InvalidInput, NoSuchRun, SpoolCorrupt, SpoolError, SpoolFull, TonnageError
 from agent.storage.known import KnownRuns
+from agent.storage.records import RecordFile
 from agent.storage.runbook import NAME as BOOK
-from agent.storage.runlog import RunLog
+from agent.storage.runlog import EVENTS, RunLog
 from tonnage.model import Plan
 from tonnage.wire import WireError
 
@@ -56,7 +57,7 @@ class Spool:
         self._known = KnownRuns(folder / "known-runs")
         for path in found:
             self._open(path)
-        self._learn(path.name for path in found)
+        self._learn([*self._runs, *self.corrupt])
 
     def _learn(self, run_ids: Iterable[str]) -> None:
         """Know the runs that are there: their agent may have died before it noted them."""
@@ -66,16 +67,22 @@ class Spool:
             _log.warning("cannot note the runs that are there", reason=str(error))
 
     def _open(self, path: Path) -> None:
-        if _never_began(path):
-            _remove(path)
-            return
         try:
+            if _never_began(path):
+                _remove(path)
+                return
             self._runs[path.name] = RunLog(path.name, path, self._executor)
         except SpoolCorrupt as error:
             _log.error("a run's events are corrupt", run=path.name, reason=str(error))
             self.corrupt[path.name] = error
         except WireError as error:
             self.corrupt[path.name] = SpoolCorrupt(f"{path}: {error}")
+
+    def give_up(self, log: RunLog, why: Exception) -> None:
+        """Leave a run as it is, and answer for it with the reason: it cannot be read."""
+        del self._runs[log.run_id]
+        self.corrupt[log.run_id] = told = SpoolCorrupt(f"{log.folder}: {why}")
+        _log.error("a run cannot be read", run=log.run_id, reason=str(told))
 
     @property
     def runs(self) -> tuple[RunLog, ...]:
@@ -204,9 +211,19 @@ class Spool:
 
 
 def _never_began(folder: Path) -> bool:
-    """Whether the agent died before the plan was kept: nobody was told that the run began."""
-    names = (BOOK, "events.log")
-    return not any((folder / name).exists() and (folder / name).stat().st_size for name in names)
+    """Whether the agent died before the plan was kept whole: nobody was told that the run
+    began. Raises ``SpoolCorrupt`` or ``SpoolError``."""
+    if _has_bytes(folder / EVENTS):
+        return False
+    if not _has_bytes(folder / BOOK):
+        return True
+    book = RecordFile(folder / BOOK)  # cuts off what was written in part
+    book.close()
+    return book.last == 0
+
+
+def _has_bytes(file: Path) -> bool:
+    return file.exists() and file.stat().st_size > 0
 
 
 def _remove(folder: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import grpc
 import pytest
 
+from agent.storage.records import RecordFile
 from tests.integration.agents import (
     agent,
     density,
@@ -23,6 +24,7 @@ from tests.integration.agents import (
 )
 from tonnage.model import (
     Event,
+    Notice,
     Outcome,
     RunFinished,
     RunResumed,
@@ -33,6 +35,7 @@ from tonnage.model import (
     TrialEnd,
 )
 from tonnage.v1 import agent_pb2
+from tonnage.wire import to_bytes
 
 DURABLE = {"FAKE_DURABLE": "1"}
 
@@ -165,6 +168,32 @@ async def test_a_corrupt_log_is_told_to_its_reader_and_hurts_no_other_run(tmp_pa
             await second.events("run-1")
         assert told.value.code() is grpc.StatusCode.DATA_LOSS
         assert await second.events("run-2") == good
+
+
+LATER = b"of a version to come"
+
+
+@pytest.mark.parametrize("records", [[LATER], [LATER, to_bytes(Event(4, 0, Notice("n")))]])
+async def test_a_run_that_cannot_be_read_keeps_no_agent_down_and_leaves_no_instance(
+    tmp_path: Path, records: list[bytes]
+) -> None:
+    async with agent(tmp_path) as first:
+        hanging = target("fake:hang", **DURABLE)
+        await first.start(plan(startup(9, timeout=50), targets=[hanging]))
+        while not instances_of(tmp_path):
+            await first.instances()
+        await first.kill()
+    log = RecordFile(tmp_path / "spool" / "run-1" / "events.log")
+    log.append(records)
+    log.close()
+    async with agent(tmp_path) as second:
+        assert instances_of(tmp_path) == set()
+        assert await second.instances() == []
+        with pytest.raises(grpc.aio.AioRpcError, match="not a message of this kind") as told:
+            await second.events("run-1")
+        assert told.value.code() is grpc.StatusCode.DATA_LOSS
+        assert finished(await second.run(plan(startup(2), run_id="run-2"))).problem is None
+        assert await second.stop() == 0
 
 
 async def read_all(reader: AsyncIterator[Event], into: list[Event]) -> grpc.aio.AioRpcError:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from agent.errors import InvalidInput, NoSuchRun, SpoolCorrupt, SpoolFull
+from agent.storage.runbook import NAME as BOOK
 from agent.storage.runlog import RunLog
 from agent.storage.spool import Spool
 from tonnage.model import Event, Notice, Plan, RunFinished, RunState
@@ -201,6 +202,35 @@ async def test_a_corrupt_run_is_told_and_left_alone_while_others_are_served(
         again.get("run-1")
     assert path.read_bytes() == broken
     assert len(await again.get("run-2").read(0, 10, CAP)) == 3
+    await again.close()
+
+
+@pytest.mark.parametrize("written", [0, 1, 20, -1])
+async def test_a_run_whose_plan_was_not_kept_whole_never_began_and_can_be_begun(
+    tmp_path: Path, disk: Executor, written: int
+) -> None:
+    spool, log = await open_log(tmp_path, disk)
+    await spool.close()
+    (tmp_path / "known-runs").unlink()
+    book = log.folder / BOOK
+    whole = book.read_bytes()
+    book.write_bytes(whole[:written])
+    again = Spool(tmp_path, CAP, 3600, disk)
+    assert not again.knows("run-1")
+    assert (await again.create(a_plan("run-1"))).book.plan == a_plan("run-1")
+    await again.close()
+    assert book.read_bytes() == whole
+
+
+async def test_a_run_whose_plan_was_kept_is_known_even_if_nobody_was_told(
+    tmp_path: Path, disk: Executor
+) -> None:
+    spool, _ = await open_log(tmp_path, disk)
+    await spool.close()
+    (tmp_path / "known-runs").unlink()
+    again = Spool(tmp_path, CAP, 3600, disk)
+    assert again.knows("run-1")
+    assert again.get("run-1").book.plan == a_plan("run-1")
     await again.close()
 
 
