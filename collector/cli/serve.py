@@ -17,7 +17,8 @@ def serve(
         str | None, typer.Option(help="HTTP address for joining, metrics and health.")
     ] = None,
     store: Annotated[
-        str | None, typer.Option(help="A folder, or sqlite:///PATH, where runs are kept.")
+        str | None,
+        typer.Option(help="A folder, or sqlite:////PATH (absolute), where runs are kept."),
     ] = None,
     tls_dir: Annotated[
         str | None,

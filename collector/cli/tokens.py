@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def create(
-    ttl: Annotated[str, typer.Option(help="How long it lasts: 30min, 1h, 24h.")] = "1h",
+    ttl: Annotated[str, typer.Option(help="How long it lasts: 30m, 1h, 24h.")] = "1h",
     uses: Annotated[int, typer.Option(min=1, max=10_000, help="How many hosts may join.")] = 1,
     host: Annotated[
         str,

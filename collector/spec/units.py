@@ -128,11 +128,11 @@ class Duration(Quantity):
     units: ClassVar[Mapping[str, Fraction]] = {
         "ms": Fraction(1, 1000),
         "s": Fraction(1),
-        "min": Fraction(60),
+        "min": Fraction(60),  # before m: written so, that it is not taken for MiB
+        "m": Fraction(60),
         "h": Fraction(3600),
     }
     lookalikes: ClassVar[Mapping[str, str]] = {
-        "m": "min",
         "mins": "min",
         "minute": "min",
         "minutes": "min",

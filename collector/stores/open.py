@@ -18,7 +18,7 @@ _FILE = "tonnage.db"
 
 
 async def open_store(place: str) -> Store:
-    """Open the store at ``place``: a folder, or ``sqlite:///PATH``.
+    """Open the store at ``place``: a folder, or ``sqlite:///`` and an absolute path.
 
     Raises ``StoreUnusable`` when it cannot be used, ``StoreTooNew`` when a newer
     Tonnage wrote it.
@@ -34,14 +34,21 @@ async def open_store(place: str) -> Store:
             remedy=f"Kinds: a folder, {', '.join(f'{kind}://' for kind in STORES)}.",
         )
     path = unquote(parts.path)
+    file = Path(path[1:])
     if parts.netloc or not path.strip("/"):
-        raise StoreUnusable(
-            "the address names no file",
-            field="store",
-            value=place,
-            remedy="Write sqlite:///relative.db or sqlite:////absolute.db.",
-        )
-    return await _open(parts.scheme, Path(path[1:]))
+        raise _misaddressed("the address names no file", place, Path("/srv/tonnage.db"))
+    if not file.is_absolute():  # meant as absolute by whoever counts two slashes, not three
+        raise _misaddressed("the address names no absolute path", place, Path("/") / file)
+    return await _open(parts.scheme, file)
+
+
+def _misaddressed(why: str, place: str, meant: Path) -> StoreUnusable:
+    return StoreUnusable(
+        why,
+        field="store",
+        value=place,
+        remedy=f"Write sqlite:///{meant} with all four slashes, or a folder.",
+    )
 
 
 async def _open(scheme: str, path: Path) -> Store:

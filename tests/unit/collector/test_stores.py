@@ -184,6 +184,8 @@ async def test_an_address_names_its_file(tmp_path: Path) -> None:
         ("sqlite://", "names no file"),
         ("sqlite:///", "names no file"),
         ("sqlite://host/file", "names no file"),
+        ("sqlite:///srv/tonnage.db", "names no absolute path"),
+        ("sqlite:///./tonnage.db", "names no absolute path"),
         ("/proc/tonnage/store", "cannot be used"),
         ("/dev/null/store", "a file stands where its folder should be"),
     ],

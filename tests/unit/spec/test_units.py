@@ -19,6 +19,7 @@ from collector.spec.units import Budget, Duration, Percent, RunLimit, Seconds, S
         (Seconds, "250ms", 0.25),
         (Seconds, "5s", 5.0),
         (RunLimit, "90min", 5400.0),
+        (Seconds, "5m", 300.0),
         (Percent, "5%", 0.05),
         (Percent, "57%", 0.57),
     ],
@@ -32,7 +33,7 @@ def test_reads_a_number_with_its_unit(kind: Any, text: str, value: float) -> Non
     [
         (Budget, "128MB", "did you mean 128MiB?"),
         (Budget, "128m", "did you mean 128MiB?"),
-        (Seconds, "5m", "did you mean 5min?"),
+        (Seconds, "5mins", "did you mean 5min?"),
         (Seconds, 5, "guesswork"),
         (Percent, "5", "one of the units %"),
         (Budget, "lots", "for example 128MiB."),
