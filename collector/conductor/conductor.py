@@ -25,7 +25,7 @@ from collector.conductor.progress import RunTracker, restore
 from collector.conductor.resuming import forgotten_by, nothing_left, refuse_resuming
 from collector.conductor.returning import Returning
 from collector.conductor.turns import Turns
-from collector.errors import InvalidInput, StoreError
+from collector.errors import StoreError
 from collector.fleet import Fleet
 from collector.model import HostRun, Run
 from collector.stores.base import Store
@@ -33,7 +33,6 @@ from collector.views import Cancelled, HeldRun, Progress, Resumed
 from tonnage.model import Problem, ProblemKind, RunState
 
 _log = structlog.get_logger(__name__)
-_RESUMABLE = (RunState.PARTIAL, RunState.FAILED)
 
 
 class Conductor:
@@ -95,14 +94,6 @@ class Conductor:
     async def submitted(self, request_token: str) -> Run | None:
         """The run that was submitted with this token, if one was."""
         return await self._store.run_by_token(request_token)
-
-    async def gave_up(self, run_id: str) -> bool:
-        """Whether a run is one of this store's that has ended for good, whatever its hosts do."""
-        try:
-            run = await self._store.find_run(run_id)
-        except InvalidInput:
-            return False
-        return run.run_id == run_id and run.state.ended and run.state not in _RESUMABLE
 
     async def cancel(self, run_id: str) -> Cancelled:
         """Cancel a run on every host; nothing is left to do for one that has ended."""

@@ -165,15 +165,11 @@ class SqlStore(SqlEvents, SqlRegistry):
             .where(host.c.run_id.in_(ids))
             .order_by(host.c.host)
         )
-        of_run = {i: [c for c in counted if c["run_id"] == i] for i in ids}
-        return tuple(
-            (
-                rows.run_of(row),
-                tuple(c["host"] for c in of_run[row["run_id"]]),
-                sum(c["trials"] for c in of_run[row["run_id"]]),
-            )
-            for row in latest
-        )
+        of_run: dict[str, dict[str, int]] = {run_id: {} for run_id in ids}
+        for count in counted:
+            of_run[count["run_id"]][count["host"]] = count["trials"]
+        found = [(rows.run_of(row), of_run[row["run_id"]]) for row in latest]
+        return tuple((run, tuple(trials), sum(trials.values())) for run, trials in found)
 
     async def unfinished_runs(self) -> Sequence[Run]:
         """See ``Store``."""
