@@ -9,8 +9,7 @@
     │   └── NoSuchInstance / NoSuchRun
     ├── RuntimeUnavailable         an engine or VMM is not there, or went away
     ├── LaunchFailed               a launch did not become ready; has evidence
-    │   ├── InstanceExited         it ended before it was ready
-    │   └── ReadyTimeout           its deadline passed
+    │   └── InstanceExited         it ended before it was ready
     ├── InstanceLeaked             something survived its removal
     ├── GuardTripped               a guard of the agent forbids the next step
     ├── RunActive                  another run holds the agent
@@ -90,10 +89,6 @@ class LaunchFailed(TonnageError):
 
 class InstanceExited(LaunchFailed):
     """The instance ended before it was ready."""
-
-
-class ReadyTimeout(LaunchFailed):
-    """The deadline passed before the ready condition was seen."""
 
 
 class InstanceLeaked(TonnageError):

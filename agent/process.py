@@ -106,20 +106,6 @@ def children(pid: int, proc: Path = PROC) -> tuple[int, ...]:
     return tuple(child for child, its_parent in _parents(proc).items() if its_parent == pid)
 
 
-def descendants(pid: int, proc: Path = PROC) -> tuple[int, ...]:
-    """Its children, theirs, and so on, ascending; without ``pid`` itself. One pass over /proc."""
-    by_parent: dict[int, list[int]] = {}
-    for child, its_parent in _parents(proc).items():
-        by_parent.setdefault(its_parent, []).append(child)
-    found: set[int] = set()
-    open_ends = [pid]
-    while open_ends:
-        fresh = set(by_parent.get(open_ends.pop(), ())) - found
-        found |= fresh
-        open_ends.extend(fresh)
-    return tuple(sorted(found))
-
-
 def cgroup_pids(folder: Path) -> tuple[int, ...]:
     """Every process in a cgroup and the groups below it, ascending; v1 and v2 alike.
 

@@ -134,10 +134,6 @@ class RunLog:
         self._commit.hurry()
         self._commit.wake()
 
-    def retry(self) -> None:
-        """Try to store what is pending now: room may have been made."""
-        self._commit.hurry()
-
     async def ack(self, sequence: int) -> None:
         """Note that events up to ``sequence`` are stored elsewhere; kept over restarts.
 

@@ -35,7 +35,6 @@ from tonnage.model import (
     StageStarted,
     Step,
     StopReason,
-    TcpReadiness,
     Trial,
     TrialEnd,
 )
@@ -181,12 +180,6 @@ async def test_one_run_at_a_time(host: Agent) -> None:
     await host.cancel("run-1")
     await host.events("run-1")
     assert finished(await host.run(plan(startup(1), run_id="run-2"))).state is RunState.FINISHED
-
-
-def _tcp(chosen: Plan) -> Plan:
-    whole = chosen.targets[0]
-    workload = replace(whole.workload, readiness=TcpReadiness(80))
-    return replace(chosen, targets=(replace(whole, workload=workload),))
 
 
 @pytest.mark.parametrize(

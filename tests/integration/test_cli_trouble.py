@@ -196,10 +196,6 @@ def state_of(run_id: str, address: str) -> Result:
     return Result.model_validate_json(shown.stdout)
 
 
-def run_id_of(stderr: str) -> str:
-    return next(line.split()[1] for line in stderr.splitlines() if line.startswith("run "))
-
-
 @pytest.mark.parametrize("moment", ["run ", "h1 ["])
 def test_ctrl_c_cancels_the_run_and_keeps_what_was_measured(
     served: Started, long_run: str, moment: str
