@@ -73,6 +73,13 @@ class Agent:
         self.address = address
         self._dial = Dial(address, Identity(Role.AGENT, host), tls, _OPTIONS)
         self._made: tuple[aio.Channel, agent_pb2_grpc.AgentServiceAsyncStub] | None = None
+        self.barred = False
+        """Whether it is not dialled any more: each call raises ``Unreachable``."""
+
+    async def bar(self) -> None:
+        """Dial it no more, and end what is open, until ``barred`` is taken back."""
+        self.barred = True
+        await self.close()
 
     async def close(self) -> None:
         """Let go of the connection. Idempotent."""
@@ -202,11 +209,20 @@ class Agent:
 
     async def connected(self, seconds: float = _CONNECT_SECONDS) -> None:
         """Give a host that was away a moment: its last failure says nothing of now."""
+        if self.barred:
+            return
         with suppress(TimeoutError, TlsError):
             async with asyncio.timeout(seconds):
                 await (await self._dial.channel()).channel_ready()
 
     async def _stub(self) -> agent_pb2_grpc.AgentServiceAsyncStub:
+        if self.barred:
+            raise errors.Unreachable(
+                f"the agent of host {self.host} is not dialled: its certificates were revoked",
+                field="host",
+                value=self.host,
+                remedy=f"It is back once it joins with tonnage token create --host {self.host}.",
+            )
         channel = await self._dial.channel()
         if self._made is None or self._made[0] is not channel:  # making one has its price
             self._made = (channel, agent_pb2_grpc.AgentServiceStub(channel))
@@ -220,6 +236,13 @@ class Agent:
         """
         try:
             yield
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # Nobody cancelled this task: gRPC ends the calls of a closed channel so.
+            why = "the connection was let go of"
+            raise unreachable(self.host, self.address, why) from error
         except aio.AioRpcError as error:
             cls = special.get(error.code().name, _BY_CODE.get(error.code()))
             raise self._meaning(error, cls) from error

@@ -11,7 +11,6 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 import asyncio
 import json
-import logging
 import signal
 import sys
 from collections import Counter
@@ -41,6 +40,7 @@ from collector.server.submission import Submission
 from collector.stores.migrate import schema_revision
 from collector.stores.open import open_store
 from tonnage import __version__
+from tonnage.logs import log_to_stderr
 
 _log = structlog.get_logger(__name__)
 
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until told to stop; the exit code. Errors are one line on stderr."""
     try:
         config = load(sys.argv[1:] if arguments is None else arguments)
-        _log_to_stderr(config.log_level)
+        log_to_stderr(config.log_level)
         asyncio.run(serve(config))
     except TonnageError as error:
         sys.stderr.write(f"tonnage collector: {error}\n")
@@ -75,6 +75,7 @@ async def serve(config: CollectorConfig) -> None:
         stack.push_async_callback(fleet.close)
         await fleet.restore()
         security = await Security.open(store, settings, lambda name: _is_live(fleet, name))
+        await fleet.bar(await security.enrolment.shut_out())
         await stack.enter_async_context(security)
         listener = Listener(config.grpc_address, security.tls, security.interceptors)
         pages = {discovery.PATH: discovery.page(fleet)}
@@ -147,26 +148,6 @@ def _hosts(fleet: Fleet) -> Mapping[str, int]:
 
 def _runs(conductor: Conductor) -> Mapping[str, int]:
     return {state.value: count for state, count in conductor.active().items()}
-
-
-def _log_to_stderr(level: str) -> None:
-    """Lines for people on a terminal, JSON for programs elsewhere."""
-    human = sys.stderr.isatty()
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *([] if human else [structlog.processors.format_exc_info]),
-            structlog.dev.ConsoleRenderer()
-            if human
-            else structlog.processors.JSONRenderer(default=str),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(
-            logging.getLevelNamesMapping()[level.upper()]
-        ),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
 
 
 if __name__ == "__main__":

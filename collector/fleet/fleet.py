@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from collector.agents import Agent
@@ -46,6 +46,7 @@ class Fleet:
         self._dial = dial
         self._members: dict[str, Member] = {}
         self._agents: dict[tuple[str, str], Agent] = {}
+        self._barred: set[str] = set()
         self._change = asyncio.Event()
 
     async def restore(self) -> None:
@@ -71,6 +72,7 @@ class Fleet:
         if earlier is not None and same_but_for_time(earlier.known, known):
             self.renew(name)
             return self.lease_seconds
+        self._let_in(name)
         heard = self._clocks.monotonic()
         self._members[name] = Member(known, heard, heard + self.lease_seconds)
         self._keep(known)
@@ -85,6 +87,7 @@ class Fleet:
         member = self._members.get(name)
         if member is None:
             return False
+        self._let_in(name)
         now, wall = self._clocks.monotonic(), self._clocks.wall()
         back = now >= member.lease_ends
         member.heard_at, member.lease_ends = now, now + self.lease_seconds
@@ -125,6 +128,18 @@ class Fleet:
         gone = [key for key in self._agents if key[0] == name]
         await asyncio.gather(*(self._agents.pop(key).close() for key in gone))
 
+    async def bar(self, names: Iterable[str]) -> None:
+        """Dial these hosts no more, and count them lost, until they register again."""
+        barred = set(names)
+        self._barred |= barred
+        now = self._clocks.monotonic()
+        for name in barred & self._members.keys():
+            member = self._members[name]
+            member.heard_at = min(member.heard_at, now - self._lost_after)
+            member.lease_ends = now
+        shut = [agent for (name, _), agent in self._agents.items() if name in barred]
+        await asyncio.gather(*(agent.bar() for agent in shut))
+
     def hosts(self) -> tuple[HostInfo, ...]:
         """Every host, by name."""
         now = self._clocks.monotonic()
@@ -161,6 +176,7 @@ class Fleet:
         """The connection to ``host``'s agent at ``address``; made on first use."""
         if (host, address) not in self._agents:
             self._agents[host, address] = self._dial(host, address)
+            self._agents[host, address].barred = host in self._barred
         return self._agents[host, address]
 
     async def close(self) -> None:
@@ -171,6 +187,14 @@ class Fleet:
     def _keep(self, known: KnownHost) -> None:
         if self._keeper is not None:
             self._keeper.changed(known)
+
+    def _let_in(self, name: str) -> None:
+        """It registered, so it has a certificate that holds."""
+        if name in self._barred:
+            self._barred.discard(name)
+            for (host, _), agent in self._agents.items():
+                if host == name:
+                    agent.barred = False
 
     def _tell(self) -> None:
         change, self._change = self._change, asyncio.Event()

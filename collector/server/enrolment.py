@@ -7,7 +7,7 @@ import hmac
 import re
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -19,6 +19,7 @@ from collector.pki.folder import PERSON_LIFE, PkiFolder
 from collector.server.access import Caller, Revocations
 from collector.stores.base import IdentityStore
 from tonnage.identity import NAME_PATTERN, Identity, Role
+from tonnage.tls import certificate_identity
 
 _PREFIX = "tonnage1"
 _TOKEN = re.compile(r"tonnage1\.([0-9a-f]{12})\.([0-9a-f]{40})\.([0-9a-f]{64})")
@@ -122,8 +123,7 @@ class Enrolment:
         key = read_request(signing_request)
         secret = _secret_of(text, authority)
         token = await self._usable(secret, host)
-        if token.host != host:
-            await self._check_name_is_free(host, authority)
+        await self._check_name(token, host, authority)
         if await self._store.use_token(_sha256(secret), host, time.time_ns()) is None:
             raise _useless()
         return await self._issue(authority, Identity(Role.AGENT, host), key)
@@ -137,7 +137,15 @@ class Enrolment:
                 remedy="Join first, or leave certificates away as the connection does.",
             )
         key = read_request(signing_request)
-        return await self._issue(authority, Identity(Role(who.role), who.name), key)
+        issued = await self._issue(authority, Identity(Role(who.role), who.name), key)
+        if who.serial in self._revocations:  # while it was made: it must not outlive that
+            await self.revoke(certificate_identity(issued.certificate.encode()).serial, "")
+            raise Forbidden(
+                f"the certificate of {who.role} {who.name} was revoked",
+                field="certificate",
+                value=who.serial,
+            )
+        return issued
 
     async def revoke(self, serial: str, host: str) -> Sequence[str]:
         """Revoke one certificate, or all of a host; the serials that were not before.
@@ -159,6 +167,10 @@ class Enrolment:
         self._revocations.add(revoked)
         return revoked
 
+    async def shut_out(self) -> Collection[str]:
+        """The hosts of which a certificate was revoked and none holds."""
+        return _shut_out(await self._store.certificates(), time.time_ns())
+
     def authorities(self) -> str:
         """Whom every part trusts, PEM. Raises ``WrongState`` or ``ConfigError``."""
         return self._need_folder().read_authorities()
@@ -177,21 +189,21 @@ class Enrolment:
                 return token
         raise _useless()
 
-    async def _check_name_is_free(self, host: str, authority: Authority) -> None:
-        """Raise ``Forbidden`` where the name is held: by a live host, with a certificate
-        that is good, which one of an authority before this is not."""
-        if not self._is_live(host):
-            return
-        now = time.time_ns()
-        begun_ns = authority.certificate.not_valid_before_utc.timestamp() * _SECOND_NS
-        if any(
-            found.role == Role.AGENT
-            and found.name.lower() == host.lower()
-            and found.revoked_at_unix_ns is None
-            and found.not_after_unix_ns > now
-            and found.not_before_unix_ns >= begun_ns
-            for found in await self._store.certificates()
-        ):
+    async def _check_name(self, token: Token, host: str, authority: Authority) -> None:
+        """Raise ``Forbidden`` where a certificate that is good holds the name: of a live host,
+        unless the token names it, or of one whose name differs by case alone, as DNS names,
+        which hosts are verified by, do not tell the two apart."""
+        holders = await self._holders(host, authority)
+        for found in holders:
+            if found.name != host:
+                raise Forbidden(
+                    f"differs by case alone from the host {found.name}",
+                    field="host",
+                    value=host,
+                    remedy=f"Join as {found.name} or under another --name; if that host is gone, "
+                    f"tonnage pki revoke --host {found.name} first.",
+                )
+        if holders and token.host != host and self._is_live(host):
             raise Forbidden(
                 "a live host holds this name",
                 field="host",
@@ -199,6 +211,20 @@ class Enrolment:
                 remedy="Join under another --name; if it is the same host made anew, "
                 f"use a token of tonnage token create --host {host}.",
             )
+
+    async def _holders(self, host: str, authority: Authority) -> Sequence[Certificate]:
+        """The certificates of this authority that are good and name the host, in any case."""
+        now = time.time_ns()
+        begun_ns = authority.certificate.not_valid_before_utc.timestamp() * _SECOND_NS
+        return [
+            found
+            for found in await self._store.certificates()
+            if found.role == Role.AGENT
+            and found.name.lower() == host.lower()
+            and found.revoked_at_unix_ns is None
+            and found.not_after_unix_ns > now
+            and found.not_before_unix_ns >= begun_ns
+        ]
 
     async def _issue(self, authority: Authority, who: Identity, key: PublicKey) -> Issued:
         life = self._life if who.role is Role.AGENT else PERSON_LIFE
@@ -228,6 +254,18 @@ class Enrolment:
 
     def _authority(self) -> Authority:
         return self._need_folder().authority()
+
+
+def _shut_out(certificates: Iterable[Certificate], now_unix_ns: int) -> Collection[str]:
+    revoked, good = set(), set()
+    for each in certificates:
+        if each.role != Role.AGENT:
+            continue
+        if each.revoked_at_unix_ns is not None:
+            revoked.add(each.name)
+        elif each.not_after_unix_ns > now_unix_ns:
+            good.add(each.name)
+    return revoked - good
 
 
 def normal_serial(text: str) -> str:

@@ -63,6 +63,7 @@ class AccessCalls(Calls):
     ) -> pb.RevokeCertificateResponse:
         """See the contract."""
         revoked = await self.parts.enrolment.revoke(request.serial, request.host)
+        await self.parts.fleet.bar(await self.parts.enrolment.shut_out())
         return pb.RevokeCertificateResponse(serials=revoked)
 
     async def ListAudit(

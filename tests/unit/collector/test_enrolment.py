@@ -66,6 +66,39 @@ async def test_a_name_is_free_again_when_its_host_is_gone_or_its_certificates_ar
         await place.join()
 
 
+async def test_a_name_that_differs_by_case_alone_is_refused_whatever_the_token(
+    place: Place,
+) -> None:
+    await place.join("Web-1")
+    for bound_to in ("", "web-1"):
+        with pytest.raises(Forbidden, match="by case alone from the host Web-1"):
+            await place.join("web-1", bound_to=bound_to)
+    await place.join("Web-1")
+    await place.enrolment.revoke("", "Web-1")
+    await place.join("web-1")
+
+
+async def test_a_host_is_shut_out_while_it_has_no_certificate_that_holds(place: Place) -> None:
+    first = await place.join()
+    assert await place.enrolment.shut_out() == set()
+    await place.enrolment.revoke(first, "")
+    assert await place.enrolment.shut_out() == {"h1"}
+    second = await place.join()
+    assert await place.enrolment.shut_out() == set()
+    await place.enrolment.revoke(second, "")
+    assert await place.enrolment.shut_out() == {"h1"}
+
+
+async def test_what_is_renewed_while_it_is_revoked_does_not_outlive_that(place: Place) -> None:
+    serial = await place.join()
+    thief = Caller("agent", "h1", "ipv4:10.0.0.1:5", serial)
+    await place.enrolment.revoke(serial, "")  # after the call was let in
+    with pytest.raises(Forbidden, match="revoked"):
+        await place.enrolment.renew(thief, REQUEST)
+    assert len(await place.store.certificates()) == 2
+    assert all(each.revoked_at_unix_ns for each in await place.store.certificates())
+
+
 async def test_a_certificate_of_an_authority_before_holds_no_name(place: Place) -> None:
     await place.join()
     place.live.add("h1")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from collector.errors import InvalidInput, NoSuchHost, StoreError, WrongState
+from collector.errors import InvalidInput, NoSuchHost, StoreError, Unreachable, WrongState
 from collector.fleet import Fleet, Keeper, Registration
 from collector.fleet.member import Clocks
 from collector.model import KnownHost
@@ -237,6 +237,24 @@ async def test_a_host_is_forgotten_only_once_it_is_silent(
     assert fleet.hosts() == ()
     with pytest.raises(NoSuchHost):
         await fleet.forget("a")
+
+
+async def test_a_barred_host_is_lost_and_not_dialled_until_it_registers_again(
+    fleet: Fleet, time: _Time
+) -> None:
+    fleet.register(_told("a"))
+    fleet.register(_told("b"))
+    before = fleet.agent("a", "127.0.0.1:1")
+    await fleet.bar({"a", "never-seen"})
+    assert _states(fleet) == {"a": "lost", "b": "healthy"}
+    for agent in (before, fleet.agent("a", "127.0.0.1:2")):
+        with pytest.raises(Unreachable, match="not dialled"):
+            await agent.instances()
+    assert not fleet.agent("b", "127.0.0.1:1").barred
+    fleet.register(_told("a"))
+    assert _states(fleet) == {"a": "healthy", "b": "healthy"}
+    assert not before.barred
+    await fleet.close()
 
 
 async def test_only_what_changed_is_written_and_the_rest_when_it_was_seen(
