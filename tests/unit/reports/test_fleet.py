@@ -95,6 +95,16 @@ def test_of_few_hosts_it_is_said_on_how_many(
     assert on_hosts(verdicts, three[1]).startswith(told)
 
 
+def test_ramps_cut_short_are_counted(three: tuple[RunData, Result]) -> None:
+    assert three[1].merged is not None
+    row = three[1].merged.density[0].model_copy(update={"hosts": 2, "hosts_at_least": 2})
+    for short, told in ((2, "On all of them the ramp"), (1, "On 1 of them the ramp")):
+        one = row.model_copy(update={"hosts_at_least": short})
+        merged = three[1].merged.model_copy(update={"density": [one]})
+        found = sentences(three[1].model_copy(update={"merged": merged}))
+        assert any(told in sentence.evidence for sentence in found)
+
+
 def test_one_host_that_was_filled_is_not_called_several(three: tuple[RunData, Result]) -> None:
     data = sample_fleet(3)
     facts = tuple(fact for fact in data.facts if fact.host == "h01")
