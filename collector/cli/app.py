@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import typer
 
@@ -20,18 +20,21 @@ from collector.cli import (
     tokens,
 )
 from collector.cli.options import dialling
+from collector.cli.pages import Headed
 
 app = typer.Typer(
     name="tonnage",
+    cls=Headed,
     help="How many containers or virtual machines does each of your servers carry, how fast "
     "do they start, and what does each one cost?",
     epilog="""\b
-Begin with:
+For example:
   tonnage demo                                  containers beside VMs, here and now
   tonnage serve                                 then tonnage-agent, on the same host
   tonnage hosts                                 what each host can run, and why not
   tonnage run experiments/quick-compare.yaml    measure; Ctrl-C cancels
   tonnage report RUN -o report.html             the run as one page
+  tonnage pki init                              certificates, for hosts elsewhere
 
 \b
 Every flag has an environment twin: TONNAGE_COLLECTOR, TONNAGE_OUTPUT, TONNAGE_SET,
@@ -45,38 +48,31 @@ Exit codes: 0 done, 1 internal error, 2 invalid input, 5 partial,
     context_settings={"auto_envvar_prefix": "TONNAGE", "help_option_names": ["-h", "--help"]},
 )
 
-for _command in (
-    demo.demo,
-    serve.serve,
-    experiments.run,
-    experiments.validate,
-    runs.runs,
-    runs.show,
-    runs.watch,
-    runs.cancel,
-    runs.resume,
-    reports.report,
-    reports.export,
-    hosts.hosts,
-    hosts.drain,
-    hosts.forget,
-    fleet.launch,
-    fleet.destroy,
-    fleet.instances,
-    fleet.clean,
-    stop_all.stop_all,
-    audit.audit,
-    experiments.schema,
-):
-    app.command()(dialling(_command))
+_COMMANDS: Mapping[str, Sequence[Callable[..., None]]] = {
+    "Begin": (demo.demo, serve.serve),
+    "Experiments": (experiments.run, experiments.validate, experiments.schema),
+    "Runs": (
+        *(runs.runs, runs.watch, runs.show, reports.report, reports.export),
+        *(runs.cancel, runs.resume),
+    ),
+    "Hosts": (hosts.hosts, hosts.drain, hosts.forget, stop_all.stop_all),
+    "Instances by hand": (fleet.launch, fleet.instances, fleet.destroy, fleet.clean),
+}
+_ACCESS = "Access"
+
+for _heading, _commands in _COMMANDS.items():
+    for _command in _commands:
+        app.command(rich_help_panel=_heading)(dialling(_command))
 
 
 def _group(name: str, text: str, commands: Mapping[str, Callable[..., None]]) -> None:
     """Add commands under a common first word."""
-    group = typer.Typer(name=name, help=text, no_args_is_help=True, rich_markup_mode=None)
+    group = typer.Typer(
+        name=name, cls=Headed, help=text, no_args_is_help=True, rich_markup_mode=None
+    )
     for word, command in commands.items():
         group.command(word)(dialling(command))
-    app.add_typer(group)
+    app.add_typer(group, rich_help_panel=_ACCESS)
 
 
 _group(
@@ -89,3 +85,4 @@ _group(
     "Make, list and end the tokens with which hosts join.",
     {"create": tokens.create, "list": tokens.show, "revoke": tokens.revoke},
 )
+app.command(rich_help_panel=_ACCESS)(dialling(audit.audit))

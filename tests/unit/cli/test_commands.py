@@ -13,11 +13,15 @@ import typer.main
 from collector.cli.app import app
 
 ROOT = Path(__file__).parents[3]
-COMMANDS = (
-    *("demo", "serve", "run", "validate", "runs", "show", "watch", "cancel"),
-    *("report", "export", "hosts", "launch", "destroy", "instances", "clean", "schema"),
-    *("audit", "pki", "token", "drain", "forget"),
-)
+HEADINGS = {
+    "Begin": ("demo", "serve"),
+    "Experiments": ("run", "validate", "schema"),
+    "Runs": ("runs", "watch", "show", "report", "export", "cancel", "resume"),
+    "Hosts": ("hosts", "drain", "forget", "stop-all"),
+    "Instances by hand": ("launch", "instances", "destroy", "clean"),
+    "Access": ("audit", "pki", "token"),
+}
+COMMANDS = tuple(command for commands in HEADINGS.values() for command in commands)
 
 
 def tonnage(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -31,11 +35,20 @@ def tonnage(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
     )
 
 
-def test_help_names_every_command() -> None:
+def test_help_names_every_command_under_its_heading() -> None:
     shown = tonnage("--help")
     assert shown.returncode == 0
-    for command in COMMANDS:
-        assert f"\n  {command} " in shown.stdout
+    assert set(COMMANDS) == set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+    for heading, commands in HEADINGS.items():
+        section = shown.stdout.split(f"\n{heading}:\n")[1].split("\n\n")[0]
+        assert [line.split()[0] for line in section.splitlines() if line[2] != " "] == [*commands]
+
+
+@pytest.mark.parametrize("group", ["--help", "pki", "token"])
+def test_help_cuts_no_sentence_off(group: str) -> None:
+    shown = tonnage(group)
+    assert "Usage: tonnage" in shown.stdout + shown.stderr
+    assert "..." not in (shown.stdout + shown.stderr).replace("[ARGS]...", "")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
