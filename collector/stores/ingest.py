@@ -6,7 +6,7 @@ dataclass between.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -101,10 +101,21 @@ def _absent_as_none(message: Any, names: Sequence[str], values: Row) -> Row:
 class Rows:
     """The rows of one batch, by table."""
 
-    __slots__ = ("ends", "facts", "finished", "trials")
+    __slots__ = ("ends", "facts", "finished", "host_run_id", "last", "trials")
 
-    def __init__(self, host_run_id: int, events: Sequence[model_pb2.Event]) -> None:
-        """Raises ``UnstorableEvent`` naming the event that cannot be read."""
+    def __init__(
+        self,
+        host_run_id: int,
+        events: Sequence[model_pb2.Event],
+        targets: Collection[str] | None = None,
+    ) -> None:
+        """``targets`` are those that trials may be of; without them, any.
+
+        Raises ``UnstorableEvent`` naming the event that cannot be read.
+        """
+        self.host_run_id = host_run_id
+        # The last event's sequence; 0 if there is none.
+        self.last = events[-1].sequence if events else 0
         self.trials: list[Row] = []
         self.ends: list[Row] = []
         self.facts: list[Row] = []
@@ -113,6 +124,7 @@ class Rows:
             kind = event.WhichOneof("payload")
             try:
                 if kind == "trial":
+                    _check_target(event, targets)
                     self.trials.append(trial_row(host_run_id, event))
                 elif kind == "trial_end":
                     self.ends.append(end_row(host_run_id, event))
@@ -130,3 +142,9 @@ class Rows:
         self.facts.append(fact_row(host_run_id, event, kind))
         if kind == "run_finished":
             self.finished = wire.from_message(event.run_finished, model.RunFinished)
+
+
+def _check_target(event: model_pb2.Event, targets: Collection[str] | None) -> None:
+    """A trial of a target that its plan has not could be stored, but never read back."""
+    if targets is not None and event.trial.target_id not in targets:
+        raise KeyError(event.trial.target_id)

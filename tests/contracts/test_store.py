@@ -126,7 +126,8 @@ async def test_an_event_that_cannot_be_read_stores_nothing(begun: Store) -> None
     nothing = model_pb2.Event(sequence=2)
     unknown = numbered([trial(1)], first=2)[0]
     unknown.trial.outcome = 99  # type: ignore[assignment]  # as a newer agent would send
-    for odd in (nothing, unknown):
+    elsewhere = numbered([trial(1, target_id="another's")], first=2)[0]
+    for odd in (nothing, unknown, elsewhere):
         with pytest.raises(UnstorableEvent, match="event 2"):
             await begun.append("r1", "h1", [*numbered([trial(0)]), odd])
     assert (await _host(begun)).high_water == 0
@@ -153,6 +154,50 @@ async def test_two_hosts_append_at_once(begun: Store) -> None:
     await asyncio.gather(feed("h1"), feed("h2"))
     assert len(await _sequences(begun)) == 400
     assert {host.state for host in await begun.host_runs("r1")} == {RunState.FINISHED}
+
+
+async def test_appends_that_come_at_once_keep_their_own_guarantees(
+    begun: Store, engine: Engine
+) -> None:
+    events, unreadable = whole_run(10), model_pb2.Event(sequence=5)
+    engine.refuse_trial(12)
+    for host in ("h1", "h2"):
+        await begun.append("r1", host, events[:4])
+    answers = await asyncio.gather(
+        begun.append("r1", "h1", events[4:6]),
+        begun.append("r1", "h1", events[8:]),
+        begun.append("r1", "h1", events[3:8]),
+        begun.append("r1", "h2", [*events[3:4], unreadable]),
+        begun.append("r1", "h2", events[4:]),
+        begun.append("r1", "h2", events[4:9]),
+        begun.append("r1", "h3", events),
+        begun.append("r1", "h2", events[9:11]),
+        begun.append("r1", "h2", ()),
+        return_exceptions=True,
+    )
+    told = [answer if isinstance(answer, int) else type(answer) for answer in answers]
+    assert told == [
+        *(6, SequenceGap, 8),
+        *(UnstorableEvent, StoreError, 9, StoreError, 11, 11),
+    ]
+    assert "injected" in str(answers[4])
+    assert "never planned" in str(answers[6])
+    assert [(await _host(begun, host)).high_water for host in ("h1", "h2")] == [8, 11]
+
+
+async def test_an_append_that_is_cancelled_takes_no_other_with_it(begun: Store) -> None:
+    events = whole_run(500)
+    for steps in range(20):
+        part = events[steps * 50 : steps * 50 + 50]
+        first = asyncio.create_task(begun.append("r1", "h1", part))
+        second = asyncio.create_task(begun.append("r1", "h2", part))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        first.cancel()
+        assert await second == part[-1].sequence
+        await asyncio.gather(first, return_exceptions=True)
+        assert (await _host(begun)).high_water in (steps * 50, part[-1].sequence)
+        assert await begun.append("r1", "h1", part) == part[-1].sequence
 
 
 async def test_ten_thousand_events_come_back_in_batches(begun: Store) -> None:
