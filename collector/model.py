@@ -174,6 +174,20 @@ class AuditEntry:
     reason: str = ""
 
 
+AUDIT_OK = "ok"
+"""The outcome of what ended well."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditFilter:
+    """Which entries are asked for; what is empty leaves none out."""
+
+    name: str = ""
+    command: str = ""
+    subject: str = ""
+    failed: bool = False
+
+
 def ended_as(finished: RunFinished) -> RunState:
     """How a host's last event says it ended; an end that is none is a failure."""
     return finished.state if finished.state.ended else RunState.FAILED

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from collector.client.connection import Connection
-from collector.model import AuditEntry, Certificate
+from collector.model import AuditEntry, AuditFilter, Certificate
 from tonnage.v1 import collector_pb2 as pb
+
+_EVERYTHING = AuditFilter()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,10 @@ class Access(Connection):
         request = pb.RevokeCertificateRequest(serial=serial, host=host)
         return tuple((await self.call(self.stub.RevokeCertificate, request)).serials)
 
-    async def audit(self, limit: int = 100) -> tuple[AuditEntry, ...]:
+    async def audit(
+        self, limit: int = 100, only: AuditFilter = _EVERYTHING
+    ) -> tuple[AuditEntry, ...]:
         """The audit log, newest first."""
-        answer = await self.call(self.stub.ListAudit, pb.ListAuditRequest(limit=limit))
+        request = pb.ListAuditRequest(limit=limit, **asdict(only))
+        answer = await self.call(self.stub.ListAudit, request)
         return self.many(answer.entries, AuditEntry)

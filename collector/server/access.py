@@ -7,6 +7,7 @@ agent acts under its own name alone, stands beside it.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from tonnage.tls import UnknownPeer, peer_identity
 LOCAL = "local"
 _USER_KEY = "tonnage-user"
 _USER_MOST = 64
+# gRPC says of what family an address is; whoever reads it sees that.
+_FAMILY = re.compile("^ipv[46]:")
 
 _AGENT = frozenset({Role.AGENT})
 _OPERATOR = frozenset({Role.OPERATOR})
@@ -68,7 +71,7 @@ class Caller:
 
 def caller(context: Context) -> Caller:
     """Who makes this call. Raises ``Forbidden`` for a certificate that does not say."""
-    peer = unquote(context.peer() or "")
+    peer = _FAMILY.sub("", unquote(context.peer() or ""))
     try:
         identity = peer_identity(context)
     except UnknownPeer as error:

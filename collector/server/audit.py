@@ -18,16 +18,17 @@ from typing import Any, Self
 import structlog
 
 from collector.errors import Forbidden, InvalidInput, TonnageError
+from collector.model import AUDIT_OK as OK
 from collector.model import AuditEntry
 from collector.server.access import Caller, caller
 from collector.server.statuses import status_of
+from collector.server.throttle import Throttle
 from collector.stores.base import AuditStore
 from tonnage.surrounding import Call, Surrounding
 from tonnage.wire import WireError
 
 _log = structlog.get_logger(__name__)
 
-OK = "ok"
 READS = frozenset(
     {
         "ListHosts",
@@ -48,7 +49,11 @@ _BATCH = 500
 _RETRY_SECONDS = 1.0
 _REGISTER = "Register"
 _RENEW = "RenewCertificate"  # it names nobody: the certificate does
+# What agents ask again and again by themselves.
+_REPEATED = (_REGISTER, _RENEW)
 _REFUSALS_KEPT = 4096
+_REFUSALS_MOST = 60  # a minute, of one caller: who is refused must not fill the disk
+_REFUSED = ("PERMISSION_DENIED", "UNAUTHENTICATED")
 _TEXT_MOST = 500
 # What a request, or its answer, is about; the first that is set.
 _SUBJECTS = ("run_id", "instance_id", "host", "token_id", "serial")
@@ -144,31 +149,47 @@ class AuditTrail(Surrounding):
 
 
 class Notable:
-    """Which calls are worth an entry: commands, refusals, and of an agent's endless
-    registering the first of a host and each new reason for turning it away."""
+    """Which calls are worth an entry: commands and refusals. Of an agent's endless
+    registering the first of a host; each new reason for turning it away; and of a caller
+    who is refused all the time, so many refusals a minute. The program's log has them all."""
 
     def __init__(self, registered: Iterable[str]) -> None:
         self._registered = set(registered)
-        self._refused: OrderedDict[tuple[str, str], str] = OrderedDict()
+        self._refused: OrderedDict[tuple[str, str, str], str] = OrderedDict()
+        self._refusals = Throttle(_REFUSALS_MOST, 60.0)
 
     def is_notable(self, name: str, who: Caller, subject: str, outcome: str, reason: str) -> bool:
         """Whether this call, ended so, gets an entry. Remembers what it was told."""
         if name == "ForgetHost" and outcome == OK:
             self._registered.discard(subject)
-        if name == _REGISTER:
-            return self._is_news(who, subject, outcome, reason)
+        if name in _REPEATED and not self._is_news((name, who.name, subject), outcome, reason):
+            return False
+        if outcome in _REFUSED:
+            return self._is_rare(f"{who.role}/{who.name or who.peer.rpartition(':')[0]}")
+        if name == _REGISTER and outcome == OK:
+            return self._is_first(subject)
         # A watch that is left is no refusal.
         return outcome not in (OK, "CANCELLED") if name in READS else True
 
-    def _is_news(self, who: Caller, host: str, outcome: str, reason: str) -> bool:
-        if outcome == OK:
-            self._refused.pop((who.name, host), None)
-            first = host not in self._registered
-            self._registered.add(host)
-            return first
-        if self._refused.get((who.name, host)) == reason:
+    def _is_rare(self, caller_name: str) -> bool:
+        if self._refusals.wait_seconds(caller_name):
             return False
-        self._refused[who.name, host] = reason
+        self._refusals.failed(caller_name)
+        return True
+
+    def _is_first(self, host: str) -> bool:
+        first = host not in self._registered
+        self._registered.add(host)
+        return first
+
+    def _is_news(self, about: tuple[str, str, str], outcome: str, reason: str) -> bool:
+        """Whether this is not the refusal that it was the last time."""
+        if outcome == OK:
+            self._refused.pop(about, None)
+            return True
+        if self._refused.get(about) == reason:
+            return False
+        self._refused[about] = reason
         while len(self._refused) > _REFUSALS_KEPT:
             self._refused.popitem(last=False)
         return True
@@ -202,12 +223,19 @@ def subject_of(call: Call) -> str:
     return ""
 
 
+def reason_of(error: TonnageError) -> str:
+    """Why, without the way out: who reads the log was not the one refused."""
+    told = error.problem
+    value = f" (got {told.value})" if told.value else ""
+    return f"{told.field}: {told.message}{value}" if told.field else f"{told.message}{value}"
+
+
 def _told(error: Exception) -> tuple[str, str]:
     """How a call that raised ``error`` ends, and why."""
     if isinstance(error, WireError):
         error = InvalidInput(str(error))
     if isinstance(error, TonnageError):
-        return status_of(error).name, str(error)
+        return status_of(error).name, reason_of(error)
     return "INTERNAL", f"a defect of Tonnage: {error!r}"
 
 

@@ -21,8 +21,9 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from collector import errors
+from collector.model import AUDIT_OK as OK
 from collector.server.access import Caller
-from collector.server.audit import OK, AuditLog, entry
+from collector.server.audit import AuditLog, entry, reason_of
 from collector.server.enrolment import Enrolment
 from collector.server.scraping import ScrapeTokens
 from collector.server.statuses import status_of
@@ -119,7 +120,7 @@ class Door:
         except errors.TonnageError as error:
             self._throttle.failed(address)
             outcome = status_of(error).name
-            self._note(request, "Join", asked.host if asked else "", outcome, str(error))
+            self._note(request, "Join", asked.host if asked else "", outcome, reason_of(error))
             return _refusal(error)
         except Exception as error:  # noqa: BLE001 - the border: a defect is told as one
             _log.error("a defect", method="Join", exc_info=error)

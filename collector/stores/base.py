@@ -11,6 +11,7 @@ from typing import Protocol
 
 from collector.model import (
     AuditEntry,
+    AuditFilter,
     Certificate,
     HostFact,
     HostRun,
@@ -22,6 +23,8 @@ from collector.model import (
 )
 from tonnage.model import Problem, RunState
 from tonnage.v1 import model_pb2
+
+EVERYTHING = AuditFilter()
 
 
 class RunStore(Protocol):
@@ -166,8 +169,8 @@ class AuditStore(Protocol):
     async def add_audit(self, entries: Sequence[AuditEntry]) -> None:
         """Store entries, all or none."""
 
-    async def audit(self, limit: int) -> Sequence[AuditEntry]:
-        """The latest entries, newest first."""
+    async def audit(self, limit: int, only: AuditFilter = EVERYTHING) -> Sequence[AuditEntry]:
+        """The latest entries of those, newest first; a command is found in any case."""
 
 
 class Store(RunStore, HostStore, IdentityStore, AuditStore, Protocol):

@@ -7,15 +7,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import RowMapping, and_, bindparam, delete, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    RowMapping,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
-from collector.model import AuditEntry, Certificate, KnownHost, Token
+from collector.model import AUDIT_OK, AuditEntry, AuditFilter, Certificate, KnownHost, Token
 from collector.stores import schema
 from collector.stores.connections import SqlConnections, translated
 from collector.stores.rows import from_json, to_json
 from tonnage import wire
 from tonnage.model import Fingerprint, HostFacts
 
+_EVERYTHING = AuditFilter()
 _STAYING = frozenset({"draining", "first_seen_unix_ns"})
 
 
@@ -136,12 +148,24 @@ class SqlRegistry(SqlConnections):
             async with self.writing() as connection:
                 await connection.execute(insert(schema.audit), [asdict(e) for e in entries])
 
-    async def audit(self, limit: int) -> Sequence[AuditEntry]:
+    async def audit(self, limit: int, only: AuditFilter = _EVERYTHING) -> Sequence[AuditEntry]:
         """See ``AuditStore``."""
         table = schema.audit
         told = [column for column in table.columns if column.name != "id"]
-        found = await self.rows(select(*told).order_by(table.c.id.desc()).limit(limit))
+        asked = select(*told).where(*_meant(only)).order_by(table.c.id.desc()).limit(limit)
+        found = await self.rows(asked)
         return tuple(AuditEntry(**row) for row in found)
+
+
+def _meant(only: AuditFilter) -> Sequence[ColumnElement[bool]]:
+    columns = schema.audit.c
+    by_text = (
+        (only.name, columns.name == only.name),
+        (only.command, func.lower(columns.command) == only.command.lower()),
+        (only.subject, columns.subject == only.subject),
+        (only.failed, columns.outcome != AUDIT_OK),
+    )
+    return [condition for given, condition in by_text if given]
 
 
 def _host_row(host: KnownHost) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from collector.errors import StoreError
-from collector.model import AuditEntry, Certificate, KnownHost, Token
+from collector.model import AuditEntry, AuditFilter, Certificate, KnownHost, Token
 from collector.stores.base import Store
 from tests.contracts.stores import Engine
 from tests.runs_made_up import EPOCH_NS, facts, fingerprint
@@ -206,6 +206,22 @@ async def test_the_audit_log_keeps_the_order_of_adding_whatever_the_clock_says(
     await store.add_audit([])
     assert await store.audit(10) == (_entry(3, EPOCH_NS - 3600 * 10**9), _entry(2), _entry(1))
     assert [entry.subject for entry in await store.audit(2)] == ["r3", "r2"]
+
+
+async def test_the_audit_log_is_asked_for_a_part_of_it(store: Store) -> None:
+    refused = replace(_entry(2), name="eve", command="StopAll", outcome="PERMISSION_DENIED")
+    others = [_entry(1), _entry(3)]
+    await store.add_audit([others[0], refused, others[1]])
+    for only in (
+        AuditFilter(name="eve"),
+        AuditFilter(command="stopall"),
+        AuditFilter(subject="r2"),
+        AuditFilter(failed=True),
+        AuditFilter("eve", "StopAll", "r2", failed=True),
+    ):
+        assert await store.audit(10, only) == (refused,)
+    assert await store.audit(1, AuditFilter(name="ann")) == (others[1],)
+    assert await store.audit(10, AuditFilter(name="ann", failed=True)) == ()
 
 
 async def test_audit_entries_are_stored_all_or_none(store: Store) -> None:

@@ -122,6 +122,12 @@ def test_a_certificate_that_is_revoked_is_of_no_use_at_once(place: Place) -> Non
     assert ("olga", "RevokeCertificate", "ok") in about
     assert ("eve", "ListRuns", "PERMISSION_DENIED") in about
     assert "RevokeCertificate" in place.ask("audit")[1]
+    of_eve = place.ask("audit", "--by", "eve", "--failed", "--command", "listruns")[1].splitlines()
+    assert len(of_eve) == 2
+    assert all(word in of_eve[1] for word in ("eve", "ListRuns", "PERMISSION_DENIED", "revoked"))
+    assert "tonnage token" not in of_eve[1]
+    code, out, said = place.ask("audit", "--by", "nobody")
+    assert (code, out, said) == (0, "", "the audit log has none such\n")
 
 
 def tonnage_serial(path: Path) -> str:

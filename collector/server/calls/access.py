@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collector.model import Certificate, Token
+from collector.model import AuditFilter, Certificate, Token
 from collector.server.access import caller
 from collector.server.calls.parts import Calls, Context
 from tonnage import wire
@@ -72,7 +72,8 @@ class AccessCalls(Calls):
         """See the contract."""
         limit = min(request.limit or _ENTRIES_SHOWN, _ENTRIES_MOST)
         await self.parts.audit.flush()
-        entries = await self.parts.store.audit(limit)
+        only = AuditFilter(request.name, request.command, request.subject, request.failed)
+        entries = await self.parts.store.audit(limit, only)
         return pb.ListAuditResponse(
             entries=[wire.filled(pb.AuditEntry(), each) for each in entries]
         )

@@ -1526,16 +1526,32 @@ class ListAuditRequest(message.Message):
     DESCRIPTOR: descriptor.Descriptor
 
     LIMIT_FIELD_NUMBER: builtins.int
+    NAME_FIELD_NUMBER: builtins.int
+    COMMAND_FIELD_NUMBER: builtins.int
+    SUBJECT_FIELD_NUMBER: builtins.int
+    FAILED_FIELD_NUMBER: builtins.int
     limit: builtins.int
     """At most this many; 0 for 100."""
+    name: builtins.str
+    """Only what this person or host asked for; empty for all."""
+    command: builtins.str
+    """Only this call, for example StopAll, in any case; empty for all."""
+    subject: builtins.str
+    """Only what was about this run, host or instance; empty for all."""
+    failed: builtins.bool
+    """Only what did not end well."""
     def __init__(
         self,
         *,
         limit: builtins.int = ...,
+        name: builtins.str = ...,
+        command: builtins.str = ...,
+        subject: builtins.str = ...,
+        failed: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["limit", b"limit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["command", b"command", "failed", b"failed", "limit", b"limit", "name", b"name", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

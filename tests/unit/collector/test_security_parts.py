@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from collector.errors import ConfigError, InvalidInput, StoreError
-from collector.model import AuditEntry, Certificate
+from collector.model import AuditEntry, AuditFilter, Certificate
 from collector.pki.authority import make_authority, utc_now
 from collector.pki.describe import described, renewal_due
 from collector.pki.folder import COLLECTOR, PkiFolder, issue_pair
@@ -21,7 +21,7 @@ from collector.server.enrolment import normal_serial
 from collector.server.renewal import renew_if_due
 from collector.server.scraping import ScrapeTokens
 from collector.server.throttle import Throttle
-from collector.stores.base import IdentityStore
+from collector.stores.base import EVERYTHING, IdentityStore
 from tonnage.identity import Identity, Role
 
 OLGA = Caller("operator", "olga", "ipv4:10.0.0.1:5", "ab")
@@ -43,7 +43,7 @@ class Memory:
         self.entries += entries
         self.stored.set()
 
-    async def audit(self, limit: int) -> Sequence[AuditEntry]:
+    async def audit(self, limit: int, only: AuditFilter = EVERYTHING) -> Sequence[AuditEntry]:
         return self.entries[::-1][:limit]
 
 
@@ -100,6 +100,23 @@ def test_reads_are_noted_when_refused_and_registering_when_it_is_news() -> None:
     assert noted("Register", "PERMISSION_DENIED", "not yours")
     assert noted("ForgetHost")
     assert noted("Register")
+    assert noted("RenewCertificate")
+    assert noted("RenewCertificate", "PERMISSION_DENIED", "revoked")
+    assert not noted("RenewCertificate", "PERMISSION_DENIED", "revoked")
+    assert noted("RenewCertificate")
+    assert noted("RenewCertificate", "PERMISSION_DENIED", "revoked")
+
+
+def test_who_is_refused_without_end_fills_no_disk_and_hides_nobody() -> None:
+    notable, eve = Notable([]), Caller("viewer", "eve", "10.0.0.1:5", "cd")
+
+    def refused(who: Caller) -> bool:
+        return notable.is_notable("StopAll", who, "", "PERMISSION_DENIED", "not for viewers")
+
+    assert sum(refused(eve) for _ in range(1000)) == 60
+    assert refused(OLGA)
+    assert not refused(eve)
+    assert all(notable.is_notable("StopAll", eve, "", "ok", "") for _ in range(100))
 
 
 def test_an_entry_is_one_line() -> None:
