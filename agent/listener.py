@@ -43,8 +43,11 @@ class Listener:
         names = (_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, self._server)
 
-    async def start(self, at: Place) -> Place:
-        """Listen; returns the address with its real port. Raises ``ConfigError``."""
+    def bind(self, at: Place) -> Place:
+        """Take the address, and answer nobody yet; returns it with its real port.
+
+        Raises ``ConfigError``.
+        """
         try:
             port = self._bind(at)
         except RuntimeError as error:
@@ -54,10 +57,13 @@ class Listener:
                 value=str(at),
                 remedy=at.another("--listen"),
             ) from error
+        return Address(at.host, port) if isinstance(at, Address) else at
+
+    async def start(self) -> None:
+        """Answer, those too who have asked since it was bound."""
         await self._server.start()
         for name in ("", _SERVICE):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
-        return Address(at.host, port) if isinstance(at, Address) else at
 
     def _bind(self, at: Place) -> int:
         """Raises ``RuntimeError``, as gRPC does."""

@@ -13,9 +13,10 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from agent.app import Ending, serve
+from agent.app import serve
 from agent.config import AgentConfig
 from agent.configure import load
+from agent.ending import Ending
 
 _DISK_THREADS = 4
 

@@ -13,7 +13,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from agent.storage.records import frame
-from tests.integration.agents import agent, spawn
+from tests.integration.agents import agent, plan, spawn, startup, target
 from tonnage.v1 import agent_pb2
 
 
@@ -73,6 +73,29 @@ async def test_a_corrupt_journal_is_not_guessed_at(tmp_path: Path) -> None:
     (tmp_path / "journal.log").write_bytes(broken)
     said = await refusal(tmp_path)
     assert f"{tmp_path / 'journal.log'}: the record at byte 0 fails its checksum" in said
+
+
+@pytest.mark.parametrize("held", ["", "00000000000", "../x"])
+async def test_an_id_that_was_lost_is_not_made_up_anew(tmp_path: Path, held: str) -> None:
+    (tmp_path / "agent-id").write_text(held)
+    said = await refusal(tmp_path)
+    assert f"{tmp_path / 'agent-id'}: holds no agent's id" in said
+    assert "Put the id back" in said
+
+
+async def test_an_agent_that_cannot_serve_goes_on_with_no_run(tmp_path: Path) -> None:
+    whole = plan(startup(9, timeout=50), targets=[target("fake:hang", FAKE_DURABLE="1")])
+    async with agent(tmp_path) as first:
+        await first.start(whole)
+        await first.holding(1)
+        await first.kill()
+    events = tmp_path / "spool" / "run-1" / "events.log"
+    before = events.read_bytes()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        for flag in ("--listen", "--metrics"):
+            at = f"127.0.0.1:{taken.getsockname()[1]}"
+            assert "cannot be listened on" in await refusal(tmp_path, flag, at)
+    assert events.read_bytes() == before  # such a start is no attempt to come further
 
 
 async def test_it_keeps_its_id_over_restarts(tmp_path: Path) -> None:

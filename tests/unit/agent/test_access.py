@@ -64,7 +64,9 @@ async def serving(files: TlsFiles | None, revoked: Container[str] = ()) -> Async
     """The agent's listener before a servicer that answers everything."""
     listener = Listener(cast("AgentServicer", Servicer()), files, revoked)
     try:
-        yield str(await listener.start(Address("127.0.0.1", 0)))
+        at = listener.bind(Address("127.0.0.1", 0))
+        await listener.start()
+        yield str(at)
     finally:
         await listener.stop(0)
 
@@ -258,11 +260,12 @@ async def test_a_unix_socket_is_for_its_owner_and_group_and_not_taken_from_anoth
 ) -> None:
     at = UnixSocket(tmp_path / "agent.sock")
     first, second = (Listener(cast("AgentServicer", Servicer()), None, ()) for _ in range(2))
-    assert await first.start(at) == at
+    assert first.bind(at) == at
     assert at.path.stat().st_mode & 0o777 == 0o660
     with pytest.raises(ConfigError, match="is another program using it") as caught:
-        await second.start(at)
+        second.bind(at)
     assert "--listen" in caught.value.problem.remedy
+    await first.start()
     dial = Dial(str(at), AGENT)
     assert await call(dial, method("Describe")) is None
     await dial.close()

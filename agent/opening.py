@@ -1,0 +1,102 @@
+"""Makes the parts of one agent from its configuration, and closes them again."""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import structlog
+
+from agent.config import AgentConfig
+from agent.facts import Identity, agent_version, read_facts
+from agent.metrics import Live, Metrics
+from agent.probes.base import Roots
+from agent.runner.equipment import Equipment
+from agent.runner.holdings import Holdings
+from agent.runner.inventory import Inventory
+from agent.runner.observer import Observer
+from agent.runner.runs import Runs
+from agent.runner.trials import Trials
+from agent.runtimes.registry import RuntimeSettings, open_runtimes
+from agent.storage.folder import own
+from agent.storage.journal import Journal
+from agent.storage.spool import Spool
+from tonnage.model import RuntimeState
+
+_log = structlog.get_logger("agent.opening")
+
+
+async def open_parts(config: AgentConfig, disk: Executor, stack: AsyncExitStack) -> Equipment:
+    """The parts, closed with ``stack``. Raises ``ConfigError``, ``SpoolError``.
+
+    ``disk``: where spool and journal write.
+    """
+    agent_id = own(config.data_dir, stack)
+    runtimes = {r.name: r for r in open_runtimes(config.runtimes, _settings(config, agent_id))}
+    for runtime in runtimes.values():
+        stack.push_async_callback(runtime.close)
+    metrics = Metrics(agent_version(), runtimes)
+    disks = [config.data_dir, *(Path(path) for path in config.guard_disk_paths)]
+    observer = Observer(Roots(), disks, metrics.probe)
+    spool = Spool(
+        config.data_dir / "spool", config.spool_cap_bytes, config.spool_keep_seconds, disk
+    )
+    journal = Journal(config.data_dir / "journal.log", disk)
+    stack.push_async_callback(journal.close)
+    stack.push_async_callback(_close_spool, spool)
+    holdings = Holdings()
+    identity = Identity(config.name, agent_id, dict(config.labels))
+    return Equipment(
+        agent_id=agent_id,
+        runtimes=runtimes,
+        inventory=Inventory(runtimes),
+        facts=lambda: read_facts(identity),
+        spool=spool,
+        journal=journal,
+        holdings=holdings,
+        trials=Trials(agent_id, runtimes, journal, holdings, observer),
+        observer=observer,
+        limits=config.limits,
+        metrics=metrics,
+        spool_patience_seconds=config.spool_patience_seconds,
+        orphan_grace_seconds=config.orphan_grace_seconds,
+    )
+
+
+async def _close_spool(spool: Spool) -> None:
+    lost = await spool.close()
+    if lost:
+        _log.error("events could not be stored and are lost", events=lost)
+
+
+def _settings(config: AgentConfig, agent_id: str) -> RuntimeSettings:
+    return RuntimeSettings(
+        agent_id=agent_id,
+        state_dir=config.data_dir / "runtimes",
+        docker_host=config.docker_host,
+        guest_dir=config.guest_dir,
+        images_dir=config.images_dir,
+    )
+
+
+def watch(equipment: Equipment, runs: Runs) -> None:
+    """Let the metrics see what goes on."""
+    equipment.metrics.watch(
+        Live(
+            instances=lambda: [(h.entry.runtime, h.state) for h in equipment.holdings],
+            pressure=equipment.observer.pressure,
+            healthy=lambda: {
+                name: found.state is RuntimeState.HEALTHY
+                for name, found in equipment.inventory.found.items()
+            },
+            spool_bytes=lambda: equipment.spool.size_bytes,
+            spool_pending=lambda: equipment.spool.pending,
+            spool_full=lambda: (
+                equipment.spool.full() is not None
+                or equipment.journal.trouble is not None
+                or any(log.trouble is not None for log in equipment.spool.runs)
+            ),
+            run_active=lambda: bool(runs.active_run_id),
+        )
+    )
