@@ -18,10 +18,8 @@ from typing import Any, NoReturn
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from collector.address import Address, address
 from collector.errors import ConfigError
-
-__all__ = ["Address", "CollectorConfig", "address", "load"]
+from tonnage.address import Address, Place, ip_address, place
 
 ENV_PREFIX = "TONNAGE_COLLECTOR_"
 _DAY_SECONDS = 86_400
@@ -43,7 +41,7 @@ class CollectorConfig(BaseSettings):
     )
     listen: str = Field(
         "127.0.0.1:7070",
-        description="Where CollectorService listens: IP:PORT or unix:PATH; loopback alone "
+        description="Where CollectorService listens: IP:PORT or unix:/PATH; loopback alone "
         "without tls_dir.",
     )
     http: str = Field(
@@ -93,24 +91,22 @@ class CollectorConfig(BaseSettings):
     @field_validator("listen", "http")
     @classmethod
     def _reachable_by_whom(cls, value: str, info: ValidationInfo) -> str:
-        at = address(value)
-        if at.path and info.field_name == "http":
-            raise ValueError("needs an IP address and a port")
-        if not at.is_local and info.data.get("tls_dir") is None:
+        at = ip_address(value) if info.field_name == "http" else place(value)
+        if not at.private and info.data.get("tls_dir") is None:
             raise ValueError(
                 "is not a loopback address, and without --tls-dir there is no TLS to serve others"
             )
         return value
 
     @property
-    def grpc_address(self) -> Address:
+    def grpc_address(self) -> Place:
         """``listen``, parsed."""
-        return address(self.listen)
+        return place(self.listen)
 
     @property
     def http_address(self) -> Address:
         """``http``, parsed."""
-        return address(self.http)
+        return ip_address(self.http)
 
 
 def load(arguments: Sequence[str]) -> CollectorConfig:

@@ -16,9 +16,9 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from collector.address import Address
 from collector.errors import ConfigError
 from collector.server.door import Door
+from tonnage.address import Address, Place
 
 _JOIN_SECONDS = 5.0
 _BACKLOG = 128
@@ -108,9 +108,9 @@ def _bound(at: Address) -> socket.socket:
     return bound
 
 
-def require_tls(flag: str, at: Address, has_tls: bool) -> None:
+def require_tls(flag: str, at: Place, has_tls: bool) -> None:
     """Raise ``ConfigError`` for an address that others reach and anyone may speak to."""
-    if not at.is_local and not has_tls:
+    if not at.private and not has_tls:
         raise ConfigError(
             "is not a loopback address, and without TLS nobody else may be served",
             field=flag,
@@ -119,16 +119,8 @@ def require_tls(flag: str, at: Address, has_tls: bool) -> None:
         )
 
 
-def port_unusable(flag: str, at: Address, why: str) -> ConfigError:
+def port_unusable(flag: str, at: Place, why: str) -> ConfigError:
     """The error for a port, or a socket, that cannot be served on."""
-    look = f"ss -lxp src {at.path}" if at.path else f"ss -ltnp 'sport = :{at.port}'"
-    other = "path" if at.path else "port"
     return ConfigError(
-        f"cannot listen there: {why}",
-        field=flag,
-        value=str(at),
-        remedy=(
-            f"Choose another {other} with {flag}{'' if at.path else ', or 0 for any'}; "
-            f"{look} shows who holds {at.path or f'port {at.port}'}."
-        ),
+        f"cannot listen there: {why}", field=flag, value=str(at), remedy=at.another(flag)
     )

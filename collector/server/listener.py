@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Sequence
-from pathlib import Path
 
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health
 from grpc_reflection.v1alpha import reflection
 
-from collector.address import Address
 from collector.server.http import port_unusable, require_tls
 from collector.server.statuses import ErrorBorder
+from tonnage.address import Place
+from tonnage.binding import NotBound, bind
 from tonnage.decoding import Decoding
-from tonnage.tls import TlsFiles, server_credentials
+from tonnage.tls import TlsFiles
 from tonnage.v1 import collector_pb2, collector_pb2_grpc
 
 _SERVICE = collector_pb2.DESCRIPTOR.services_by_name["CollectorService"].full_name
@@ -31,8 +30,6 @@ _OPTIONS = [
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
     ("grpc.http2.max_ping_strikes", 0),
 ]
-# Who may write to the socket may do everything: its owner and group alone.
-_SOCKET_MODE = 0o660
 
 
 class Listener:
@@ -44,7 +41,7 @@ class Listener:
 
     def __init__(
         self,
-        at: Address,
+        at: Place,
         tls: TlsFiles | None = None,
         inside: Sequence[aio.ServerInterceptor] = (),
     ) -> None:
@@ -70,34 +67,14 @@ class Listener:
         await self._health.set("", health_pb2.HealthCheckResponse.SERVING)
         self.serving = True
 
-    def _bound(self) -> Address:
-        at = str(self.address)
-        if self.address.path and _answers(self.address.path):
-            raise port_unusable("--listen", self.address, "another program answers there")
+    def _bound(self) -> Place:
         try:
-            if self._tls is None:
-                port = self._server.add_insecure_port(at)
-            else:
-                port = self._server.add_secure_port(at, server_credentials(self._tls))
-        except RuntimeError as error:
-            raise port_unusable("--listen", self.address, "it is in use or not ours") from error
-        if self.address.path:
-            Path(self.address.path).chmod(_SOCKET_MODE)
-            return self.address
-        return Address(self.address.host, port)
+            return bind(self._server, self.address, self._tls)
+        except NotBound as error:
+            raise port_unusable("--listen", self.address, str(error)) from error
 
     async def stop(self, grace_seconds: float) -> None:
         """Take no more calls, and give those that are open their time."""
         self.serving = False
         await self._health.enter_graceful_shutdown()
         await self._server.stop(grace_seconds)
-
-
-def _answers(path: str) -> bool:
-    """Whether someone listens on a unix socket, which gRPC would take from them unasked."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        try:
-            probe.connect(path)
-        except OSError:
-            return False
-    return True

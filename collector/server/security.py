@@ -15,7 +15,6 @@ from typing import Self
 
 from grpc import aio
 
-from collector.address import Address
 from collector.errors import ConfigError
 from collector.pki.authority import utc_now
 from collector.pki.folder import PkiFolder
@@ -26,6 +25,7 @@ from collector.server.enrolment import Addresses, Enrolment
 from collector.server.renewal import keep_renewed, renew_if_due
 from collector.server.scraping import ScrapeTokens
 from collector.stores.base import Store
+from tonnage.address import Address, Place, UnixSocket
 from tonnage.tls import TlsError, TlsFiles, https_context
 
 
@@ -95,7 +95,7 @@ class Security:
         except TlsError as error:
             raise _unusable(error) from error
 
-    def listens_at(self, grpc: Address, http: Address) -> None:
+    def listens_at(self, grpc: Place, http: Address) -> None:
         """Say where hosts that join are sent."""
         told = self._settings.advertise
         self.enrolment.addresses = Addresses(
@@ -128,9 +128,9 @@ class Security:
         await self._stack.aclose()
 
 
-def _reached(advertised: str, at: Address, any_host: str) -> str:
+def _reached(advertised: str, at: Place, any_host: str) -> str:
     """Where others dial ``at``. Without a host, agents take the one they joined through."""
-    if at.path or not (advertised or at.is_any):
+    if isinstance(at, UnixSocket) or not (advertised or at.wildcard):
         return str(at)
     host = advertised or any_host
     return f"[{host}]:{at.port}" if ":" in host else f"{host}:{at.port}"

@@ -21,7 +21,6 @@ from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from collector.address import Address
 from collector.errors import ConfigError
 from collector.model import AuditEntry
 from collector.server.access import ALLOWED
@@ -31,6 +30,7 @@ from collector.server.security import Security, Settings
 from collector.stores.base import Store
 from collector.stores.open import open_store
 from tests.integration.keyring import DAY, Keyring, make_keyring
+from tonnage.address import Address, UnixSocket
 from tonnage.identity import Identity, Role
 from tonnage.tls import TlsFiles, client_credentials, peer_options
 from tonnage.v1 import collector_pb2 as pb
@@ -261,7 +261,7 @@ async def test_without_tls_only_this_host_is_served(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="without TLS"):
         Listener(Address("192.0.2.1", 0))
     path = tmp_path / "tonnage.sock"
-    local = Listener(Address("", 0, str(path)))
+    local = Listener(UnixSocket(path))
     await local.start(_answers())
     try:
         async with aio.insecure_channel(f"unix:{path}") as channel:
@@ -269,6 +269,6 @@ async def test_without_tls_only_this_host_is_served(tmp_path: Path) -> None:
             await stub.ListRuns(pb.ListRunsRequest(), timeout=10)
         assert path.stat().st_mode & 0o777 == 0o660
         with pytest.raises(ConfigError, match="another program answers"):
-            await Listener(Address("", 0, str(path))).start(_answers())
+            await Listener(UnixSocket(path)).start(_answers())
     finally:
         await local.stop(0)

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from collector.config import CollectorConfig, address, load
+from collector.config import CollectorConfig, load
 from collector.errors import ConfigError
+from tonnage.address import place
 
 
 def test_a_flag_goes_before_its_variable_and_that_before_the_default(
@@ -56,7 +57,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 def test_with_a_folder_of_certificates_every_address_may_be_served(tmp_path: Path) -> None:
     config = load(["--tls-dir", str(tmp_path), "--listen", "0.0.0.0:1", "--http", "[::]:2"])
-    assert (config.grpc_address.is_any, config.http_address.is_any) == (True, True)
+    assert (config.grpc_address.wildcard, config.http_address.wildcard) == (True, True)
 
 
 def test_a_unix_socket_is_for_grpc_alone() -> None:
@@ -86,8 +87,8 @@ def test_what_cannot_be_used_is_named(flags: list[str], said: list[str]) -> None
 
 
 def test_addresses_of_both_families() -> None:
-    assert str(address("localhost:0")) == "127.0.0.1:0"
-    assert str(address("[::1]:5")) == "[::1]:5"
+    assert str(place("localhost:0")) == "127.0.0.1:0"
+    assert str(place("[::1]:5")) == "[::1]:5"
 
 
 def test_every_key_says_what_it_is() -> None:
