@@ -111,6 +111,8 @@ def _sure(row: MergedDensityRow) -> str:
     if row.ci and row.ci[0] < row.ci[1]:
         return f"95 % interval for as many hosts like these: {figures.counts_span(row.ci)}."
     if row.hosts_at_least:
+        if row.hosts == 1:
+            return "The ramp was cut short, so it may carry more."
         which = "all" if row.hosts_at_least == row.hosts else str(row.hosts_at_least)
         return f"On {which} of them the ramp was cut short, so they may carry more."
     return ""
