@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Container, Mapping
 
+import structlog
+
 from agent.runtimes.base import Runtime
 from tonnage.model import Fingerprint, RuntimeState
 
 FINGERPRINT_SECONDS = 60.0
+
+_log = structlog.get_logger("agent.runner.inventory")
 
 
 class Inventory:
@@ -69,3 +73,7 @@ async def _fingerprint(runtime: Runtime) -> Fingerprint:
             RuntimeState.UNHEALTHY,
             f"it did not answer within {FINGERPRINT_SECONDS:g} s",
         )
+    except Exception as error:  # noqa: BLE001 (a defect of one runtime must not end the agent)
+        _log.exception("a runtime could not be looked at", runtime=runtime.name)
+        reason = f"defect of the runtime: {type(error).__name__}: {error}"
+        return Fingerprint(runtime.name, RuntimeState.UNHEALTHY, reason)

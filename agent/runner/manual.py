@@ -17,6 +17,7 @@ import structlog
 
 from agent import guards
 from agent.errors import (
+    AgentStopping,
     InstanceLeaked,
     InvalidInput,
     LaunchFailed,
@@ -56,6 +57,7 @@ class Manual:
     def __init__(self, equipment: Equipment) -> None:
         self._equipment = equipment
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._draining = False
 
     async def launch(
         self, target: Target, ready_timeout_seconds: float
@@ -68,13 +70,8 @@ class Manual:
         """
         self._require_leave()
         order = await self._order(target, ready_timeout_seconds)
-        self._require_leave()
-        state = self._equipment.observer.state(len(self._equipment.holdings), 0.0)
-        trip = guards.check(self._equipment.limits, state)
-        if trip is not None:
-            raise trip
         began = time.monotonic()
-        starting = self._spawn(self._equipment.trials.attempt(order))
+        starting = self._spawn(self._attempt(order))
         try:
             attempt = await asyncio.shield(starting)
         except asyncio.CancelledError:  # the caller is gone: nobody would know the instance
@@ -90,7 +87,18 @@ class Manual:
         """See work to its end that goes on when its caller is gone."""
         self._spawn(work)
 
+    async def _attempt(self, order: Order) -> Attempt:
+        """Nothing comes between the question whether it may be launched, and its launch."""
+        self._require_leave()
+        state = self._equipment.observer.state(len(self._equipment.holdings), 0.0)
+        trip = guards.check(self._equipment.limits, state)
+        if trip is not None:
+            raise trip
+        return await self._equipment.trials.attempt(order)
+
     def _require_leave(self) -> None:
+        if self._draining:
+            raise AgentStopping("the agent is stopping", remedy="Launch again later.")
         if self._equipment.trials.halted:
             raise RunActive(
                 "everything on this host is being stopped", remedy="Launch again afterwards."
@@ -107,7 +115,10 @@ class Manual:
         for holding in self._equipment.holdings.of_run(""):
             if holding.entry.trial.trial_id == trial_id:
                 holding.cancel()
-        attempt = await starting
+        try:
+            attempt = await starting
+        except TonnageError:  # nothing was launched
+            return
         if attempt.trial.outcome is Outcome.READY:
             await self._equipment.trials.remove(attempt.holding)
         self._equipment.trials.settled(attempt.holding)
@@ -196,7 +207,9 @@ class Manual:
         return await asyncio.shield(self._spawn(self._clean(active_run_id)))
 
     async def drain(self) -> Cleaning:
-        """Remove everything, once no run is active: an agent that stops leaves nothing."""
+        """Remove everything, once no run is active, and launch nothing any more: an agent
+        that stops leaves nothing."""
+        self._draining = True
         cleaning = await self.clean("")
         while self._tasks:
             await asyncio.wait(self._tasks)

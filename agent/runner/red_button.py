@@ -67,7 +67,6 @@ class RedButton:
         try:
             with self._runs.halt(), self._equipment.trials.halt():
                 held = list(self._equipment.holdings)
-                self._runs.cancel_all("everything on this host was stopped")
                 hunt = _Hunt(self._equipment, held, began + KILL_SECONDS - _ANSWER_SECONDS)
                 alive = await hunt.kill()
                 answers.put_nowait(_killed(held, alive, _since(began)))

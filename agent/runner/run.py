@@ -197,9 +197,8 @@ class PlanRun:
 
     async def _make_ready(self) -> dict[str, Prepared]:
         await self._log.flushed()  # the run's beginning comes first; a full disk is waited for
-        if self._past.rows:
-            await engines_back(self.plan, self._equipment)
-            await self._clear()
+        await engines_back(self.plan, self._equipment)
+        await self._clear()
         return await prepare(self.plan, self._equipment)
 
     async def _clear(self) -> None:

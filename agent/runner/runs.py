@@ -17,6 +17,8 @@ from agent.runner.run import PlanRun
 from agent.storage.runlog import RunLog
 from tonnage.model import Plan, RunReleased
 
+STOPPED = "everything on this host was stopped"
+
 _log = structlog.get_logger("agent.runner.runs")
 
 
@@ -30,6 +32,7 @@ class Runs:
         self._starting = asyncio.Lock()
         self._draining = False
         self._halts = 0
+        self._halted = 0  # ever
 
     @property
     def active_run_id(self) -> str:
@@ -46,23 +49,38 @@ class Runs:
 
         Raises ``InvalidInput`` or ``RuntimeUnavailable`` when the plan cannot be
         executed here, ``RunActive`` while another run is, ``SpoolError`` when its
-        events could not be kept. Nothing was started then.
+        events could not be kept. Nothing was started then. A caller that goes away
+        leaves no run half begun.
         """
-        async with self._starting:
-            if self._equipment.spool.knows(plan.run_id):
-                return True
-            self._require_free()
-            found = await self._equipment.inventory.recheck(
-                {target.runtime for target in plan.targets}
-            )
-            admit(plan, self._equipment.runtimes, found)
-            facts = await asyncio.to_thread(self._equipment.facts)
-            log = await self._equipment.spool.create(plan)
-            run = PlanRun(self._equipment, plan, log, Past())
-            run.begin(facts, found)
-            self._add(run)
+        beginning = asyncio.get_running_loop().create_task(self._begin(plan))
+        beginning.add_done_callback(_told)
+        log = await asyncio.shield(beginning)
+        if log is None:
+            return True
         await log.flushed()
         return False
+
+    async def _begin(self, plan: Plan) -> RunLog | None:
+        """Add the run, its plan on disk; ``None`` if it was known before."""
+        equipment = self._equipment
+        async with self._starting:
+            if equipment.spool.knows(plan.run_id):
+                return None
+            self._require_free()
+            found = await equipment.inventory.recheck({target.runtime for target in plan.targets})
+            admit(plan, equipment.runtimes, found)
+            facts = await asyncio.to_thread(equipment.facts)
+            self._require_free()  # all this took its time
+            halted = self._halted
+            log = await equipment.spool.create(plan)
+            run = PlanRun(equipment, plan, log, Past())
+            run.begin(facts, found)
+            if self._halted != halted:
+                run.cancel(STOPPED)
+            if self._draining:
+                run.suspend()
+            self._add(run)
+        return log
 
     async def resume(self, unfinished: Iterable[tuple[Plan, RunLog, Past]]) -> None:
         """Go on with the runs of the agent's earlier life, one after the other."""
@@ -80,7 +98,7 @@ class Runs:
 
     def _require_free(self) -> None:
         if self._draining:
-            raise RunActive("the agent is stopping", remedy="Start it again first.")
+            raise AgentStopping("the agent is stopping", remedy="Start the run again later.")
         if self._halts:
             raise RunActive(
                 "everything on this host is being stopped", remedy="Start the run afterwards."
@@ -106,14 +124,17 @@ class Runs:
 
     async def cancel(self, run_id: str) -> bool:
         """Stop a run; true if it was active. Returns once that is on disk: an agent that
-        dies then goes on cancelling. Raises ``NoSuchRun``."""
+        dies then goes on cancelling. Raises ``NoSuchRun``, or ``AgentStopping`` for a run
+        that is left for the agent's next life."""
         for run in self._queue:
             if run.plan.run_id == run_id:
                 run.cancel("the run was cancelled")
                 await self.log(run_id).book.kept()
                 return True
-        if run_id not in self._equipment.spool.corrupt:
-            self._equipment.spool.get(run_id)
+        if run_id in self._equipment.spool.corrupt:
+            return False
+        if not self.log(run_id).finished and self._draining:
+            raise AgentStopping("the agent is stopping", remedy="Cancel the run again later.")
         return False
 
     async def release(self, run_id: str) -> bool:
@@ -137,11 +158,6 @@ class Runs:
             remedy="Its last event says why; submit it again.",
         )
 
-    def cancel_all(self, message: str) -> None:
-        """Cancel what is active."""
-        for run in self._queue:
-            run.cancel(message)
-
     async def idle(self) -> None:
         """Wait until no run is active."""
         while self._task is not None and not self._task.done():
@@ -149,9 +165,12 @@ class Runs:
 
     @contextmanager
     def halt(self) -> Iterator[None]:
-        """Take no run within the block."""
+        """Cancel what is active, and take no run within the block."""
         self._halts += 1
+        self._halted += 1
         try:
+            for run in self._queue:
+                run.cancel(STOPPED)
             yield
         finally:
             self._halts -= 1
@@ -166,7 +185,15 @@ class Runs:
             run.suspend()
         with suppress(TimeoutError):
             async with asyncio.timeout(within_seconds):
+                async with self._starting:  # one that is being begun is left, too
+                    pass
                 await self.idle()
         for log in self._equipment.spool.runs:
             if not log.finished:
                 log.leave()
+
+
+def _told(beginning: asyncio.Task[RunLog | None]) -> None:
+    """Take note of a refusal that nobody waits for any more."""
+    if not beginning.cancelled():
+        beginning.exception()

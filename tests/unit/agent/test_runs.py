@@ -1,0 +1,196 @@
+"""What comes between a run's request and its beginning: a caller that goes, a stop, an end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from agent.config import AgentConfig
+from agent.errors import AgentStopping, GuardTripped, RunActive
+from agent.opening import open_parts
+from agent.runner.equipment import Equipment
+from agent.runner.manual import Manual
+from agent.runner.red_button import RedButton
+from agent.runner.runs import Runs
+from agent.runtimes.base import Prepared, Runtime
+from agent.runtimes.fake.runtime import FakeRuntime
+from agent.runtimes.registry import RuntimeSettings
+from agent.storage.runlog import RunLog
+from tests.integration.agents import plan, startup, target
+from tonnage.model import Event, Fingerprint, Plan, RunFinished, RunState, Trial, Workload
+from tonnage.wire import from_bytes
+
+
+class Gated(FakeRuntime):
+    """A fake that is looked at, or makes an image ready, only when it may."""
+
+    def __init__(self, settings: RuntimeSettings) -> None:
+        super().__init__(settings)
+        self.asked, self.may = asyncio.Event(), asyncio.Event()
+
+    async def fingerprint(self) -> Fingerprint:
+        await self._gate()
+        return await super().fingerprint()
+
+    async def prepare(self, workload: Workload) -> Prepared:
+        await self._gate()
+        return await super().prepare(workload)
+
+    async def _gate(self) -> None:
+        self.asked.set()
+        await self.may.wait()
+
+
+class House:
+    """The parts of an agent whose runtime is gated."""
+
+    def __init__(self, equipment: Equipment, gate: Gated) -> None:
+        self.gate = gate
+        self.equipment = equipment
+        self.runs = Runs(equipment)
+        self.manual = Manual(equipment)
+
+    async def stop_all(self) -> list[object]:
+        """Press the red button; both its answers."""
+        button = RedButton(self.equipment, self.runs, self.manual)
+        return [answer async for answer in button.press()]
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    config = AgentConfig(
+        data_dir=tmp_path,
+        runtimes=("fake",),
+        guard_memory_headroom_bytes=1,
+        guard_disk_headroom_bytes=1,
+        guard_max_instances=3,
+    )
+    with ThreadPoolExecutor(2) as disk:
+        async with AsyncExitStack() as stack:
+            equipment = await open_parts(config, disk, stack)
+            gate = Gated(RuntimeSettings(equipment.agent_id, tmp_path / "runtimes"))
+            cast("dict[str, Runtime]", equipment.runtimes)["fake"] = gate
+            yield House(equipment, gate)
+
+
+async def events_of(house: House) -> list[Event]:
+    """All of the run's events, at its end."""
+    log, events = house.runs.log("run-1"), list[Event]()
+    while batch := await log.read(len(events), 100, 1 << 20):
+        events += [from_bytes(data, Event) for data in batch]
+    return events
+
+
+def trials(events: list[Event]) -> list[Trial]:
+    return [event.payload for event in events if isinstance(event.payload, Trial)]
+
+
+async def test_a_caller_that_goes_away_leaves_a_run_that_is_known_and_carried_out(
+    house: House,
+) -> None:
+    calling = asyncio.create_task(house.runs.start(plan(startup(2))))
+    await house.gate.asked.wait()
+    calling.cancel()
+    house.gate.may.set()
+    assert await house.runs.start(plan(startup(2)))  # sent again, it was begun
+    assert len(trials(await events_of(house))) == 2
+    await house.runs.idle()
+
+
+async def test_a_run_that_is_asked_for_while_everything_is_stopped_is_refused(
+    house: House,
+) -> None:
+    house.gate.may.set()
+    with house.runs.halt(), pytest.raises(RunActive, match="everything on this host"):
+        await house.runs.start(plan(startup(2)))
+    assert not house.equipment.spool.knows("run-1")
+
+
+async def test_a_run_that_was_being_begun_when_everything_was_stopped_is_not(
+    house: House,
+) -> None:
+    starting = asyncio.create_task(house.runs.start(plan(startup(2))))
+    await house.gate.asked.wait()
+    with house.runs.halt():
+        house.gate.may.set()
+        with pytest.raises(RunActive, match="everything on this host"):
+            await starting
+    assert not house.equipment.spool.knows("run-1")
+
+
+async def test_a_run_whose_plan_was_being_kept_when_everything_was_stopped_is_cancelled(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.gate.may.set()
+    create = house.equipment.spool.create
+
+    async def create_slowly(chosen: Plan) -> RunLog:
+        log = await create(chosen)
+        await house.stop_all()
+        return log
+
+    monkeypatch.setattr(house.equipment.spool, "create", create_slowly)
+    assert not await house.runs.start(plan(startup(2)))
+    events = await events_of(house)
+    last = events[-1].payload
+    assert isinstance(last, RunFinished)
+    assert last.state is RunState.CANCELLED
+    assert trials(events) == []
+    await house.runs.idle()
+
+
+async def test_a_run_that_was_being_begun_as_the_agent_stops_is_refused(house: House) -> None:
+    starting = asyncio.create_task(house.runs.start(plan(startup(2))))
+    await house.gate.asked.wait()
+    stopping = asyncio.create_task(house.runs.suspend(50))
+    await asyncio.sleep(0)
+    house.gate.may.set()
+    with pytest.raises(AgentStopping):
+        await starting
+    await stopping
+    assert not house.equipment.spool.knows("run-1")
+
+
+async def test_a_run_that_was_left_is_not_called_over_when_it_is_cancelled(house: House) -> None:
+    house.gate.may.set()
+    await house.runs.start(plan(startup(9, timeout=50), targets=[target("fake:hang")]))
+    await house.runs.suspend(50)
+    with pytest.raises(AgentStopping, match="the agent is stopping"):
+        await house.runs.cancel("run-1")
+
+
+async def test_nothing_is_launched_by_hand_while_everything_is_stopped(house: House) -> None:
+    by_hand = asyncio.create_task(house.manual.launch(target(), 50))
+    await house.gate.asked.wait()
+    with house.equipment.trials.halt():
+        with pytest.raises(RunActive, match="everything on this host"):
+            await house.manual.launch(target(), 50)
+        house.gate.may.set()
+        with pytest.raises(RunActive, match="everything on this host"):
+            await by_hand
+    assert len(house.equipment.holdings) == 0
+
+
+async def test_nothing_is_launched_by_hand_once_the_agent_has_cleaned_up(house: House) -> None:
+    by_hand = asyncio.create_task(house.manual.launch(target(), 50))
+    await house.gate.asked.wait()
+    await house.manual.drain()
+    house.gate.may.set()
+    with pytest.raises(AgentStopping):
+        await by_hand
+    assert len(house.equipment.holdings) == 0
+
+
+async def test_many_launches_by_hand_at_once_stay_within_the_guard(house: House) -> None:
+    house.gate.may.set()
+    launches = [house.manual.launch(target(), 50) for _ in range(20)]
+    made = await asyncio.gather(*launches, return_exceptions=True)
+    refused = [answer for answer in made if isinstance(answer, GuardTripped)]
+    assert (len(house.equipment.holdings), len(refused)) == (3, 17)
+    await house.manual.drain()
