@@ -189,13 +189,14 @@ async def test_an_append_that_is_cancelled_takes_no_other_with_it(begun: Store) 
     events = whole_run(500)
     for steps in range(20):
         part = events[steps * 50 : steps * 50 + 50]
+        holder = asyncio.create_task(begun.append("r1", "h1", ()))  # those behind it join
         first = asyncio.create_task(begun.append("r1", "h1", part))
         second = asyncio.create_task(begun.append("r1", "h2", part))
-        for _ in range(steps):
+        for _ in range(steps * 20):  # from before the first statement to after the commit
             await asyncio.sleep(0)
         first.cancel()
         assert await second == part[-1].sequence
-        await asyncio.gather(first, return_exceptions=True)
+        await asyncio.gather(holder, first, return_exceptions=True)
         assert (await _host(begun)).high_water in (steps * 50, part[-1].sequence)
         assert await begun.append("r1", "h1", part) == part[-1].sequence
 
