@@ -18,6 +18,10 @@ _REMEDY = (
     " HOST --undo, or wait for hosts with hosts: {…, wait: 60s}."
 )
 
+_CONDITIONS_REMEDY = (
+    "tonnage hosts lists their labels and runtimes; its --label and --where choose in the same way."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Selected:
@@ -48,7 +52,7 @@ def select(wanted: HostSelection, hosts: Sequence[HostInfo]) -> Selected:
     absent = set(wanted.names) - {host.facts.host for host in hosts}
     unfit = [(host.facts.host, _why(host)) for host in meant if not host.healthy]
     unfit += [(name, "has not registered") for name in absent]
-    return _judged(wanted, fit, tuple(sorted(unfit)), any_known=bool(hosts))
+    return _judged(wanted, fit, tuple(sorted(unfit)), known=len(hosts))
 
 
 def matching(wanted: HostSelection, hosts: Sequence[HostInfo]) -> tuple[HostInfo, ...]:
@@ -111,7 +115,7 @@ def _judged(
     fit: tuple[HostInfo, ...],
     unfit: tuple[tuple[str, str], ...],
     *,
-    any_known: bool,
+    known: int,
 ) -> Selected:
     count, expect = len(fit), wanted.expect
     if expect is not None and count > expect:
@@ -120,7 +124,7 @@ def _judged(
     named = expect is None and bool(wanted.names) and bool(unfit)
     if count and not short and not named:
         return Selected(fit, unfit, None, waiting_helps=False)
-    problem = _too_few(wanted, fit, unfit) if any_known else _nobody()
+    problem = _too_few(wanted, fit, unfit, known) if known else _nobody()
     return Selected(fit, unfit, problem, waiting_helps=True)
 
 
@@ -134,7 +138,10 @@ def _too_many(fit: Sequence[HostInfo], expect: int) -> InvalidInput:
 
 
 def _too_few(
-    wanted: HostSelection, fit: Sequence[HostInfo], unfit: Sequence[tuple[str, str]]
+    wanted: HostSelection,
+    fit: Sequence[HostInfo],
+    unfit: Sequence[tuple[str, str]],
+    known: int,
 ) -> InvalidInput:
     there = few([host.facts.host for host in fit])
     not_there = "; ".join(f"{name} {why}" for name, why in unfit[:10])
@@ -155,6 +162,9 @@ def _too_few(
             value=name if len(unfit) == 1 else "",
             remedy=_REMEDY,
         )
+    if not unfit:
+        none = f"no host meets the conditions, of {known} that have registered"
+        return InvalidInput(none, field="hosts", remedy=_CONDITIONS_REMEDY)
     return InvalidInput(f"no healthy host is selected{lacking}", field="hosts", remedy=_REMEDY)
 
 

@@ -39,7 +39,7 @@ def run(
 
     experiment = load(spec, overrides or ())
     if detach:
-        interrupts.run(_submit(experiment, collector))
+        _print_id(interrupts.run(_submit(experiment, collector)), output)
         return
     raise typer.Exit(interrupts.run(_run(experiment, collector, output)))
 
@@ -59,6 +59,7 @@ def validate(
     lines = [
         f"{experiment.name}: valid",
         f"  hosts     {_hosts(experiment.hosts)}",
+        f"  begins    {_start(experiment.hosts)}",
         f"  targets   {', '.join(targets)}",
         f"  measures  {', '.join(kinds)}",
     ]
@@ -74,6 +75,14 @@ def _hosts(wanted: HostSelection) -> str:
     exactly = f"; exactly {wanted.expect}" if wanted.expect is not None else ""
     wait = f", waited for up to {wanted.wait:g} s" if wanted.wait else ""
     return f"{who}{exactly}{wait}"
+
+
+def _start(wanted: HostSelection) -> str:
+    if len(set(wanted.names)) == 1 or wanted.expect == 1:
+        return "at once"
+    if not wanted.barrier:
+        return "each host by itself (hosts.barrier is 0 s)"
+    return f"several hosts together (hosts.barrier is {wanted.barrier:g} s)"
 
 
 def schema(
@@ -106,13 +115,22 @@ def load(path: Path, overrides: Sequence[str]) -> Spec:
     return parse(screen.read_text(source, "experiment file"), overrides)
 
 
-async def _submit(experiment: Spec, collector: Endpoint) -> None:
+async def _submit(experiment: Spec, collector: Endpoint) -> str:
     from collector.cli import interrupts, submitting
     from collector.client import Client
 
     with interrupts.listening() as asked:
         async with Client(collector) as client:
-            typer.echo(await submitting.submit(client, experiment, asked))
+            return await submitting.submit(client, experiment, asked)
+
+
+def _print_id(run_id: str, output: Output) -> None:
+    from collector.cli import screen
+
+    if output is Output.JSON:
+        screen.print_json({"run_id": run_id})
+    else:
+        screen.put(f"{run_id}\n")
 
 
 async def _run(experiment: Spec, collector: Endpoint, output: Output) -> int:

@@ -88,7 +88,11 @@ def drain(
 ) -> None:
     """Take a host out of new runs, or back in. What it is doing goes on."""
     from collector.cli import screen
+    from collector.errors import InvalidInput
 
+    if undo and wait:
+        remedy = "Leave one out: a host that is taken back in need not be empty."
+        raise InvalidInput("cannot be said beside --undo", field="--wait", remedy=remedy)
     if undo:
         ask(collector, lambda client: client.drain(host, undo=True))
         screen.say(f"{host} takes new runs")

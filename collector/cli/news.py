@@ -48,4 +48,4 @@ class News:
 
 def waiting(progress: Progress) -> str:
     """What a run in line waits for."""
-    return f"waits for {few(progress.behind)} ({progress.queue_position} before it)"
+    return f"waits its turn behind {few(progress.behind)}"

@@ -22,6 +22,11 @@ _ORDER = (
 _WORDS = {RunState.PENDING: "getting ready"}
 
 
+def in_line(progress: Progress) -> bool:
+    """Whether the run has not begun on any host, as others are before it."""
+    return bool(progress.behind) and not any(h.state is RunState.RUNNING for h in progress.hosts)
+
+
 def counts(progress: Progress) -> str:
     """How many hosts are in each state, and the trials of all, in one line."""
     found = Counter(host.state for host in progress.hosts)

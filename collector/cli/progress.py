@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
-from collector.cli.news import News
-from collector.cli.overview import FEW, counts, noteworthy, share
+from collector.cli.news import News, waiting
+from collector.cli.overview import FEW, counts, in_line, noteworthy, share
 from collector.cli.screen import put, say
 from collector.views import HostProgress, Progress
 from tonnage.model import RunState
@@ -86,6 +86,8 @@ class Lines:
         """Say what is new."""
         for line in self._news.of(progress):
             self.note(line)
+        if in_line(progress):
+            return
         if len(progress.hosts) > FEW:
             self._show_many(progress)
             return
@@ -165,14 +167,10 @@ class Bars:
 
     def show(self, progress: Progress) -> None:
         """Redraw."""
-        many = len(progress.hosts) > FEW
-        hosts = noteworthy(progress) if many else progress.hosts
-        if many:
-            done = sum(map(share, progress.hosts))
-            self._draw("", counts(progress), done, float(len(progress.hosts)))
-        for host in hosts:
-            self._draw(host.host, told(host), *_amount(host))
-        for gone in self._tasks.keys() - {host.host for host in hosts} - {""}:
+        drawn = _bars(progress)
+        for key, bar in drawn.items():
+            self._draw(key, *bar)
+        for gone in self._tasks.keys() - drawn.keys():
             self._bars.remove_task(self._tasks.pop(gone))
         for line in self._news.of(progress):
             self.note(line)
@@ -185,6 +183,17 @@ class Bars:
         if key not in self._tasks:
             self._tasks[key] = self._bars.add_task(text, total=None)
         self._bars.update(self._tasks[key], description=text, completed=done, total=total)
+
+
+def _bars(progress: Progress) -> Mapping[str, tuple[str, float, float | None]]:
+    """Text, done and total of each bar, by host; by "" what concerns all of them."""
+    if in_line(progress):
+        return {"": (waiting(progress), 0.0, None)}
+    if len(progress.hosts) <= FEW:
+        return {host.host: (told(host), *_amount(host)) for host in progress.hosts}
+    done = sum(map(share, progress.hosts))
+    whole = (counts(progress), done, float(len(progress.hosts)))
+    return {"": whole} | {h.host: (told(h), *_amount(h)) for h in noteworthy(progress)}
 
 
 def told(host: HostProgress) -> str:

@@ -29,7 +29,7 @@ def runs(
         screen.print_rows(found)
         return
     screen.print_table(
-        ("RUN", "NAME", "STATE", "STARTED", "TOOK", "TRIALS", "HOSTS"),
+        ("RUN", "NAME", "STATE", "SUBMITTED", "TOOK", "TRIALS", "HOSTS"),
         [
             (
                 run.run_id,
@@ -107,7 +107,7 @@ def resume(
     from collector.suitability import few
 
     resumed = interrupts.run(_resume(collector, run))
-    screen.say(f"run {resumed.run_id} goes on on {few(resumed.hosts)}")
+    screen.say(f"run {resumed.run_id} is taken up again on {few(resumed.hosts)}")
     if watch:
         raise typer.Exit(interrupts.run(_watch(collector, resumed.run_id, output)))
     if output is Output.JSON:

@@ -17,6 +17,7 @@ from collector.spec.source import Path, Source, dotted, read
 
 _MAX_SHOWN = 20
 _MAX_VALUE = 80
+_WORDS = {"Tuple": "list", "a valid tuple": "a list", " after validation": ""}
 
 
 def parse(text: str, overrides: Sequence[str] = ()) -> Spec:
@@ -77,7 +78,8 @@ def _sentence(details: ErrorDetails, path: Path) -> tuple[str, str]:
         return "not written as it must be", f"It must match {context['pattern']}."
     message = details["msg"].removeprefix("Input should be ").removeprefix("Value should ")
     message = f"should be {message}" if message != details["msg"] else message
-    message = message.replace("Tuple", "list", 1).replace(" after validation", "")
+    for theirs, ours in _WORDS.items():
+        message = message.replace(theirs, ours, 1)
     return message[0].lower() + message[1:], str(context.get("remedy", ""))
 
 

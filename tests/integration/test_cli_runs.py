@@ -153,6 +153,12 @@ def test_a_detached_run_is_watched_to_its_end(ask: Tonnage, spec: str) -> None:
     assert ask("watch", run_id).returncode == 0
 
 
+def test_a_detached_run_is_told_as_json_too(ask: Tonnage, spec: str) -> None:
+    started = ask("run", spec, "--detach", "--output", "json", "--set", "density=null")
+    run_id = json.loads(started.stdout)["run_id"]
+    assert ask("cancel", run_id).returncode == 0
+
+
 def test_hosts_tell_their_runtimes(ask: Tonnage) -> None:
     shown = ask("hosts")
     assert shown.returncode == 0

@@ -127,6 +127,12 @@ async def test_draining_waits_until_the_run_has_left_the_host(
     assert "h1 takes new runs" in said
 
 
+def test_waiting_for_a_host_to_empty_and_taking_it_back_in_exclude_each_other() -> None:
+    with pytest.raises(InvalidInput) as caught:
+        commands.drain("h1", undo=True, wait=True)
+    assert caught.value.problem.field == "--wait"
+
+
 class _Expecting(Scripted):
     """Takes a run in once ``there`` is set."""
 

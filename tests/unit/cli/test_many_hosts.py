@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from collector.cli.news import News
-from collector.cli.overview import counts, noteworthy, share
+from collector.cli.overview import counts, in_line, noteworthy, share
 from collector.cli.progress import Documents, Lines
 from collector.views import HostProgress, Progress
 from tests.unit.cli.test_progress import HOST, Clock
@@ -77,9 +77,33 @@ def test_as_json_every_host_is_listed_and_nothing_is_told_twice(
 def test_a_run_in_line_says_whom_it_waits_for_until_its_turn_comes() -> None:
     news = News()
     waiting = Progress("r3", RunState.PENDING, (), queue_position=1, behind=("20261124-abc",))
-    assert news.of(waiting) == ["waits for 20261124-abc (1 before it)"]
+    assert news.of(waiting) == ["waits its turn behind 20261124-abc"]
     assert news.of(waiting) == []
     assert news.of(replace(waiting, queue_position=0, behind=())) == ["its turn has come"]
+
+
+def test_a_run_in_line_says_nothing_of_hosts_that_have_not_begun(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    clock = Clock()
+    lines = Lines(clock)
+    pending = replace(HOST, state=RunState.PENDING)
+    waiting = Progress("r3", RunState.PENDING, (pending,), queue_position=1, behind=("r1",))
+    for _ in range(3):
+        lines.show(waiting)
+        clock.now += 10.0
+    lines.show(Progress("r3", RunState.RUNNING, (HOST,)))
+    assert capsys.readouterr().err.splitlines() == [
+        "   0 s  waits its turn behind r1",
+        "  30 s  its turn has come",
+        "  30 s  h1 [1/3] startup, 4/76 trials",
+    ]
+
+
+def test_a_run_is_in_line_only_while_no_host_of_it_is_at_work() -> None:
+    waiting = Progress("r3", RunState.PENDING, (HOST,), queue_position=1, behind=("r1",))
+    assert in_line(replace(waiting, hosts=(replace(HOST, state=RunState.PENDING),)))
+    assert not in_line(waiting)  # taken up again on one host while another goes on
 
 
 def test_the_skew_of_the_start_is_told_once() -> None:

@@ -95,6 +95,12 @@ def test_conditions_that_no_healthy_host_meets_are_told_with_those_that_would() 
     assert "tonnage hosts" in told.remedy
 
 
+def test_conditions_that_no_host_meets_at_all_are_told_as_that() -> None:
+    told = _problem(labels={"rack": "nowhere"}).problem
+    assert told.message == f"no host meets the conditions, of {len(_HOSTS)} that have registered"
+    assert "labels" in told.remedy
+
+
 def test_an_expression_that_fails_names_the_host() -> None:
     with pytest.raises(InvalidInput, match="on host a") as refused:
         select(HostSelection.model_validate({"where": "labels.rack > 3"}), _HOSTS)

@@ -89,6 +89,7 @@ def test_hosts_are_a_list_of_names_or_conditions(override: str, names: tuple[str
         ("hosts=[h1, h 2]", "hosts[1]", "not written as it must be"),
         ("hosts={names: []}", "hosts.names", "names no host"),
         ("hosts=h1", "hosts", "is neither a list of names nor a mapping"),
+        ("hosts.names=h1", "hosts.names", "should be a list"),
         ("hosts.where=cpu > 4", "hosts.where", "no such name: cpu, at character 1"),
         ("hosts={names: [h1], expect: 2}", "hosts.expect", "expects more hosts than the 1"),
         ("hosts.expect=0", "hosts.expect", "greater than or equal to 1"),
