@@ -22,7 +22,7 @@ from typing import Any
 import structlog
 
 from agent import join
-from agent.address import Addresses, ip_address, place
+from agent.address import Addresses
 from agent.config import AgentConfig
 from agent.configure import load
 from agent.ending import Ending, ending_on_signals
@@ -39,6 +39,7 @@ from agent.runner.janitor import keep_tidy
 from agent.runner.manual import Manual
 from agent.runner.runs import Runs
 from agent.server import AgentServicer
+from tonnage.address import ip_address, place
 from tonnage.dial import Dial
 from tonnage.identity import Identity, Role
 from tonnage.logs import log_to_stderr
@@ -131,7 +132,7 @@ async def _until(
     """Tidy up, stay registered, with a certificate that is good, until told to stop."""
     dial = Dial(config.collector, Identity(Role.COLLECTOR, "collector"), standing.files)
     work: list[Coroutine[Any, Any, Any]] = [
-        equipment.inventory.current(),
+        equipment.inventory.keep_current(lambda: bool(runs.active_run_id)),
         keep_tidy(equipment, runs),
     ]
     if config.collector:
@@ -169,6 +170,7 @@ def _announce(at: Addresses) -> None:
     line = {"listening": str(at.listen), "metrics": str(at.metrics)}
     sys.stdout.write(json.dumps(line) + "\n")
     sys.stdout.flush()
+    report_ready()
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Mapping
 
 import structlog
 
@@ -11,6 +11,8 @@ from agent.runtimes.base import Runtime
 from tonnage.model import Fingerprint, RuntimeState
 
 FINGERPRINT_SECONDS = 60.0
+FIRST_PAUSE_SECONDS = 3.0
+LONGEST_PAUSE_SECONDS = 60.0
 
 _log = structlog.get_logger("agent.runner.inventory")
 
@@ -29,11 +31,12 @@ class Inventory:
         return self._found
 
     async def current(self) -> Mapping[str, Fingerprint]:
-        """The last look; looks if there was none."""
-        async with self._looking:
-            if not self._found:
-                await self._look(self._runtimes)
-            return self._found
+        """The last look, at once; looks if there was none."""
+        if not self._found:
+            async with self._looking:
+                if not self._found:
+                    await self._look(self._runtimes)
+        return self._found
 
     async def refresh(self) -> Mapping[str, Fingerprint]:
         """Look at every runtime anew."""
@@ -52,6 +55,24 @@ class Inventory:
             }
             await self._look(sick)
             return self._found
+
+    async def keep_current(
+        self, busy: Callable[[], bool], first_pause_seconds: float = FIRST_PAUSE_SECONDS
+    ) -> None:
+        """Look at all, then for ever at what is not healthy, less and less often: an engine
+        may come up after the agent. Never while ``busy``: a look may boot a machine."""
+        await self.current()
+        pause = first_pause_seconds
+        while True:
+            await asyncio.sleep(pause)
+            sick = {name for name in self._runtimes if not self._healthy(name)}
+            if busy() or not sick:
+                continue
+            await self.recheck(sick)
+            healed = sorted(filter(self._healthy, sick))
+            if healed:
+                _log.info("healthy now", runtimes=healed)
+            pause = first_pause_seconds if healed else min(pause * 2, LONGEST_PAUSE_SECONDS)
 
     def _healthy(self, name: str) -> bool:
         found = self._found.get(name)
