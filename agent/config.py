@@ -8,8 +8,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from agent.address import host_and_port, ip_address, place
 from agent.guards import Limits
+from tonnage.address import host_and_port, ip_address, place
 from tonnage.identity import NAME_PATTERN
 
 _MIB = 1 << 20

@@ -16,11 +16,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from agent.address import ip_address, place
 from agent.config import AgentConfig, labels
 from agent.errors import ConfigError
 from agent.facts import agent_version
 from agent.identity.folder import IdentityFolder
+from tonnage.address import ip_address, place
 
 ENV_PREFIX = "TONNAGE_AGENT_"
 

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import socket
-from collections.abc import Container, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Container
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from agent.access import Gate
-from agent.address import Address, Place, UnixSocket
 from agent.errors import ConfigError
 from agent.server import AgentServicer
+from tonnage.address import Place
+from tonnage.binding import NotBound, bind
 from tonnage.decoding import Decoding
-from tonnage.tls import TlsFiles, server_credentials
+from tonnage.tls import TlsFiles
 from tonnage.v1 import agent_pb2, agent_pb2_grpc
 
 _OPTIONS = (
@@ -49,28 +47,20 @@ class Listener:
         Raises ``ConfigError``.
         """
         try:
-            port = self._bind(at)
-        except RuntimeError as error:
+            return bind(self._server, at, self._files)
+        except NotBound as error:
             raise ConfigError(
-                "cannot be listened on; is another program using it?",
+                f"cannot be listened on: {error}",
                 field="listen",
                 value=str(at),
                 remedy=at.another("--listen"),
             ) from error
-        return Address(at.host, port) if isinstance(at, Address) else at
 
     async def start(self) -> None:
         """Answer, those too who have asked since it was bound."""
         await self._server.start()
         for name in ("", _SERVICE):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
-
-    def _bind(self, at: Place) -> int:
-        """Raises ``RuntimeError``, as gRPC does."""
-        with _private(at) if isinstance(at, UnixSocket) else nullcontext():
-            if self._files is None:
-                return self._server.add_insecure_port(str(at))
-            return self._server.add_secure_port(str(at), server_credentials(self._files))
 
     async def leave(self) -> None:
         """Tell health watchers that no new work is taken."""
@@ -79,17 +69,3 @@ class Listener:
     async def stop(self, grace_seconds: float) -> None:
         """End; streams may go on until they are done, or for the grace."""
         await self._server.stop(grace_seconds)
-
-
-@contextmanager
-def _private(at: UnixSocket) -> Iterator[None]:
-    """Sees to it that the socket is for its owner and group alone, and not another's: gRPC
-    would remove the file and listen in its place."""
-    with socket.socket(socket.AF_UNIX) as probe:
-        if probe.connect_ex(str(at.path)) == 0:
-            raise RuntimeError("another program listens there")
-    before = os.umask(0o117)
-    try:
-        yield
-    finally:
-        os.umask(before)

@@ -16,8 +16,8 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 import structlog
 from prometheus_client import CollectorRegistry, make_wsgi_app
 
-from agent.address import Address
 from agent.errors import ConfigError
+from tonnage.address import Address
 from tonnage.tls import TlsFiles, https_context
 
 _CLIENT_SECONDS = 10.0

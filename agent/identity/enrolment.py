@@ -20,9 +20,9 @@ from typing import Any
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
-from agent.address import Address, host_and_port
 from agent.errors import ConfigError, RuntimeUnavailable
 from agent.identity.folder import IdentityFolder, Issued
+from tonnage.address import Address, host_and_port
 from tonnage.identity import Identity, Role
 from tonnage.tls import make_key_and_request
 

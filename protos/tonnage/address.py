@@ -92,12 +92,17 @@ def ip_address(text: str) -> Address:
 
 def place(text: str) -> Place:
     """Parse ``IP:PORT`` or ``unix:/PATH``. Raises ``ValueError``."""
-    if not text.startswith(_UNIX):
+    if not is_unix(text):
         return ip_address(text)
     path = Path(text.removeprefix(_UNIX))
     if not path.is_absolute() or len(str(path).encode()) > _LONGEST_UNIX_PATH:
         raise ValueError(f"must be unix:/PATH, of at most {_LONGEST_UNIX_PATH} bytes")
     return UnixSocket(path)
+
+
+def is_unix(text: str) -> bool:
+    """Whether an address names a unix socket."""
+    return text.startswith(_UNIX)
 
 
 def host_and_port(text: str) -> tuple[str, int]:

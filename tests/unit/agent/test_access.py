@@ -14,11 +14,11 @@ from grpc_reflection.v1alpha import reflection_pb2
 from structlog.testing import capture_logs
 
 from agent.access import CALLS, COMMANDS
-from agent.address import Address, UnixSocket
 from agent.errors import ConfigError
 from agent.listener import Listener
 from agent.server import AgentServicer
 from tests.pki import DAY, Authority, serial
+from tonnage.address import Address, UnixSocket
 from tonnage.dial import Dial
 from tonnage.identity import Identity, Role
 from tonnage.model import Problem
@@ -262,7 +262,7 @@ async def test_a_unix_socket_is_for_its_owner_and_group_and_not_taken_from_anoth
     first, second = (Listener(cast("AgentServicer", Servicer()), None, ()) for _ in range(2))
     assert first.bind(at) == at
     assert at.path.stat().st_mode & 0o777 == 0o660
-    with pytest.raises(ConfigError, match="is another program using it") as caught:
+    with pytest.raises(ConfigError, match="another program answers there") as caught:
         second.bind(at)
     assert "--listen" in caught.value.problem.remedy
     await first.start()

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry, Gauge
 
-from agent.address import Address
 from agent.errors import ConfigError
 from agent.identity.remembered import Remembered
 from agent.metrics_server import MetricsServer
 from tests.pki import Authority, serial
+from tonnage.address import Address
 from tonnage.identity import Identity, Role
 
 ANY = Address("127.0.0.1", 0)

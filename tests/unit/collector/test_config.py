@@ -8,7 +8,6 @@ import pytest
 
 from collector.config import CollectorConfig, load
 from collector.errors import ConfigError
-from tonnage.address import place
 
 
 def test_a_flag_goes_before_its_variable_and_that_before_the_default(
@@ -84,11 +83,6 @@ def test_what_cannot_be_used_is_named(flags: list[str], said: list[str]) -> None
         load(flags)
     assert all(word in str(refused.value) for word in said)
     assert "\n" not in str(refused.value)
-
-
-def test_addresses_of_both_families() -> None:
-    assert str(place("localhost:0")) == "127.0.0.1:0"
-    assert str(place("[::1]:5")) == "[::1]:5"
 
 
 def test_every_key_says_what_it_is() -> None:
