@@ -8,6 +8,7 @@ agent itself said.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -273,6 +274,9 @@ class Agent:
         return told
 
 
+# What gRPC says before the reason; the address is told already.
+_GRPC_PREFACE = re.compile(r"^failed to connect to all addresses; last error: \w+: (\S+: )?")
+
 _BY_CODE: dict[grpc.StatusCode, type[errors.TonnageError]] = {
     grpc.StatusCode.UNAVAILABLE: errors.Unreachable,
     grpc.StatusCode.DEADLINE_EXCEEDED: errors.Unreachable,
@@ -284,7 +288,8 @@ _BY_CODE: dict[grpc.StatusCode, type[errors.TonnageError]] = {
 
 def unreachable(host: str, address: str, why: str) -> errors.Unreachable:
     """The error for an agent that does not answer."""
+    reason = _GRPC_PREFACE.sub("", why).rstrip(".")
     return errors.Unreachable(
-        f"the agent of host {host} at {address} does not answer: {why}".rstrip("."),
+        f"the agent of host {host} at {address} does not answer: {reason}",
         remedy="See whether tonnage-agent still runs there.",
     )
