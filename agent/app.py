@@ -43,6 +43,7 @@ from tonnage.address import ip_address, place
 from tonnage.dial import Dial
 from tonnage.identity import Identity, Role
 from tonnage.logs import log_to_stderr
+from tonnage.systemd import report_ready
 from tonnage.tls import TlsError
 
 _log = structlog.get_logger("agent")

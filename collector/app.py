@@ -41,6 +41,7 @@ from collector.stores.migrate import schema_revision
 from collector.stores.open import open_store
 from tonnage import __version__
 from tonnage.logs import log_to_stderr
+from tonnage.systemd import report_ready
 
 _log = structlog.get_logger(__name__)
 
@@ -116,6 +117,7 @@ async def _until(stop: asyncio.Event, publisher: Publisher, keeper: Keeper) -> N
 def _announce(listening: str, http: str) -> None:
     sys.stdout.write(json.dumps({"listening": listening, "http": http}) + "\n")
     sys.stdout.flush()
+    report_ready()
 
 
 def _security_settings(config: CollectorConfig) -> Settings:
