@@ -79,6 +79,13 @@ def test_an_installed_agent_starts_and_is_enabled(agent_host: Debian) -> None:
     assert "has not joined" in status
 
 
+def test_its_modules_are_compiled_for_a_service_that_cannot_write_there(agent_host: Debian) -> None:
+    found = done(
+        agent_host.run("find", "/opt/tonnage/releases", "-path", "*/grpc/__pycache__/*.pyc")
+    )
+    assert "/__init__.cpython-311.pyc" in found
+
+
 def test_a_second_call_changes_nothing(agent_host: Debian) -> None:
     before = agent_host.files()
     assert done(agent_host.run(INSTALL, "agent")).endswith("nothing to do\n")
