@@ -14,7 +14,6 @@ from typing import TypeVar
 
 import structlog
 
-from agent import guards
 from agent.errors import AgentStopping, RunEnded, TonnageError
 from agent.runner.ending import last_event
 from agent.runner.equipment import Equipment
@@ -23,6 +22,7 @@ from agent.runner.preparing import changed_images, engines_back, prepare
 from agent.runner.stage import StageRun, Suspended, guard_problem
 from agent.runner.sweeping import sweep
 from agent.runner.work import Work
+from agent.runner.working_time import WorkingTime
 from agent.runtimes.base import Prepared
 from agent.storage.runbook import Stop
 from agent.storage.runlog import RunLog
@@ -44,9 +44,6 @@ from tonnage.model import (
 
 T = TypeVar("T")
 
-# How exactly the time used is known after a reboot.
-STAMP_SECONDS = 10.0
-
 _log = structlog.get_logger("agent.runner.run")
 
 
@@ -58,6 +55,7 @@ class PlanRun:
         self.plan = plan
         self._log = log
         self._past = past
+        self._time = WorkingTime(plan, equipment, log.book)
         self._stop: Stop | None = log.book.stop
         self._stopping = asyncio.Event()
         if self._stop is not None:
@@ -81,7 +79,7 @@ class PlanRun:
 
     def cancel(self, message: str) -> None:
         """Stop launching, end the starts in flight, remove everything, end ``cancelled``."""
-        self._end(Stop(StopReason.CANCELLED, message))
+        self._end(Stop(StopReason.CANCELLED, message), True)
 
     def suspend(self) -> None:
         """Leave the run as it stands: remove everything, and let the agent's next life go on."""
@@ -115,7 +113,8 @@ class PlanRun:
             await self._at_work.wait()
         return before
 
-    def _end(self, stop: Stop) -> None:
+    def _end(self, stop: Stop, now: bool) -> None:
+        """Launch nothing more; ``now`` also ends the starts in flight."""
         cancelled = stop.reason is StopReason.CANCELLED
         if self._stop is None or (cancelled and self._stop.reason is not stop.reason):
             self._stop = stop
@@ -123,7 +122,7 @@ class PlanRun:
             self._log.record(Notice(stop.message))
         self._stopping.set()
         if self._stage is not None:
-            self._stage.stop(stop.reason, stop.message, now=cancelled)
+            self._stage.stop(stop.reason, stop.message, now=now)
 
     # From its first event to its last
 
@@ -160,26 +159,8 @@ class PlanRun:
             raise Suspended
         if not (self._at_work.is_set() or self._past.released):
             return  # stopped before it began
-        limit = min(self.plan.time_limit_seconds, self._equipment.limits.max_run_seconds)
-        out_of_time = Stop(StopReason.TIME_LIMIT, str(guards.out_of_time(limit)))
-        loop = asyncio.get_running_loop()
-        timer = loop.call_later(limit - self._used_seconds(), self._end, out_of_time)
-        stamps = loop.create_task(self._stamp())
-        try:
+        with self._time.at_work(self._end):
             await self._stages(prepared)
-        finally:
-            timer.cancel()
-            stamps.cancel()
-            self._log.book.time(self._equipment.clock)
-
-    def _used_seconds(self) -> float:
-        return self._log.book.used_seconds(self._equipment.clock)
-
-    async def _stamp(self) -> None:
-        """Note from time to time that the run is at work: a reboot ends its clock."""
-        while True:
-            self._log.book.time(self._equipment.clock)
-            await asyncio.sleep(STAMP_SECONDS)
 
     async def _prepare(self) -> dict[str, Prepared] | None:
         """Every target's image, outside every window; ``None`` when the run was stopped first."""
@@ -213,7 +194,7 @@ class PlanRun:
 
     async def _wait_for_release(self) -> None:
         """Raises ``TonnageError`` when it does not come in time."""
-        limit = self.plan.release_within_seconds
+        limit = min(self.plan.release_within_seconds, self._equipment.limits.max_run_seconds)
         if not (self._released.is_set() or self._stopping.is_set()):
             try:
                 async with asyncio.timeout(limit):
@@ -251,7 +232,8 @@ class PlanRun:
     # The stages
 
     async def _stages(self, prepared: Mapping[str, Prepared]) -> None:
-        work = Work(self._equipment, self.plan, self._log, self._past, prepared, self._used_seconds)
+        used = self._time.used_seconds
+        work = Work(self._equipment, self.plan, self._log, self._past, prepared, used)
         for stage in self.plan.stages:
             if stage.id in self._past.finished:
                 self._recall(stage)
