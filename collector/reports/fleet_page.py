@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from markupsafe import Markup
 
 from collector.reports import figures
 from collector.reports.by_host import HOSTS_APART, Line, lines
-from collector.reports.charts import starts, strip, waterfall
+from collector.reports.charts import strip
 from collector.reports.charts.svg import NARROW, WIDE
 from collector.reports.differences import Differences, differences
-from collector.reports.export import SUBJECT
 from collector.reports.merged import Merged, MergedFootprintRow, MergedStartupRow
 from collector.reports.model import Result
 from collector.reports.names import Names, same_kind
-from collector.reports.page import FAILURES_SHOWN, Trial, counts
-
-_KIND = SUBJECT[1:]  # without the host
+from collector.reports.page import FAILURES_SHOWN, counts
+from collector.reports.start_drawings import Trial, levels, phases, waterfalls
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +61,14 @@ def fleet_page(result: Result, trials: Sequence[Trial], names: Names) -> FleetPa
     found = lines(result, names)
     return FleetPage(
         merged=merged,
-        levels=list(_levels(result, merged, trials, names)),
-        waterfalls=_waterfalls(merged, names),
-        phases=[(row, _of(row, merged)) for row in merged.startup if row.phase == "total"],
+        levels=[
+            Level(level, rows, curves, _strips(result, rows, level, names))
+            for level, rows, curves in levels(merged.startup, trials, names, "all hosts")
+        ],
+        waterfalls=waterfalls(merged.startup, names, "over all hosts"),
+        phases=[
+            (row, phases(row, merged.startup)) for row in merged.startup if row.phase == "total"
+        ],
         limits=_limits(result, merged, names),
         costs=_costs(result, merged, names),
         weighed=merged.footprint,
@@ -77,52 +79,6 @@ def fleet_page(result: Result, trials: Sequence[Trial], names: Names) -> FleetPa
         counts=counts(told),
         failures=failures[:FAILURES_SHOWN],
         failures_left_out=max(0, len(failures) - FAILURES_SHOWN),
-    )
-
-
-def _levels(
-    result: Result, merged: Merged, trials: Sequence[Trial], names: Names
-) -> Iterator[Level]:
-    totals = [row for row in merged.startup if row.phase == "total"]
-    seconds = _samples(trials)
-    curves = {_place(row): _curve(row, seconds.get(_place(row), []), names) for row in totals}
-    for level in sorted({row.concurrency for row in totals}):
-        here = [row for row in totals if row.concurrency == level]
-        shown = [curves[_place(row)] for row in here if curves[_place(row)].seconds]
-        label = f"Start-up on all hosts with {level} in flight: share of attempts ready over time"
-        drawings = [
-            starts.draw(shown, starts.scale_for(curves.values(), width), width, label)
-            for width in (WIDE, NARROW)
-            if shown
-        ]
-        yield Level(level, here, drawings, _strips(result, here, level, names))
-
-
-def _place(row: MergedStartupRow) -> tuple[Any, ...]:
-    return (*(getattr(row, key) for key in _KIND), row.concurrency)
-
-
-def _samples(trials: Iterable[Trial]) -> dict[tuple[Any, ...], list[tuple[float, bool]]]:
-    found: dict[tuple[Any, ...], list[tuple[float, bool]]] = {}
-    for trial in trials:
-        ready = trial["ready_ns"]
-        if trial["population"] == "measured" and trial["outcome"] == "ready" and ready is not None:
-            place = (*(trial[key] for key in _KIND), trial["concurrency"])
-            found.setdefault(place, []).append((ready / 1e9, bool(trial["noisy"])))
-    return found
-
-
-def _curve(
-    row: MergedStartupRow, ready: Sequence[tuple[float, bool]], names: Names
-) -> starts.Curve:
-    return starts.Curve(
-        name=names.of(row),
-        series=names.series(row),
-        seconds=[seconds for seconds, _ in ready],
-        noisy=[noisy for _, noisy in ready],
-        missing=row.failed + row.timed_out,
-        median=row.p50_seconds,
-        interval=row.p50_ci_seconds,
     )
 
 
@@ -209,26 +165,3 @@ def _plain(value: float) -> str:
 
 def _whole(value: float) -> str:
     return f"{value:g}" if value == int(value) else ""
-
-
-def _waterfalls(merged: Merged, names: Names) -> list[Markup]:
-    """Of the lowest concurrency, where the phases are least in one another's way."""
-    totals = [row for row in merged.startup if row.phase == "total" and row.p50_seconds is not None]
-    if not totals:
-        return []
-    least = min(row.concurrency for row in totals)
-    falls = [
-        waterfall.fall(row, _of(row, merged), names.of(row), names.series(row))
-        for row in totals
-        if row.concurrency == least
-    ]
-    label = f"Median phases of a start over all hosts, {least} in flight"
-    return [waterfall.draw(falls, width, label) for width in (WIDE, NARROW)]
-
-
-def _of(total: MergedStartupRow, merged: Merged) -> dict[str, MergedStartupRow]:
-    return {
-        row.phase: row
-        for row in merged.startup
-        if same_kind(row, total) and row.concurrency == total.concurrency
-    }

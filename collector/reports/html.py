@@ -19,8 +19,9 @@ from collector.reports.fleet_page import fleet_page
 from collector.reports.merged_grids import verdict_told
 from collector.reports.model import Result, RunSummary
 from collector.reports.names import Names
-from collector.reports.page import OUTCOMES, Trial, host_pages
+from collector.reports.page import OUTCOMES, host_pages
 from collector.reports.sentences import ended, forecast, sentences
+from collector.reports.start_drawings import Trial
 from collector.suitability import few
 
 _NUMBER = re.compile(r"(\d[\d.,–]*×?)\s(?=(?:µs|ms|s|B|kB|MB|GB|TB|MiB|GiB|%)(?:\W|$))")

@@ -10,10 +10,10 @@ from collector.reports.grid import Column, Grid, right
 from collector.reports.merged import Merged, MergedComparisonRow, MergedStartupRow
 from collector.reports.model import Result
 from collector.reports.names import Names, same_kind
+from collector.reports.rows import PHASES
 
 LINES_SHOWN = 100
 _SPARE = {"p50": 2, "limit": 3, "memory": 4}
-PHASES = ("accept", "create", "machine", "kernel", "userspace", "total", "cpu")
 _SUBJECT = Column("subject")
 _IN_FLIGHT = right("in flight")
 _HOSTS = right("hosts")

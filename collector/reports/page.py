@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from markupsafe import Markup
 
 from collector.reports.by_host import HOSTS_APART
-from collector.reports.charts import cost, ramp, starts, waterfall
+from collector.reports.charts import cost, ramp
 from collector.reports.charts.svg import NARROW, WIDE
-from collector.reports.export import SUBJECT
 from collector.reports.model import DensityRow, FootprintRow, HostSummary, Result, StartupRow
-from collector.reports.names import Names, same_subject
+from collector.reports.names import Names
+from collector.reports.start_drawings import Trial, levels, phases, waterfalls
 
-Trial = Mapping[str, Any]
 FAILURES_SHOWN = 40
 
 OUTCOMES = ("ready", "failed", "timed_out", "cancelled", "interrupted")
@@ -84,9 +82,9 @@ def _host_page(
     failures = [trial for trial in trials if trial["outcome"] != "ready"]
     return HostPage(
         summary=host,
-        levels=list(_levels(host.host, startup, trials, names)),
-        waterfalls=_waterfalls(host.host, startup, names),
-        phases=_phases(startup),
+        levels=[Level(*level) for level in levels(startup, trials, names, host.host)],
+        waterfalls=waterfalls(startup, names, f"on {host.host}"),
+        phases=[(row, phases(row, startup)) for row in startup if row.phase == "total" and row.n],
         climbs=[_climb(row, names) for row in ramps],
         costs=_costs(host.host, footprint, names),
         footprint=footprint,
@@ -95,77 +93,6 @@ def _host_page(
         failures=failures[:FAILURES_SHOWN],
         failures_left_out=max(0, len(failures) - FAILURES_SHOWN),
     )
-
-
-def _levels(
-    host: str, rows: Sequence[StartupRow], trials: Sequence[Trial], names: Names
-) -> Iterator[Level]:
-    totals = [row for row in rows if row.phase == "total"]
-    samples = _samples(trials)
-    curves = {_place(row): _curve(row, samples.get(_place(row), []), names) for row in totals}
-    for level in sorted({row.concurrency for row in totals}):
-        here = [row for row in totals if row.concurrency == level]
-        shown = [curves[_place(row)] for row in here if curves[_place(row)].seconds]
-        label = f"Start-up on {host} with {level} in flight: share of attempts ready over time"
-        drawings = [
-            starts.draw(shown, starts.scale_for(curves.values(), width), width, label)
-            for width in (WIDE, NARROW)
-            if shown
-        ]
-        yield Level(level, here, drawings)
-
-
-def _place(row: StartupRow) -> tuple[Any, ...]:
-    return (*(getattr(row, key) for key in SUBJECT), row.concurrency)
-
-
-def _samples(trials: Sequence[Trial]) -> dict[tuple[Any, ...], list[Trial]]:
-    samples: dict[tuple[Any, ...], list[Trial]] = {}
-    for trial in trials:
-        if trial["population"] == "measured":
-            place = (*(trial[key] for key in SUBJECT), trial["concurrency"])
-            samples.setdefault(place, []).append(trial)
-    return samples
-
-
-def _curve(row: StartupRow, trials: Sequence[Trial], names: Names) -> starts.Curve:
-    ready = [t for t in trials if t["outcome"] == "ready" and t["ready_ns"] is not None]
-    return starts.Curve(
-        name=names.of(row),
-        series=names.series(row),
-        seconds=[trial["ready_ns"] / 1e9 for trial in ready],
-        noisy=[bool(trial["noisy"]) for trial in ready],
-        missing=row.failed + row.timed_out,
-        median=row.p50_seconds,
-        interval=row.p50_ci_seconds,
-    )
-
-
-def _waterfalls(host: str, rows: Sequence[StartupRow], names: Names) -> list[Markup]:
-    """Of the lowest concurrency, where the phases are least in one another's way."""
-    totals = [row for row in rows if row.phase == "total" and row.p50_seconds is not None]
-    if not totals:
-        return []
-    least = min(row.concurrency for row in totals)
-    falls = [
-        waterfall.fall(row, _of(row, rows), names.of(row), names.series(row))
-        for row in totals
-        if row.concurrency == least
-    ]
-    label = f"Median phases of a start on {host}, {least} in flight"
-    return [waterfall.draw(falls, width, label) for width in (WIDE, NARROW)]
-
-
-def _of(total: StartupRow, rows: Sequence[StartupRow]) -> dict[str, StartupRow]:
-    return {
-        row.phase: row
-        for row in rows
-        if same_subject(row, total) and row.concurrency == total.concurrency
-    }
-
-
-def _phases(rows: Sequence[StartupRow]) -> list[tuple[StartupRow, dict[str, StartupRow]]]:
-    return [(row, _of(row, rows)) for row in rows if row.phase == "total" and row.n]
 
 
 def _climb(row: DensityRow, names: Names) -> Climb:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
 Interval = tuple[float, float]
+Phase = Literal["accept", "create", "machine", "kernel", "userspace", "total", "cpu"]
+PHASES: tuple[Phase, ...] = get_args(Phase)
+"""In the order of a start, then the whole of it, then what it cost in CPU time."""
+
 Verdict = Literal["faster", "slower", "smaller", "larger", "no difference", "inconclusive"]
 
 
@@ -40,7 +44,7 @@ class StartupFigures(Document):
     """Attempts counted and durations summarised, for one phase at one concurrency."""
 
     concurrency: int
-    phase: Literal["accept", "create", "machine", "kernel", "userspace", "total", "cpu"] = Field(
+    phase: Phase = Field(
         description="An interval of docs/measuring.md; cpu is CPU time, not a wall-clock phase."
     )
     requested: int = Field(description="Attempts: trials, and those made again (``retried``).")

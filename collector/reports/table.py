@@ -13,9 +13,9 @@ from collector.reports.grid import Column, Grid, right
 from collector.reports.merged_grids import line_grid, merged_grids
 from collector.reports.model import ComparisonRow, DensityRow, FootprintRow, Result, StartupRow
 from collector.reports.names import Names, same_subject
+from collector.reports.rows import PHASES
 from collector.reports.sentences import sentences
 
-PHASES = ("accept", "create", "machine", "kernel", "userspace", "total", "cpu")
 _MARKS = {
     "faster": ("≠", "green"),
     "slower": ("≠", "green"),

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from collector.reports.merged import MergedDensityRow, MergedFootprintRow, MergedStartupRow
+from collector.reports.rows import PHASES
 from collector.results.density import CUT_SHORT, Ramp
 from collector.results.footprint import Footprint
 from collector.results.groups import Place, by_subject
-from collector.results.startup import PHASES, StartupSample, counts, figures, no_figures
+from collector.results.startup import StartupSample, counts, figures, no_figures
 from collector.results.subjects import Subjects
 from collector.stats.bootstrap import Floats, Interval
 from collector.stats.disagreement import odd_ones

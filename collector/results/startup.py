@@ -9,13 +9,12 @@ from typing import Any
 
 from collector.model import RunData, TrialRow
 from collector.reports.model import StartupRow
+from collector.reports.rows import PHASES
 from collector.results.subjects import Key, Subjects, planned_levels
 from collector.stats.summary import Summary, summarise
 from tonnage.model import Accelerator, Outcome, Population, Trial
 
 SECOND = 1_000_000_000
-
-PHASES = ("accept", "create", "machine", "kernel", "userspace", "total", "cpu")
 
 
 @dataclass(slots=True)
