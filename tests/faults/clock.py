@@ -16,9 +16,9 @@ from pathlib import Path
 
 from benchmarks.rows import Row, zero
 from tests.faults.kills import SPEC, STARTS
-from tests.faults.proof import Proof
 from tests.faults.runs import ended, state_of, submit
 from tests.faults.world import world
+from tests.proof import Proof
 from tonnage.model import RunState
 
 LIBRARY = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")

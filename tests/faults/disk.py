@@ -15,9 +15,9 @@ from pathlib import Path
 
 from benchmarks.rows import Row, zero
 from tests.faults.kills import SPEC, STARTS
-from tests.faults.proof import Proof
 from tests.faults.runs import ended, submit
 from tests.faults.world import World, world
+from tests.proof import Proof
 from tonnage.model import RunState
 
 _DISK = "24m"

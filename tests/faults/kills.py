@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from benchmarks.rows import Row, zero
-from tests.faults.proof import Proof
 from tests.faults.runs import ended, state_of, submit
 from tests.faults.world import World, world
+from tests.proof import Proof
 from tonnage.model import RunState
 
 HOSTS = ("h1", "h2")

@@ -13,7 +13,7 @@ from benchmarks.rows import Row, zero
 from deploy.fleet.fleet import fleet
 from deploy.fleet.story import submit, until
 from tests.faults.kills import SPEC, STARTS
-from tests.faults.proof import Proof, prove
+from tests.proof import Proof, prove
 
 _HOSTS = ("h1", "h2")
 _FLAGS = ("--runtimes", "fake", "--guard-memory-headroom-bytes", "1")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from collector.client import Client
 from deploy.fleet.programs import Program
-from tests.faults.proof import Proof, prove
+from tests.proof import Proof, prove
 
 _GUARDS = ("--guard-memory-headroom-bytes", "1", "--guard-disk-headroom-bytes", "1")
 

@@ -16,10 +16,10 @@ import pytest
 import tonnage
 from agent.storage.records import payloads
 from deploy import wheelhouse
-from tests.faults.proof import prove
 from tests.hosts.guest.guest import Guest
 from tests.hosts.guest.operator import Operator, operator, until
 from tests.hosts.test_guest import free_port
+from tests.proof import prove
 from tonnage.model import Event, RunResumed, RunState
 from tonnage.wire import from_bytes
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from deploy.fleet.story import HOSTS, tell
-from tests.faults.proof import prove
+from tests.proof import prove
 
 _STARTS = 150
 SPEC = f"""
