@@ -61,6 +61,97 @@ class Live:
     run_active: Callable[[], bool]
 
 
+class _Measured:
+    """What trials, ramps and series found."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        subject = ("runtime", "accelerator", "mode")
+        self.start = Histogram(
+            "tonnage_start_seconds",
+            "Duration of starts, request to ready or to the end of the attempt.",
+            (*subject, "outcome"),
+            buckets=START_BUCKETS,
+            registry=registry,
+        )
+        self.phase = Histogram(
+            "tonnage_phase_seconds",
+            "Duration of the phases of starts that became ready.",
+            (*subject, "phase"),
+            buckets=START_BUCKETS,
+            registry=registry,
+        )
+        self.memory = Gauge(
+            "tonnage_instance_memory_bytes",
+            "Memory of an instance at the latest measurement, by estimator.",
+            ("runtime", "accelerator", "estimator"),
+            registry=registry,
+        )
+        self.limit = Gauge(
+            "tonnage_density_limit_instances",
+            "Largest number of instances that met the SLO in the latest ramp.",
+            ("runtime", "accelerator"),
+            registry=registry,
+        )
+        self.forecast = Gauge(
+            "tonnage_density_forecast_instances",
+            "Limit foreseen in the latest ramp.",
+            ("runtime", "accelerator"),
+            registry=registry,
+        )
+        self.stops = Counter(
+            "tonnage_density_stop_total",
+            "Ends of ramps, by reason.",
+            ("reason",),
+            registry=registry,
+        )
+        for reason in StopReason:
+            self.stops.labels(reason.value)
+
+
+class _Probed:
+    """How the probes fare."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.seconds = Histogram(
+            "tonnage_probe_seconds",
+            "Duration of a probe's reading.",
+            ("probe",),
+            buckets=(0.0001, 0.001, 0.01, 0.1, 1.0, 10.0),
+            registry=registry,
+        )
+        self.success = Gauge(
+            "tonnage_probe_success",
+            "Whether a probe's latest reading gave data.",
+            ("probe",),
+            registry=registry,
+        )
+
+
+class _Tally:
+    """What became of runs and instances, and of the agent's registration."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.runs = Counter(
+            "tonnage_agent_runs_total", "Runs that ended, by state.", ("state",), registry=registry
+        )
+        self.trips = Counter(
+            "tonnage_agent_guard_trips_total",
+            "Times a guard stopped launching, by reason.",
+            ("reason",),
+            registry=registry,
+        )
+        self.leaks = Counter(
+            "tonnage_agent_leaked_instances_total",
+            "Instances that survived their removal.",
+            registry=registry,
+        )
+        self.registered = Gauge(
+            "tonnage_agent_registered",
+            "Whether the collector took this agent's latest registration.",
+            registry=registry,
+        )
+
+
 class Metrics:
     """The agent's metrics in a registry of their own."""
 
@@ -68,81 +159,11 @@ class Metrics:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # the library's own gap
         self.registry = registry = CollectorRegistry()
         self._runtimes = tuple(runtimes)
-        subject = ("runtime", "accelerator", "mode")
-        self._start = Histogram(
-            "tonnage_start_seconds",
-            "Duration of starts, request to ready or to the end of the attempt.",
-            (*subject, "outcome"),
-            buckets=START_BUCKETS,
-            registry=registry,
-        )
-        self._phase = Histogram(
-            "tonnage_phase_seconds",
-            "Duration of the phases of starts that became ready.",
-            (*subject, "phase"),
-            buckets=START_BUCKETS,
-            registry=registry,
-        )
-        self._memory = Gauge(
-            "tonnage_instance_memory_bytes",
-            "Memory of an instance at the latest measurement, by estimator.",
-            ("runtime", "accelerator", "estimator"),
-            registry=registry,
-        )
-        self._limit = Gauge(
-            "tonnage_density_limit_instances",
-            "Largest number of instances that met the SLO in the latest ramp.",
-            ("runtime", "accelerator"),
-            registry=registry,
-        )
-        self._forecast = Gauge(
-            "tonnage_density_forecast_instances",
-            "Limit foreseen in the latest ramp.",
-            ("runtime", "accelerator"),
-            registry=registry,
-        )
-        self._stops = Counter(
-            "tonnage_density_stop_total",
-            "Ends of ramps, by reason.",
-            ("reason",),
-            registry=registry,
-        )
-        self._probe_seconds = Histogram(
-            "tonnage_probe_seconds",
-            "Duration of a probe's reading.",
-            ("probe",),
-            buckets=(0.0001, 0.001, 0.01, 0.1, 1.0, 10.0),
-            registry=registry,
-        )
-        self._probe_success = Gauge(
-            "tonnage_probe_success",
-            "Whether a probe's latest reading gave data.",
-            ("probe",),
-            registry=registry,
-        )
-        self._runs = Counter(
-            "tonnage_agent_runs_total", "Runs that ended, by state.", ("state",), registry=registry
-        )
-        self._trips = Counter(
-            "tonnage_agent_guard_trips_total",
-            "Times a guard stopped launching, by reason.",
-            ("reason",),
-            registry=registry,
-        )
-        self._leaks = Counter(
-            "tonnage_agent_leaked_instances_total",
-            "Instances that survived their removal.",
-            registry=registry,
-        )
-        self._registered = Gauge(
-            "tonnage_agent_registered",
-            "Whether the collector took this agent's latest registration.",
-            registry=registry,
-        )
+        self._measured = _Measured(registry)
+        self._probed = _Probed(registry)
+        self._tally = _Tally(registry)
         info = Gauge("tonnage_agent_info", "The agent's version.", ("version",), registry=registry)
         info.labels(version).set(1)
-        for reason in StopReason:
-            self._stops.labels(reason.value)
         ProcessCollector(namespace="tonnage_agent", registry=registry)
 
     def watch(self, live: Live) -> None:
@@ -153,10 +174,10 @@ class Metrics:
         """Count a trial; ``elapsed_seconds`` stands for one that never became ready."""
         subject = (target.runtime, trial.accelerator.value, target.mode.value)
         total = elapsed_seconds if trial.ready_ns is None else trial.ready_ns / 1e9
-        self._start.labels(*subject, trial.outcome.value).observe(total)
+        self._measured.start.labels(*subject, trial.outcome.value).observe(total)
         if trial.outcome is Outcome.READY:
             for phase, seconds in phases(trial).items():
-                self._phase.labels(*subject, phase).observe(seconds)
+                self._measured.phase.labels(*subject, phase).observe(seconds)
 
     def sample(self, target: Target, accelerator: Accelerator, sample: Sample) -> None:
         """Show what an instance costs, from a measurement of several."""
@@ -165,38 +186,40 @@ class Metrics:
         for estimator, field in _ESTIMATORS.items():
             value = getattr(sample, field)
             if value is not None:
-                gauge = self._memory.labels(target.runtime, accelerator.value, estimator)
+                gauge = self._measured.memory.labels(target.runtime, accelerator.value, estimator)
                 gauge.set(value / sample.instances)
 
     def density(self, target: Target, accelerator: Accelerator, result: DensityResult) -> None:
         """Show the end of a ramp."""
-        self._limit.labels(target.runtime, accelerator.value).set(result.limit_instances)
-        self._stops.labels(result.stop_reason.value).inc()
+        self._measured.limit.labels(target.runtime, accelerator.value).set(result.limit_instances)
+        self._measured.stops.labels(result.stop_reason.value).inc()
 
     def forecast(self, target: Target, accelerator: Accelerator, forecast: Forecast) -> None:
         """Show a forecast."""
-        self._forecast.labels(target.runtime, accelerator.value).set(forecast.limit_instances)
+        self._measured.forecast.labels(target.runtime, accelerator.value).set(
+            forecast.limit_instances
+        )
 
     def probe(self, name: str, seconds: float, success: bool) -> None:
         """Note a probe's reading."""
-        self._probe_seconds.labels(name).observe(seconds)
-        self._probe_success.labels(name).set(success)
+        self._probed.seconds.labels(name).observe(seconds)
+        self._probed.success.labels(name).set(success)
 
     def run_ended(self, state: str) -> None:
         """Count a run."""
-        self._runs.labels(state).inc()
+        self._tally.runs.labels(state).inc()
 
     def guard_tripped(self, reason: StopReason) -> None:
         """Count a trip."""
-        self._trips.labels(reason.value).inc()
+        self._tally.trips.labels(reason.value).inc()
 
     def leaked(self, count: int) -> None:
         """Count instances that survived."""
-        self._leaks.inc(count)
+        self._tally.leaks.inc(count)
 
     def registered(self, yes: bool) -> None:
         """Note whether the collector knows this agent."""
-        self._registered.set(yes)
+        self._tally.registered.set(yes)
 
 
 def phases(trial: Trial) -> dict[str, float]:
