@@ -5,16 +5,20 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 ROOT = Path("/sys/fs/cgroup")
+# Where the agent itself goes in a cgroup of version 2 that is its alone.
+AGENTS_LEAF = "agent"
 _CONTROLLERS = ("memory", "cpuacct")
 _REMOVE_SECONDS = 2.0
 _RETRY_SECONDS = 0.005
 
 
 def parents(root: Path = ROOT, membership: Path = Path("/proc/self/cgroup")) -> dict[str, Path]:
-    """The agent's own cgroup folders in which it may make others, by controller.
+    """The agent's own cgroup folders in which it may make others, by controller; to be asked
+    before the agent has children.
 
     ``memory`` and ``cpuacct`` of version 1 where they are mounted, else ``unified``
     of version 2. Empty where there are none or they may not be written.
@@ -28,7 +32,26 @@ def parents(root: Path = ROOT, membership: Path = Path("/proc/self/cgroup")) -> 
     if found:
         return found
     unified = _folder(root, paths.get("", "/"))
-    return {"unified": unified} if unified is not None else {}
+    return {"unified": _with_memory(unified)} if unified is not None else {}
+
+
+def _with_memory(own: Path) -> Path:
+    """The agent's own cgroup of version 2, with memory accounted to each below it if it can be.
+
+    The kernel shares a controller out only below a group without processes. So in a group
+    that holds the agent alone, as a unit's that was delegated to it, the agent moves into a
+    leaf. Any other is not its to change: there only CPU time is told of each VM.
+    """
+    if own.name == AGENTS_LEAF and "memory" in _words(own.parent / "cgroup.subtree_control"):
+        return own.parent  # moved before
+    alone = _words(own / "cgroup.procs") == [str(os.getpid())]
+    if alone and "memory" in _words(own / "cgroup.controllers"):
+        with suppress(OSError):  # not delegated after all
+            leaf = own / AGENTS_LEAF
+            leaf.mkdir(exist_ok=True)
+            (leaf / "cgroup.procs").write_text(str(os.getpid()))
+            (own / "cgroup.subtree_control").write_text("+memory")
+    return own
 
 
 def make(folders: Mapping[str, Path]) -> None:
@@ -95,6 +118,10 @@ def _removed(folder: Path) -> bool:
 def _number(path: Path) -> int | None:
     text = _text(path).strip()
     return int(text) if text.isdecimal() else None
+
+
+def _words(path: Path) -> list[str]:
+    return _text(path).split()
 
 
 def _text(path: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -51,6 +52,39 @@ def test_cgroups_of_version_two_are_unified(tmp_path: Path) -> None:
     membership = tmp_path / "self"
     membership.write_text("0::/system.slice/agent.service\n")
     assert cgroups.parents(tmp_path, membership) == {"unified": own}
+
+
+def _own_of_version_two(tmp_path: Path, pids: str, controllers: str) -> tuple[Path, Path]:
+    """The agent's own group, which holds these, and the file that says that it is in it."""
+    own = _group(tmp_path / "system.slice/agent.service")
+    (own / "cgroup.procs").write_text(pids)
+    (own / "cgroup.controllers").write_text(controllers)
+    membership = tmp_path / "self"
+    membership.write_text("0::/system.slice/agent.service\n")
+    return own, membership
+
+
+def test_alone_in_its_cgroup_the_agent_makes_room_for_groups_with_memory(tmp_path: Path) -> None:
+    own, membership = _own_of_version_two(tmp_path, f"{os.getpid()}\n", "cpu memory pids\n")
+    assert cgroups.parents(tmp_path, membership) == {"unified": own}
+    leaf = own / cgroups.AGENTS_LEAF
+    assert (leaf / "cgroup.procs").read_text() == str(os.getpid())
+    assert (own / "cgroup.subtree_control").read_text() == "+memory"
+    (own / "cgroup.subtree_control").write_text("memory\n")  # as the kernel then tells it
+    membership.write_text(f"0::/system.slice/agent.service/{leaf.name}\n")
+    assert cgroups.parents(tmp_path, membership) == {"unified": own}  # a second runtime asks
+
+
+@pytest.mark.parametrize(
+    ("others", "controllers"), [("1\n", "cpu memory\n"), ("", "cpu\n"), ("", "")]
+)
+def test_a_cgroup_of_others_too_or_without_memory_is_left_as_it_is(
+    tmp_path: Path, others: str, controllers: str
+) -> None:
+    own, membership = _own_of_version_two(tmp_path, f"{others}{os.getpid()}\n", controllers)
+    assert cgroups.parents(tmp_path, membership) == {"unified": own}
+    assert not (own / cgroups.AGENTS_LEAF).exists()
+    assert not (own / "cgroup.subtree_control").exists()
 
 
 def test_a_host_without_cgroups_gives_none(tmp_path: Path) -> None:
