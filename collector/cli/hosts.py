@@ -138,13 +138,30 @@ def _nothing(inventory: Inventory) -> str:
 def _print_runtimes(found: Sequence[HostInfo]) -> None:
     from collector.cli import screen
 
-    runtimes = [_runtime_row(host, runtime) for host in found for runtime in host.runtimes]
-    if runtimes:
+    rows = runtime_rows(found)
+    if rows:
         screen.put("\n")
-        screen.print_table(("HOST", "RUNTIME", "STATE", "VERSION", "WHY"), runtimes, "")
+        screen.print_table(("HOST", "RUNTIME", "STATE", "VERSION", "WHY"), rows, "")
 
 
-def _runtime_row(host: HostInfo, runtime: Fingerprint) -> tuple[object, ...]:
+def runtime_rows(found: Sequence[HostInfo]) -> Sequence[tuple[object, ...]]:
+    """Each host's runtimes; of many hosts, one row for all that say the same."""
+    from collector.cli.overview import FEW
+    from collector.suitability import few
+
+    if len(found) <= FEW:
+        return [(host.facts.host, *_told(each)) for host in found for each in host.runtimes]
+    same: dict[tuple[object, ...], list[str]] = {}
+    for host in found:
+        for each in host.runtimes:
+            same.setdefault(_told(each), []).append(host.facts.host)
+    return [
+        (few(names) if len(names) <= FEW else f"{len(names)} hosts", *told)
+        for told, names in same.items()
+    ]
+
+
+def _told(runtime: Fingerprint) -> tuple[object, ...]:
     """A runtime that cannot launch says why; one that runs VMs, by what their code runs."""
     from tonnage.model import Accelerator, RuntimeState
 
@@ -153,7 +170,7 @@ def _runtime_row(host: HostInfo, runtime: Fingerprint) -> tuple[object, ...]:
         proof = f": {runtime.accelerator_proof}" if runtime.accelerator_proof else ""
         virtual = runtime.accelerator is not Accelerator.NONE
         why = f"{runtime.accelerator.upper()}{proof}" if virtual else ""
-    return (host.facts.host, runtime.runtime, runtime.state, runtime.version or "-", why)
+    return (runtime.runtime, runtime.state, runtime.version or "-", why)
 
 
 def _note_skew(found: Sequence[HostInfo], collector_version: str) -> None:

@@ -51,7 +51,7 @@ def describe(host: HostProgress) -> str:
     stages = f"[{min(host.stages_done + 1, host.stages_total)}/{host.stages_total}] "
     if not host.stages_total:
         stages = ""
-    parts = [f"{host.host} {stages}{host.stage_id or _WORDS.get(host.state, host.state)}"]
+    parts = [f"{host.host} {stages}{host.stage_id or _aside(host)}"]
     if host.trials_done or host.trials_expected:
         of = f"/{host.trials_expected}" if host.trials_expected else ""
         parts.append(f"{host.trials_done}{of} trials")
@@ -62,7 +62,11 @@ def describe(host: HostProgress) -> str:
     return ", ".join(parts)
 
 
-_WORDS = {RunState.PENDING: "getting ready", RunState.RUNNING: "between stages"}
+def _aside(host: HostProgress) -> str:
+    """What a host does that is in no stage."""
+    if host.state is RunState.RUNNING:
+        return "between stages" if host.stages_done else "about to begin"
+    return "getting ready" if host.state is RunState.PENDING else host.state
 
 
 class Lines:

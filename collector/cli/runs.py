@@ -22,6 +22,7 @@ def runs(
 ) -> None:
     """List the runs, latest first."""
     from collector.cli import interrupts, screen
+    from collector.cli.overview import FEW
     from collector.suitability import few
 
     found = interrupts.run(_runs(collector, limit))
@@ -38,7 +39,7 @@ def runs(
                 screen.moment(run.started_at_unix_ns),
                 screen.span(run.started_at_unix_ns, run.finished_at_unix_ns),
                 run.trials,
-                few(run.hosts),
+                few(run.hosts) if len(run.hosts) <= FEW else f"{len(run.hosts)} hosts",
             )
             for run in found
         ],

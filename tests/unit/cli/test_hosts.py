@@ -127,6 +127,20 @@ async def test_draining_waits_until_the_run_has_left_the_host(
     assert "h1 takes new runs" in said
 
 
+def test_many_hosts_that_offer_the_same_share_a_row() -> None:
+    few = [_host(f"h{number}") for number in range(3)]
+    assert [row[:2] for row in commands.runtime_rows(few)] == [
+        (f"h{number}", runtime) for number in range(3) for runtime in ("fake", "docker")
+    ]
+    many = [_host(f"h{number:02}") for number in range(50)]
+    odd = replace(_host("odd"), runtimes=(fingerprint("fake"),))
+    rows = commands.runtime_rows([*many, odd])
+    assert [row[:3] for row in rows] == [
+        ("51 hosts", "fake", RuntimeState.HEALTHY),
+        ("50 hosts", "docker", RuntimeState.UNHEALTHY),
+    ]
+
+
 def test_waiting_for_a_host_to_empty_and_taking_it_back_in_exclude_each_other() -> None:
     with pytest.raises(InvalidInput) as caught:
         commands.drain("h1", undo=True, wait=True)

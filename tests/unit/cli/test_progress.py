@@ -45,6 +45,9 @@ def test_a_line_tells_stage_and_trials() -> None:
     ramp = replace(HOST, stage_id="density/docker", stages_done=2, trials_expected=0, instances=16)
     assert describe(ramp) == "h1 [3/3] density/docker, 4 trials, 16 instances up"
     assert describe(replace(HOST, failed=2)).endswith("2 failed")
+    pause = replace(HOST, stage_id="", trials_done=0, trials_expected=0)
+    assert describe(pause) == "h1 [1/3] about to begin"
+    assert describe(replace(pause, stages_done=1)) == "h1 [2/3] between stages"
     before = replace(HOST, state=RunState.PENDING, stage_id="", stages_total=0, trials_done=0)
     assert describe(replace(before, trials_expected=0)) == "h1 getting ready"
 
