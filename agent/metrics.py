@@ -1,4 +1,4 @@
-"""Every metric of the agent, by name, in one place.
+"""The agent's metrics: what they are told, and what they read at each scrape.
 
 ``tonnage_`` is what was measured, ``tonnage_agent_`` the agent itself. Labels
 are bounded: never a run, a trial, an instance or an image.
@@ -11,14 +11,13 @@ from dataclasses import dataclass
 
 from prometheus_client import (
     CollectorRegistry,
-    Counter,
     Gauge,
-    Histogram,
     ProcessCollector,
     disable_created_metrics,
 )
 from prometheus_client.core import GaugeMetricFamily, Metric
 
+from agent.instruments import Measured, Probed, Tally
 from tonnage.model import (
     Accelerator,
     DensityResult,
@@ -29,13 +28,6 @@ from tonnage.model import (
     Target,
     Trial,
 )
-
-# From 1 ms, near a bare fork, to two minutes, a complete guest OS under TCG; each
-# bound about 1.6 times the one before. Quantiles from buckets are estimates.
-START_BUCKETS = (
-    0.001, 0.0025, 0.005, 0.01, 0.016, 0.025, 0.04, 0.063, 0.1, 0.16, 0.25, 0.4, 0.63,
-    1.0, 1.6, 2.5, 4.0, 6.3, 10.0, 16.0, 25.0, 40.0, 63.0, 120.0,
-)  # fmt: skip
 
 _ESTIMATORS = {
     "pss": "pss_bytes",
@@ -61,97 +53,6 @@ class Live:
     run_active: Callable[[], bool]
 
 
-class _Measured:
-    """What trials, ramps and series found."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        subject = ("runtime", "accelerator", "mode")
-        self.start = Histogram(
-            "tonnage_start_seconds",
-            "Duration of starts, request to ready or to the end of the attempt.",
-            (*subject, "outcome"),
-            buckets=START_BUCKETS,
-            registry=registry,
-        )
-        self.phase = Histogram(
-            "tonnage_phase_seconds",
-            "Duration of the phases of starts that became ready.",
-            (*subject, "phase"),
-            buckets=START_BUCKETS,
-            registry=registry,
-        )
-        self.memory = Gauge(
-            "tonnage_instance_memory_bytes",
-            "Memory of an instance at the latest measurement, by estimator.",
-            ("runtime", "accelerator", "estimator"),
-            registry=registry,
-        )
-        self.limit = Gauge(
-            "tonnage_density_limit_instances",
-            "Largest number of instances that met the SLO in the latest ramp.",
-            ("runtime", "accelerator"),
-            registry=registry,
-        )
-        self.forecast = Gauge(
-            "tonnage_density_forecast_instances",
-            "Limit foreseen in the latest ramp.",
-            ("runtime", "accelerator"),
-            registry=registry,
-        )
-        self.stops = Counter(
-            "tonnage_density_stop_total",
-            "Ends of ramps, by reason.",
-            ("reason",),
-            registry=registry,
-        )
-        for reason in StopReason:
-            self.stops.labels(reason.value)
-
-
-class _Probed:
-    """How the probes fare."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self.seconds = Histogram(
-            "tonnage_probe_seconds",
-            "Duration of a probe's reading.",
-            ("probe",),
-            buckets=(0.0001, 0.001, 0.01, 0.1, 1.0, 10.0),
-            registry=registry,
-        )
-        self.success = Gauge(
-            "tonnage_probe_success",
-            "Whether a probe's latest reading gave data.",
-            ("probe",),
-            registry=registry,
-        )
-
-
-class _Tally:
-    """What became of runs and instances, and of the agent's registration."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self.runs = Counter(
-            "tonnage_agent_runs_total", "Runs that ended, by state.", ("state",), registry=registry
-        )
-        self.trips = Counter(
-            "tonnage_agent_guard_trips_total",
-            "Times a guard stopped launching, by reason.",
-            ("reason",),
-            registry=registry,
-        )
-        self.leaks = Counter(
-            "tonnage_agent_leaked_instances_total",
-            "Instances that survived their removal.",
-            registry=registry,
-        )
-        self.registered = Gauge(
-            "tonnage_agent_registered",
-            "Whether the collector took this agent's latest registration.",
-            registry=registry,
-        )
-
-
 class Metrics:
     """The agent's metrics in a registry of their own."""
 
@@ -159,9 +60,9 @@ class Metrics:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # the library's own gap
         self.registry = registry = CollectorRegistry()
         self._runtimes = tuple(runtimes)
-        self._measured = _Measured(registry)
-        self._probed = _Probed(registry)
-        self._tally = _Tally(registry)
+        self._measured = Measured(registry)
+        self._probed = Probed(registry)
+        self._tally = Tally(registry)
         info = Gauge("tonnage_agent_info", "The agent's version.", ("version",), registry=registry)
         info.labels(version).set(1)
         ProcessCollector(namespace="tonnage_agent", registry=registry)
