@@ -64,7 +64,8 @@ class CollectorConfig(BaseSettings):
     store: str = Field(
         default_factory=_default_store,
         min_length=1,
-        description="Where runs are kept: a folder, or sqlite:////PATH (four slashes: an absolute path).",
+        description="Where runs are kept: a folder, or sqlite:////PATH (four slashes: an "
+        "absolute path).",
     )
     lease: float = Field(15.0, ge=0.1, le=3600, description="Time until an agent registers again.")
     lost_after: float = Field(

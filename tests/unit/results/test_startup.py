@@ -9,8 +9,9 @@ import pytest
 
 from collector.model import RunData
 from collector.reports.model import StartupRow
+from collector.reports.rows import PHASES
 from collector.results import assemble
-from collector.results.startup import PHASES, phase_ns
+from collector.results.startup import phase_ns
 from tests.unit.reports.sample import sample_run
 from tonnage.model import Outcome, Population
 
