@@ -83,6 +83,8 @@ async def serve(config: CollectorConfig) -> None:
         app = application(metrics.registry, lambda: listener.serving, security.door, pages)
         http = stack.enter_context(HttpServer(app, config.http_address, security.https()))
         conductor = Conductor(store, fleet, _patience(config), publisher)
+        if security.expiry is not None:
+            metrics.watch_certificates(security.expiry.timestamps)
         metrics.watch(lambda: _hosts(fleet), lambda: _runs(conductor))
         await stack.enter_async_context(conductor)
         submission = Submission(fleet, conductor)

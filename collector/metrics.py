@@ -79,6 +79,10 @@ class Metrics:
         """Read at each scrape how many hosts and active runs are in each state."""
         self.registry.register(_Now(hosts, runs))
 
+    def watch_certificates(self, ends: Callable[[], Mapping[str, float]]) -> None:
+        """Read at each scrape when the collector's certificate and the authority end."""
+        self.registry.register(_Certificates(ends))
+
     def stored(self, host: str, events: int, seconds: float) -> None:
         """``events`` of ``host`` were committed in ``seconds``."""
         self._events.labels(host).inc(events)
@@ -113,6 +117,24 @@ class _Now(Collector):
             for state, count in sorted(read().items()):
                 family.add_metric((state,), count)
             yield family
+
+
+class _Certificates(Collector):
+    """When certificates end."""
+
+    def __init__(self, ends: Callable[[], Mapping[str, float]]) -> None:
+        self._ends = ends
+
+    def collect(self) -> Iterator[Metric]:
+        """See ``Collector``."""
+        family = GaugeMetricFamily(
+            "tonnage_collector_certificate_expiry_timestamp_seconds",
+            "When the collector's certificate and the authority end, in Unix time.",
+            labels=("certificate",),
+        )
+        for name, at in sorted(self._ends().items()):
+            family.add_metric((name,), at)
+        yield family
 
 
 _START = "tonnage_start_statistic_seconds"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated
 
 import typer
 
@@ -13,14 +14,17 @@ from collector.cli import (
     fleet,
     hosts,
     pki,
+    renewing,
     reports,
     runs,
+    screen,
     serve,
     stop_all,
     tokens,
 )
 from collector.cli.options import dialling
 from collector.cli.pages import Headed
+from tonnage import __version__
 
 app = typer.Typer(
     name="tonnage",
@@ -60,6 +64,29 @@ _COMMANDS: Mapping[str, Sequence[Callable[..., None]]] = {
 }
 _ACCESS = "Access"
 
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        screen.put(f"tonnage {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _begin(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_tell_version,
+            is_eager=True,
+            allow_from_autoenv=False,
+            help="Show the version and leave.",
+        ),
+    ] = False,
+) -> None:
+    """What comes before any command."""
+
+
 for _heading, _commands in _COMMANDS.items():
     for _command in _commands:
         app.command(rich_help_panel=_heading)(dialling(_command))
@@ -77,8 +104,14 @@ def _group(name: str, text: str, commands: Mapping[str, Callable[..., None]]) ->
 
 _group(
     "pki",
-    "Make the authority, issue certificates, list and revoke them.",
-    {"init": pki.init, "issue": pki.issue, "show": pki.show, "revoke": pki.revoke},
+    "Make the authority, issue certificates, renew, list and revoke them.",
+    {
+        "init": pki.init,
+        "issue": pki.issue,
+        "renew": renewing.renew,
+        "show": pki.show,
+        "revoke": pki.revoke,
+    },
 )
 _group(
     "token",

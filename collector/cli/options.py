@@ -81,6 +81,10 @@ def dialling(command: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(command)
     def dialled(*, collector: Endpoint, tls_dir: Path | None, **given: Any) -> Any:
         folder = tls_dir or usual_tls_dir(collector.address)
+        if folder is not None:
+            from collector.cli.renewing import notice
+
+            notice(folder)
         return command(collector=Endpoint(collector.address, folder), **given)
 
     hints = get_type_hints(command, include_extras=True)

@@ -13,6 +13,9 @@ from collector.cli.options import DEFAULT_COLLECTOR, Collector, Output, OutputOp
 from collector.endpoint import PKI_DIR
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+    from datetime import datetime
+
     from collector.model import Certificate
     from tonnage.identity import Identity
 
@@ -79,26 +82,30 @@ def issue(
 
     identity = _identity(role.value, name or _only_name(role), "--name")
     pki = folder.PkiFolder(directory)
-    authority = pki.authority()
+    pki.authority()
     folder.make_folder(out)
     _put_authorities(pki.read_authorities(), out / "ca.pem")
-    made = folder.issue_pair(authority, identity, out, timedelta(days=days))
+    made = pki.issue(identity, out, timedelta(days=days))
     screen.put("".join(f"{path}\n" for path in made))
     screen.say(f"use it with --tls-dir {out} or TONNAGE_TLS_DIR={out}")
 
 
 def show(collector: Collector = DEFAULT_COLLECTOR, output: OutputOption = Output.TABLE) -> None:
-    """List the certificates that the collector knows, newest first."""
-    import time
+    """List the certificates that the collector knows, newest first, and the authority.
 
+    Those in the last sixth of their life that nobody replaced are ending.
+    """
     from collector.cli import screen
     from collector.cli.asking import ask
+    from collector.pki.expiry import ending
+    from tonnage.lifetime import utc_now
 
     found = ask(collector, lambda client: client.certificates())
     if output is Output.JSON:
         screen.print_rows(found)
         return
-    now = time.time_ns()
+    now = utc_now()
+    soon = {each.serial for each in ending(found, now)}
     screen.print_table(
         ("SERIAL", "ROLE", "NAME", "STATE", "FROM", "UNTIL"),
         [
@@ -106,7 +113,7 @@ def show(collector: Collector = DEFAULT_COLLECTOR, output: OutputOption = Output
                 certificate.serial,
                 certificate.role or "unknown",
                 certificate.name or "-",
-                _state(certificate, now),
+                _state(certificate, soon, now),
                 screen.moment(certificate.not_before_unix_ns),
                 screen.moment(certificate.not_after_unix_ns),
             )
@@ -121,21 +128,27 @@ def revoke(
         str, typer.Argument(help="The certificate's serial, as tonnage pki show lists it.")
     ] = "",
     host: Annotated[str, typer.Option(help="Every certificate of this host instead.")] = "",
+    person: Annotated[
+        str, typer.Option(help="Every certificate of the operator or viewer of this name.")
+    ] = "",
     collector: Collector = DEFAULT_COLLECTOR,
 ) -> None:
-    """Revoke a certificate, or all of a host, at once and for good.
+    """Revoke a certificate, or all of a host or a person, at once and for good.
 
     What it has open ends. The collector refuses it from now on, agents with their next
-    lease. A revoked host is back with a new token and tonnage-agent join --force.
+    lease. A host without another is lost and not dialled until it is back with a new token
+    and tonnage-agent join --force. Who stole a certificate may have renewed it: --host and
+    --person end those too.
     """
     from collector.cli import screen
     from collector.cli.asking import ask
 
-    revoked = ask(collector, lambda client: client.revoke_certificate(serial, host))
+    revoked = ask(collector, lambda client: client.revoke_certificate(serial, host, person))
     for each in revoked:
         screen.put(f"{each}\n")
     if not revoked:
-        what = f"host {host} has no certificate that was valid" if host else "it was revoked before"
+        of = f"host {host}" if host else person
+        what = f"{of} has no certificate that was valid" if of else "it was revoked before"
         screen.say(f"nothing to revoke: {what}")
 
 
@@ -179,7 +192,9 @@ def _put_authorities(text: str, path: Path) -> None:
         )
 
 
-def _state(certificate: Certificate, now_unix_ns: int) -> str:
+def _state(certificate: Certificate, soon: Container[str], now: datetime) -> str:
     if certificate.revoked_at_unix_ns is not None:
         return "revoked"
-    return "valid" if certificate.not_after_unix_ns > now_unix_ns else "expired"
+    if certificate.not_after_unix_ns <= now.timestamp() * 1e9:
+        return "expired"
+    return "ending" if certificate.serial in soon else "valid"

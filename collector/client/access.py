@@ -57,9 +57,18 @@ class Access(Connection):
         answer = await self.call(self.stub.ListCertificates, pb.ListCertificatesRequest())
         return self.many(answer.certificates, Certificate)
 
-    async def revoke_certificate(self, serial: str = "", host: str = "") -> tuple[str, ...]:
-        """Revoke one certificate, or all of a host; the serials that were not before."""
-        request = pb.RevokeCertificateRequest(serial=serial, host=host)
+    async def renew_certificate(self, signing_request: str) -> tuple[str, str]:
+        """A fresh certificate like the one shown, and the authorities to trust, both PEM."""
+        request = pb.RenewCertificateRequest(signing_request=signing_request)
+        issued = await self.call(self.stub.RenewCertificate, request)
+        return issued.certificate, issued.authorities
+
+    async def revoke_certificate(
+        self, serial: str = "", host: str = "", person: str = ""
+    ) -> tuple[str, ...]:
+        """Revoke one certificate, or all of a host or a person; the serials that were not
+        before."""
+        request = pb.RevokeCertificateRequest(serial=serial, host=host, person=person)
         return tuple((await self.call(self.stub.RevokeCertificate, request)).serials)
 
     async def audit(

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
+from cryptography.x509.oid import NameOID
 
 from collector.model import Certificate
+from collector.pki.authority import Authority
 from tonnage.tls import certificate_identity
 
-# Certificates are renewed when this much of their life is over.
-RENEWED_AFTER = 2 / 3
+AUTHORITY = "authority"
+"""What stands for a role in the row of an authority."""
 
 
 def described(certificate: x509.Certificate) -> Certificate:
@@ -27,10 +29,17 @@ def described(certificate: x509.Certificate) -> Certificate:
     )
 
 
-def renewal_due(certificate: x509.Certificate) -> datetime:
-    """When ``certificate`` is to be replaced."""
-    begun, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    return begun + timedelta(seconds=(ends - begun).total_seconds() * RENEWED_AFTER)
+def authority_row(authority: Authority) -> Certificate:
+    """Likewise what is kept of an authority, by what it calls itself."""
+    certificate = authority.certificate
+    names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return Certificate(
+        serial=f"{certificate.serial_number:x}",
+        role=AUTHORITY,
+        name=str(names[0].value) if names else "",
+        not_before_unix_ns=_unix_ns(certificate.not_valid_before_utc),
+        not_after_unix_ns=_unix_ns(certificate.not_valid_after_utc),
+    )
 
 
 def pem(certificate: x509.Certificate) -> str:

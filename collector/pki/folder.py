@@ -1,8 +1,8 @@
 """The folder with the authority's key and the collector's own certificate.
 
 ``ca.key`` and ``ca.pem``, ``collector.key`` and ``.pem``, ``operator.key`` and ``.pem``,
-``scrape.token``. Keys are readable by their owner alone. A file appears whole or not at
-all, and none is overwritten unless that is what was asked.
+``scrape.token``, ``issued.jsonl``. Keys are readable by their owner alone. A file appears
+whole or not at all, and none is overwritten unless that is what was asked.
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from collector.endpoint import OPERATOR
 from collector.errors import ConfigError
 from collector.model import Certificate
-from collector.pki.authority import Authority, make_authority, utc_now
+from collector.pki.authority import Authority, make_authority
 from collector.pki.describe import described, pem
+from collector.pki.ledger import Ledger
 from tonnage.identity import Identity, Role
+from tonnage.lifetime import utc_now
 from tonnage.tls import TlsFiles, UnknownPeer
 
 COLLECTOR = Identity(Role.COLLECTOR, "collector")
@@ -52,6 +54,11 @@ class PkiFolder:
         """The bearer tokens that scrapers show, one a line."""
         return self.path / "scrape.token"
 
+    @property
+    def ledger(self) -> Ledger:
+        """What was signed by hand."""
+        return Ledger(self.path / "issued.jsonl")
+
     def create(self, name: str, operator: str) -> Sequence[Path]:
         """Make authority, the collector's certificate and an operator's; the files made.
 
@@ -63,9 +70,29 @@ class PkiFolder:
         write_key(self.path / "ca.key", authority.key)
         write_text(self.authorities, pem(authority.certificate))
         made = [self.path / "ca.key", self.authorities]
-        made += issue_pair(authority, COLLECTOR, self.path, PERSON_LIFE)
+        made += self.issue(COLLECTOR, self.path, PERSON_LIFE)
         person = Identity(Role.OPERATOR, operator)
-        return [*made, *issue_pair(authority, person, self.path, PERSON_LIFE, OPERATOR)]
+        return [*made, *self.issue(person, self.path, PERSON_LIFE, OPERATOR)]
+
+    def issue(
+        self, identity: Identity, out: Path, life: timedelta, stem: str = ""
+    ) -> Sequence[Path]:
+        """A fresh key and its certificate as ``STEM.key`` and ``STEM.pem`` in ``out``; the
+        files made. The ledger has it before they are there.
+
+        Raises ``ConfigError`` when one of them exists.
+        """
+        stem = stem or identity.name
+        key_path, certificate_path = out / f"{stem}.key", out / f"{stem}.pem"
+        for path in (key_path, certificate_path):
+            if os.path.lexists(path):
+                raise _exists(path)
+        key = ec.generate_private_key(ec.SECP256R1())
+        certificate = self.authority().issue(identity, key.public_key(), life, utc_now())
+        self.ledger.add(certificate)
+        write_key(key_path, key)
+        write_text(certificate_path, pem(certificate))
+        return [key_path, certificate_path]
 
     def authority(self) -> Authority:
         """The authority. Raises ``ConfigError`` unless its files are there and fit."""
@@ -112,25 +139,6 @@ class PkiFolder:
                     value=str(self.path / name),
                     remedy="Name another --dir, or move these files away yourself.",
                 )
-
-
-def issue_pair(
-    authority: Authority, identity: Identity, folder: Path, life: timedelta, stem: str = ""
-) -> Sequence[Path]:
-    """A fresh key and its certificate as ``STEM.key`` and ``STEM.pem``; the files made.
-
-    Raises ``ConfigError`` when one of them exists.
-    """
-    stem = stem or identity.name
-    key_path, certificate_path = folder / f"{stem}.key", folder / f"{stem}.pem"
-    key = ec.generate_private_key(ec.SECP256R1())
-    certificate = authority.issue(identity, key.public_key(), life, utc_now())
-    for path in (key_path, certificate_path):
-        if os.path.lexists(path):
-            raise _exists(path)
-    write_key(key_path, key)
-    write_text(certificate_path, pem(certificate))
-    return [key_path, certificate_path]
 
 
 def make_folder(path: Path) -> None:

@@ -31,7 +31,7 @@ _READERS = frozenset({Role.OPERATOR, Role.VIEWER})
 
 ALLOWED: Mapping[str, frozenset[Role]] = {
     "Register": _AGENT,
-    "RenewCertificate": _AGENT | _OPERATOR,
+    "RenewCertificate": _AGENT | _READERS,
     "ListHosts": _READERS,
     "SubmitRun": _OPERATOR,
     "WatchRun": _READERS,

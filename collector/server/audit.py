@@ -56,7 +56,7 @@ _REFUSALS_MOST = 60  # a minute, of one caller: who is refused must not fill the
 _REFUSED = ("PERMISSION_DENIED", "UNAUTHENTICATED")
 _TEXT_MOST = 500
 # What a request, or its answer, is about; the first that is set.
-_SUBJECTS = ("run_id", "instance_id", "host", "token_id", "serial")
+_SUBJECTS = ("run_id", "instance_id", "host", "person", "token_id", "serial")
 
 
 class AuditLog:

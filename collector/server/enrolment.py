@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import re
-import secrets
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -13,24 +11,20 @@ from datetime import timedelta
 
 from collector.errors import Forbidden, InvalidInput, NoSuchToken, WrongState
 from collector.model import Certificate, Token
-from collector.pki.authority import Authority, PublicKey, read_request, utc_now
-from collector.pki.describe import described, pem
+from collector.pki.authority import Authority, PublicKey, read_request
+from collector.pki.describe import authority_row, described, pem
 from collector.pki.folder import PERSON_LIFE, PkiFolder
+from collector.pki.tokens import check_name, check_terms, fresh_secret, parsed
 from collector.server.access import Caller, Revocations
 from collector.stores.base import IdentityStore
-from tonnage.identity import NAME_PATTERN, Identity, Role
+from tonnage.identity import Identity, Role
+from tonnage.lifetime import utc_now
 from tonnage.tls import certificate_identity
 
-_PREFIX = "tonnage1"
-_TOKEN = re.compile(r"tonnage1\.([0-9a-f]{12})\.([0-9a-f]{40})\.([0-9a-f]{64})")
-_TOKEN_ID_BYTES = 6
-_SECRET_BYTES = 20
-_TTL_LEAST_SECONDS = 1.0
-_TTL_MOST_SECONDS = 30 * 86400.0
-_USES_MOST = 10_000
 _SECOND_NS = 10**9
 # A certificate of which only the serial is known stays refused for an authority's life.
 _UNKNOWN_LIFE_NS = 3650 * 86_400 * _SECOND_NS
+_PEOPLE = (Role.OPERATOR, Role.VIEWER)
 _SERIAL = re.compile(r"[0-9a-f]{1,40}")
 
 
@@ -84,12 +78,12 @@ class Enrolment:
     async def create_token(self, ttl_seconds: float, uses: int, host: str, by: Caller) -> NewToken:
         """Make a token. Raises ``InvalidInput`` or ``WrongState``."""
         authority = self._authority()
-        _check_token_terms(ttl_seconds, uses, host)
-        token_id, secret = secrets.token_hex(_TOKEN_ID_BYTES), secrets.token_hex(_SECRET_BYTES)
+        check_terms(ttl_seconds, uses, host)
+        secret = fresh_secret()
         now = time.time_ns()
         token = Token(
-            token_id=token_id,
-            secret_sha256=_sha256(secret),
+            token_id=secret.token_id,
+            secret_sha256=secret.sha256,
             expires_at_unix_ns=now + int(ttl_seconds * _SECOND_NS),
             uses_left=uses,
             host=host,
@@ -97,7 +91,7 @@ class Enrolment:
             created_at_unix_ns=now,
         )
         await self._store.add_token(token)
-        text = f"{_PREFIX}.{token_id}.{secret}.{authority.fingerprint}"
+        text = secret.text(authority.fingerprint)
         command = f"tonnage-agent join --collector {self.addresses.http} --token {text}"
         return NewToken(text, command, token)
 
@@ -118,13 +112,14 @@ class Enrolment:
         is of no use, whatever the reason, or a name that is another's.
         """
         authority = self._authority()
-        if not re.fullmatch(NAME_PATTERN, host):
-            raise _bad_name(host)
+        check_name(host)
         key = read_request(signing_request)
-        secret = _secret_of(text, authority)
-        token = await self._usable(secret, host)
+        secret = parsed(text, authority.fingerprint)
+        if secret is None:
+            raise _useless()
+        token = await self._usable(secret.sha256, host)
         await self._check_name(token, host, authority)
-        if await self._store.use_token(_sha256(secret), host, time.time_ns()) is None:
+        if await self._store.use_token(secret.sha256, host, time.time_ns()) is None:
             raise _useless()
         return await self._issue(authority, Identity(Role.AGENT, host), key)
 
@@ -139,7 +134,7 @@ class Enrolment:
         key = read_request(signing_request)
         issued = await self._issue(authority, Identity(Role(who.role), who.name), key)
         if who.serial in self._revocations:  # while it was made: it must not outlive that
-            await self.revoke(certificate_identity(issued.certificate.encode()).serial, "")
+            await self.revoke(certificate_identity(issued.certificate.encode()).serial)
             raise Forbidden(
                 f"the certificate of {who.role} {who.name} was revoked",
                 field="certificate",
@@ -147,37 +142,49 @@ class Enrolment:
             )
         return issued
 
-    async def revoke(self, serial: str, host: str) -> Sequence[str]:
-        """Revoke one certificate, or all of a host; the serials that were not before.
-
-        A serial need not be known: what was issued by hand is revoked likewise.
+    async def revoke(self, serial: str = "", host: str = "", person: str = "") -> Sequence[str]:
+        """Revoke one certificate, or all of a host or of an operator or viewer; the serials
+        that were not before. A serial need not be known.
         """
-        if bool(serial) == bool(host):
-            raise InvalidInput("needs a serial or a host, one of the two", field="serial")
-        now = time.time_ns()
-        if host:
-            revoked = await self._store.revoke_certificates(now, role=Role.AGENT, name=host)
+        if sum(map(bool, (serial, host, person))) != 1:
+            raise InvalidInput("needs a serial, a host or a person, one of them", field="serial")
+        if serial:
+            revoked = await self._revoke_one(normal_serial(serial))
         else:
-            serial = normal_serial(serial)
-            self._check_not_own(serial)
-            await self._store.add_certificate(
-                Certificate(serial, "", "", now, now + _UNKNOWN_LIFE_NS)
-            )
-            revoked = await self._store.revoke_certificates(now, serial=serial)
+            roles = (Role.AGENT,) if host else _PEOPLE
+            now = time.time_ns()
+            revoked = [
+                each
+                for role in roles
+                for each in await self._store.revoke_certificates(
+                    now, role=role, name=host or person
+                )
+            ]
         self._revocations.add(revoked)
         return revoked
+
+    async def _revoke_one(self, serial: str) -> Sequence[str]:
+        self._check_not_own(serial)
+        now = time.time_ns()
+        await self._store.add_certificate(Certificate(serial, "", "", now, now + _UNKNOWN_LIFE_NS))
+        return await self._store.revoke_certificates(now, serial=serial)
 
     async def shut_out(self) -> Collection[str]:
         """The hosts of which a certificate was revoked and none holds."""
         return _shut_out(await self._store.certificates(), time.time_ns())
 
+    async def certificates(self) -> Sequence[Certificate]:
+        """What is known, newest first, and last the authority, if there is one."""
+        known = await self._store.certificates()
+        return known if self._folder is None else [*known, authority_row(self._authority())]
+
     def authorities(self) -> str:
         """Whom every part trusts, PEM. Raises ``WrongState`` or ``ConfigError``."""
         return self._need_folder().read_authorities()
 
-    async def _usable(self, secret: str, host: str) -> Token:
-        """The token of ``secret``, looked at and not used."""
-        digest, now = _sha256(secret), time.time_ns()
+    async def _usable(self, digest: str, host: str) -> Token:
+        """The token whose secret has this digest, looked at and not used."""
+        now = time.time_ns()
         for token in await self._store.tokens():
             if (
                 hmac.compare_digest(token.secret_sha256, digest)
@@ -235,12 +242,13 @@ class Enrolment:
     def _check_not_own(self, serial: str) -> None:
         if self._folder is None:
             return
-        if f"{self._folder.own_certificate().serial_number:x}" == serial:
+        own = self._folder.own_certificate(), self._folder.authority().certificate
+        if serial in [f"{each.serial_number:x}" for each in own]:
             raise WrongState(
-                "this is the certificate that the collector itself serves with",
+                "the collector itself serves with this certificate, or signs with it",
                 field="serial",
                 value=serial,
-                remedy="Issue it another first with tonnage pki issue --role collector.",
+                remedy="If its key got out, see Rotate in docs/operations.md.",
             )
 
     def _need_folder(self) -> PkiFolder:
@@ -281,32 +289,6 @@ def normal_serial(text: str) -> str:
     return serial
 
 
-def _check_token_terms(ttl_seconds: float, uses: int, host: str) -> None:
-    if not _TTL_LEAST_SECONDS <= ttl_seconds <= _TTL_MOST_SECONDS:
-        raise InvalidInput(
-            f"a token lasts from 1 s to {_TTL_MOST_SECONDS / 86400:.0f} days",
-            field="ttl",
-            value=f"{ttl_seconds:g} s",
-        )
-    if not 1 <= uses <= _USES_MOST:
-        raise InvalidInput(
-            f"a token has from 1 to {_USES_MOST} uses", field="uses", value=str(uses)
-        )
-    if host and not re.fullmatch(NAME_PATTERN, host):
-        raise _bad_name(host)
-
-
-def _secret_of(text: str, authority: Authority) -> str:
-    found = _TOKEN.fullmatch(text)
-    if found is None or found[3] != authority.fingerprint:
-        raise _useless()
-    return found[2]
-
-
-def _sha256(secret: str) -> str:
-    return hashlib.sha256(secret.encode()).hexdigest()
-
-
 def _useless() -> Forbidden:
     """One answer for every reason: it tells a guesser nothing."""
     return Forbidden(
@@ -314,13 +296,4 @@ def _useless() -> Forbidden:
         field="token",
         remedy="It may be mistyped, used up, expired, revoked or for another host: "
         "make a new one with tonnage token create.",
-    )
-
-
-def _bad_name(host: str) -> InvalidInput:
-    return InvalidInput(
-        "a host's name has letters, digits, dots, dashes and underscores, at most 63",
-        field="host",
-        value=host[:80],
-        remedy="Name it with --name.",
     )

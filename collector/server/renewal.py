@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 import structlog
 
 from collector.errors import TonnageError
-from collector.pki.authority import utc_now
-from collector.pki.describe import described, renewal_due
+from collector.pki.describe import described
 from collector.pki.folder import PkiFolder
 from collector.stores.base import IdentityStore
+from tonnage.lifetime import lifetime, utc_now
 
 _log = structlog.get_logger(__name__)
 
@@ -37,9 +37,10 @@ async def renew_if_due(folder: PkiFolder, store: IdentityStore, now: datetime) -
     Raises ``TonnageError``. Listeners look at the file themselves.
     """
     certificate = folder.own_certificate()
-    if now < renewal_due(certificate):
-        return renewal_due(certificate)
+    due = lifetime(certificate).due
+    if now < due:
+        return due
     fresh = folder.renew_own(folder.authority())
     await store.add_certificate(described(fresh))
     _log.info("renewed the collector's certificate", ends=str(fresh.not_valid_after_utc))
-    return max(renewal_due(fresh), now + timedelta(seconds=_LEAST_SECONDS))
+    return max(lifetime(fresh).due, now + timedelta(seconds=_LEAST_SECONDS))

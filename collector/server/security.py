@@ -6,7 +6,7 @@ import asyncio
 import socket
 import ssl
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,16 +16,18 @@ from typing import Self
 from grpc import aio
 
 from collector.errors import ConfigError
-from collector.pki.authority import utc_now
 from collector.pki.folder import PkiFolder
 from collector.server.access import Gate, Revocations
 from collector.server.audit import AuditLog, AuditTrail
 from collector.server.door import Door
 from collector.server.enrolment import Addresses, Enrolment
+from collector.server.expiry import Expiry
+from collector.server.issued import SignedByHand
 from collector.server.renewal import keep_renewed, renew_if_due
 from collector.server.scraping import ScrapeTokens
 from collector.stores.base import Store
 from tonnage.address import Address, Place, UnixSocket
+from tonnage.lifetime import utc_now
 from tonnage.tls import TlsError, TlsFiles, https_context
 
 
@@ -55,6 +57,8 @@ class Security:
         self._revocations = revocations
         self._tokens = ScrapeTokens(settings.folder.scrape_token) if settings.folder else None
         self._stack = AsyncExitStack()
+        self._by_hand = _by_hand(settings.folder, store) if settings.folder else None
+        self.expiry = Expiry(settings.folder, store) if settings.folder else None
         self.audit = AuditLog(store)
         self.enrolment = Enrolment(store, settings.folder, revocations, is_live, settings.life)
         self.door = Door(self.enrolment, self.audit, self._tokens)
@@ -67,6 +71,7 @@ class Security:
     async def open(cls, store: Store, settings: Settings, is_live: Callable[[str], bool]) -> Self:
         """Read what the store and the folder know. Raises ``TonnageError``."""
         if settings.folder is not None:
+            await _by_hand(settings.folder, store).take_in()
             await renew_if_due(settings.folder, store, utc_now())
             _check(settings.folder.tls_files)
             settings.folder.authority()
@@ -102,6 +107,11 @@ class Security:
             grpc=_reached(told, grpc, ""), http=_reached(told, http, socket.gethostname())
         )
 
+    async def catch_up(self) -> None:
+        """Take in what was signed by hand until now. Raises ``StoreError``."""
+        if self._by_hand is not None:
+            await self._by_hand.take_in()
+
     def revoked_serials(self) -> Sequence[str]:
         """What agents refuse too."""
         return self._revocations.serials
@@ -112,12 +122,16 @@ class Security:
 
     async def __aenter__(self) -> Self:
         await self._stack.enter_async_context(self.audit)
-        if self._settings.folder is not None:
-            renewing = asyncio.create_task(
-                keep_renewed(self._settings.folder, self._store), name="renewal"
-            )
-            self._stack.callback(renewing.cancel)
+        for work in self._standing_work():
+            self._stack.callback(asyncio.create_task(work).cancel)
         return self
+
+    def _standing_work(self) -> Iterator[Coroutine[None, None, None]]:
+        if self._settings.folder is not None:
+            yield keep_renewed(self._settings.folder, self._store)
+        for kept in (self._by_hand, self.expiry):
+            if kept is not None:
+                yield kept.keep()
 
     async def __aexit__(
         self,
@@ -126,6 +140,10 @@ class Security:
         trace: TracebackType | None,
     ) -> None:
         await self._stack.aclose()
+
+
+def _by_hand(folder: PkiFolder, store: Store) -> SignedByHand:
+    return SignedByHand(folder.ledger, store, store)
 
 
 def _reached(advertised: str, at: Place, any_host: str) -> str:

@@ -151,11 +151,20 @@ def make_key_and_request(name: str) -> tuple[bytes, bytes]:
     ``name`` is for people: who the certificate will be for is the authority's to say.
     """
     key = ec.generate_private_key(ec.SECP256R1())
+    plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    return key.private_bytes(serialization.Encoding.PEM, *plain), _request(key, name)
+
+
+def make_request(files: TlsFiles, name: str) -> bytes:
+    """A signing request (PEM) for the key in use, so that the pair fits whenever only the
+    certificate is replaced. Raises ``TlsError``."""
+    return _request(_load_key(files.read().key), name)
+
+
+def _request(key: Any, name: str) -> bytes:
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     request = x509.CertificateSigningRequestBuilder().subject_name(subject)
-    pem = serialization.Encoding.PEM
-    plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    return key.private_bytes(pem, *plain), request.sign(key, hashes.SHA256()).public_bytes(pem)
+    return request.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
 class _Latest(Generic[Made]):

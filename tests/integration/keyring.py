@@ -12,10 +12,11 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from collector.pki.authority import Authority, make_authority, utc_now
+from collector.pki.authority import Authority, make_authority
 from collector.pki.describe import pem
 from collector.pki.folder import PkiFolder, write_key, write_text
 from tonnage.identity import Identity, Role
+from tonnage.lifetime import utc_now
 from tonnage.tls import TlsFiles
 
 DAY = timedelta(days=1)

@@ -7,6 +7,7 @@ every method with an empty message.
 from __future__ import annotations
 
 import asyncio
+import getpass
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -147,6 +148,7 @@ EXPECTED = {
     "agent": {"Register", "RenewCertificate"},
     "viewer": {
         *("ListHosts", "WatchRun", "ListRuns", "GetRun", "ExportTrials", "ListInstances"),
+        "RenewCertificate",
     },
     "operator": set(METHODS) - {"Register"},
     "collector": set[str](),
@@ -218,8 +220,11 @@ async def test_commands_and_refusals_are_noted_and_reads_are_not(tmp_path: Path)
             ("ListRuns", "operator", "olga", "", "PERMISSION_DENIED"),
             ("DestroyInstance", "viewer", "vic", "i-1", "PERMISSION_DENIED"),
             ("CancelRun", "operator", "olga", "r-1", "ok"),
+            ("IssueCertificate", "local", getpass.getuser(), "operator/olga", "ok"),
+            ("IssueCertificate", "local", getpass.getuser(), "collector/collector", "ok"),
         ]
-        assert all(e.peer.startswith("127.0.0.1:") for e in await served.entries())
+        asked = (await served.entries())[:-2]
+        assert all(e.peer.startswith("127.0.0.1:") for e in asked)
 
 
 async def test_revoking_ends_open_streams_and_refuses_the_next_call(tmp_path: Path) -> None:

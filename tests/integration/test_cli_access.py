@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import json
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +16,7 @@ import pytest
 from collector.pki.folder import PkiFolder
 from tests.integration.keyring import DAY, pair
 from tests.integration.servers import Started, started, tonnage
+from tonnage import __version__
 from tonnage.identity import Identity, Role
 
 
@@ -128,6 +131,57 @@ def test_a_certificate_that_is_revoked_is_of_no_use_at_once(place: Place) -> Non
     assert "tonnage token" not in of_eve[1]
     code, out, said = place.ask("audit", "--by", "nobody")
     assert (code, out, said) == (0, "", "the audit log has none such\n")
+
+
+def test_what_is_issued_by_hand_is_listed_and_noted_with_whoever_did_it(place: Place) -> None:
+    issue(place, "viewer", "ivy")
+    shown = place.ask("audit", "--command", "IssueCertificate", "--output", "json")
+    entry = json.loads(shown[1])[0]
+    assert (entry["subject"], entry["role"], entry["outcome"]) == ("viewer/ivy", "local", "ok")
+    assert (entry["name"], entry["peer"]) == (getpass.getuser(), os.uname().nodename)
+    listed = json.loads(place.ask("pki", "show", "--output", "json")[1])
+    assert "ivy" in {each["name"] for each in listed}
+    assert listed[-1]["role"] == "authority"
+    again = json.loads(place.ask("audit", "--about", "viewer/ivy", "--output", "json")[1])
+    assert again == [entry]
+
+
+def test_a_person_renews_their_own_certificate_and_all_of_theirs_can_be_revoked(
+    place: Place,
+) -> None:
+    vera = issue(place, "viewer", "vera")
+    before, key = tonnage_serial(vera / "vera.pem"), (vera / "vera.key").read_bytes()
+    code, out, said = place.ask("pki", "renew", by=vera)
+    assert (code, out) == (0, f"{vera / 'vera.pem'}\n"), said
+    assert "good until" in said
+    after = tonnage_serial(vera / "vera.pem")
+    assert after != before
+    assert (vera / "vera.key").read_bytes() == key
+    assert sorted(path.name for path in vera.iterdir()) == ["ca.pem", "vera.key", "vera.pem"]
+    assert place.ask("runs", by=vera)[0] == 0
+    code, out, _ = place.ask("pki", "revoke", "--person", "vera")
+    assert (code, set(out.split())) == (0, {before, after})
+    for command in (("runs",), ("pki", "renew")):
+        code, _, said = place.ask(*command, by=vera)
+        assert (code, "was revoked" in said) == (2, True)
+    assert tonnage_serial(vera / "vera.pem") == after
+
+
+def test_a_certificate_that_ends_soon_is_told_of_to_whom_it_belongs(place: Place) -> None:
+    folder = PkiFolder(place.pki)
+    who = Identity(Role.VIEWER, "soon")
+    pair(place.folder, folder, folder.authority(), who, "soon", age=DAY * 0.9)
+    code, _, said = place.ask("runs", by=place.folder / "soon")
+    assert code == 0
+    assert "ends at" in said
+    assert "in 2 hours: renew it with tonnage pki renew" in said
+    assert place.ask("pki", "renew", by=place.folder / "soon")[0] == 0
+    assert "ends at" not in place.ask("runs", by=place.folder / "soon")[2]
+
+
+def test_the_version_is_told() -> None:
+    shown = tonnage("--version", TONNAGE_VERSION="7")
+    assert (shown.returncode, shown.stdout, shown.stderr) == (0, f"tonnage {__version__}\n", "")
 
 
 def tonnage_serial(path: Path) -> str:

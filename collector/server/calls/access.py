@@ -55,14 +55,16 @@ class AccessCalls(Calls):
         self, request: pb.ListCertificatesRequest, context: Context
     ) -> pb.ListCertificatesResponse:
         """See the contract."""
-        found = await self.parts.store.certificates()
+        await self.parts.access.catch_up()
+        found = await self.parts.enrolment.certificates()
         return pb.ListCertificatesResponse(certificates=map(_certificate, found))
 
     async def RevokeCertificate(
         self, request: pb.RevokeCertificateRequest, context: Context
     ) -> pb.RevokeCertificateResponse:
         """See the contract."""
-        revoked = await self.parts.enrolment.revoke(request.serial, request.host)
+        await self.parts.access.catch_up()
+        revoked = await self.parts.enrolment.revoke(request.serial, request.host, request.person)
         await self.parts.fleet.bar(await self.parts.enrolment.shut_out())
         return pb.RevokeCertificateResponse(serials=revoked)
 
@@ -71,6 +73,7 @@ class AccessCalls(Calls):
     ) -> pb.ListAuditResponse:
         """See the contract."""
         limit = min(request.limit or _ENTRIES_SHOWN, _ENTRIES_MOST)
+        await self.parts.access.catch_up()
         await self.parts.audit.flush()
         only = AuditFilter(request.name, request.command, request.subject, request.failed)
         entries = await self.parts.store.audit(limit, only)

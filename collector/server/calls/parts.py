@@ -26,6 +26,9 @@ class Access(Protocol):
     def revoked_serials(self) -> Sequence[str]:
         """Serial numbers, in hexadecimal, of certificates that no longer hold."""
 
+    async def catch_up(self) -> None:
+        """Take in the certificates that were made by hand until now."""
+
     def scrape_token_hashes(self) -> Sequence[str]:
         """SHA-256, in hexadecimal, of each token that may scrape metrics."""
 

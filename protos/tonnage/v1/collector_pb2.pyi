@@ -1475,25 +1475,29 @@ class ListCertificatesResponse(message.Message):
 
 @typing.final
 class RevokeCertificateRequest(message.Message):
-    """Asks to revoke. One of the two is given."""
+    """Asks to revoke. One of the three is given."""
 
     DESCRIPTOR: descriptor.Descriptor
 
     SERIAL_FIELD_NUMBER: builtins.int
     HOST_FIELD_NUMBER: builtins.int
+    PERSON_FIELD_NUMBER: builtins.int
     serial: builtins.str
     """One certificate, by its serial number in hexadecimal."""
     host: builtins.str
     """Every certificate of the host of this name."""
+    person: builtins.str
+    """Every certificate of the operator or viewer of this name."""
     def __init__(
         self,
         *,
         serial: builtins.str = ...,
         host: builtins.str = ...,
+        person: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["host", b"host", "serial", b"serial"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["host", b"host", "person", b"person", "serial", b"serial"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

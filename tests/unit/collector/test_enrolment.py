@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from collector.errors import Forbidden, InvalidInput
-from collector.pki.authority import utc_now
 from collector.pki.folder import PkiFolder
 from collector.server.access import Caller, Revocations
 from collector.server.enrolment import Enrolment
 from collector.stores.base import Store
 from collector.stores.open import open_store
+from tonnage.lifetime import utc_now
 from tonnage.tls import certificate_identity, make_key_and_request
 
 OLGA = Caller("operator", "olga", "ipv4:10.0.0.1:5", "ab")

@@ -72,6 +72,7 @@ def _exposition() -> str:
     latest = LatestResults(lambda: _FINISHED_NS / 1e9 + 30)
     metrics = Metrics("0.1.0", "r0001", latest)
     metrics.watch(lambda: {"healthy": 2, "lost": 1}, lambda: {"pending": 0, "running": 1})
+    metrics.watch_certificates(lambda: {"collector": 1.8e9, "authority": 2.1e9})
     metrics.stored("h1", 500, 0.004)
     metrics.troubled("h2")
     metrics.ended(RunState.PARTIAL)

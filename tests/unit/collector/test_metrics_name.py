@@ -8,8 +8,9 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from collector.pki.authority import make_authority, utc_now
+from collector.pki.authority import make_authority
 from tonnage.identity import METRICS_NAME, Identity, Role
+from tonnage.lifetime import utc_now
 
 
 @pytest.mark.parametrize(

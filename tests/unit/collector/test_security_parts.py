@@ -12,9 +12,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from collector.errors import ConfigError, InvalidInput, StoreError
 from collector.model import AuditEntry, AuditFilter, Certificate
-from collector.pki.authority import make_authority, utc_now
-from collector.pki.describe import described, renewal_due
-from collector.pki.folder import COLLECTOR, PkiFolder, issue_pair
+from collector.pki.authority import make_authority
+from collector.pki.describe import described
+from collector.pki.folder import COLLECTOR, PkiFolder
 from collector.server.access import Caller
 from collector.server.audit import AuditLog, Notable, entry
 from collector.server.enrolment import normal_serial
@@ -23,6 +23,7 @@ from collector.server.scraping import ScrapeTokens
 from collector.server.throttle import Throttle
 from collector.stores.base import EVERYTHING, IdentityStore
 from tonnage.identity import Identity, Role
+from tonnage.lifetime import lifetime, utc_now
 
 OLGA = Caller("operator", "olga", "ipv4:10.0.0.1:5", "ab")
 DAY = timedelta(days=1)
@@ -191,7 +192,7 @@ async def test_the_collectors_certificate_is_renewed_after_two_thirds_and_its_ke
     store = Kept()
     identities: IdentityStore = store  # type: ignore[assignment]  # only what is asked of it
     old, key = folder.own_certificate(), folder.tls_files.key.read_bytes()
-    due = renewal_due(old)
+    due = lifetime(old).due
     assert await renew_if_due(folder, identities, due - DAY) == due
     assert folder.own_certificate() == old
     await renew_if_due(folder, identities, due)
@@ -219,7 +220,7 @@ def test_nothing_in_the_folder_is_overwritten(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="nothing was changed"):
         folder.create("test", "olga")
     with pytest.raises(ConfigError, match="nothing was changed"):
-        issue_pair(folder.authority(), COLLECTOR, tmp_path, DAY)
+        folder.issue(COLLECTOR, tmp_path, DAY)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
     keys = [path for path in tmp_path.iterdir() if path.suffix == ".key"]
     assert len(keys) == 3

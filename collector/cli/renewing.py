@@ -1,0 +1,61 @@
+"""A person's own certificate: renewing it, and hearing in time that it ends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from collector.cli.options import DEFAULT_COLLECTOR, Collector
+
+
+def renew(collector: Collector = DEFAULT_COLLECTOR) -> None:
+    """Renew your own certificate, in the folder of --tls-dir.
+
+    The key stays, so that certificate and key fit at every moment; ca.pem is brought up to
+    date. It must not have expired. The one before is good until its end.
+
+    \b
+    For example:
+      tonnage pki renew --tls-dir ~/tonnage
+    """
+    from collector.cli import screen
+    from collector.cli.asking import ask
+    from collector.client.credentials import person_files
+    from collector.errors import ConfigError
+    from collector.pki.folder import write_text
+    from tonnage.lifetime import lifetime_of
+    from tonnage.tls import make_request
+
+    if collector.tls_dir is None:
+        raise ConfigError(
+            "is needed: it holds the certificate to renew",
+            field="--tls-dir",
+            remedy="Name the folder that tonnage pki issue --out wrote.",
+        )
+    files = person_files(collector.tls_dir)
+    request = make_request(files, files.certificate.stem).decode()
+    certificate, authorities = ask(collector, lambda client: client.renew_certificate(request))
+    if authorities != files.authorities.read_text(encoding="ascii", errors="replace"):
+        write_text(files.authorities, authorities)
+    write_text(files.certificate, certificate)
+    screen.put(f"{files.certificate}\n")
+    screen.say(f"good until {lifetime_of(files.certificate).ends:%Y-%m-%d %H:%MZ}")
+
+
+def notice(tls_dir: Path) -> None:
+    """Say on standard error that the certificate of ``tls_dir`` ends soon, if it does.
+
+    Whatever is wrong with it is for the command to tell, which needs it.
+    """
+    from collector.cli import screen
+    from collector.client.credentials import person_files
+    from collector.errors import ConfigError
+    from tonnage.lifetime import lifetime_of, utc_now
+    from tonnage.tls import TlsError
+
+    try:
+        path = person_files(tls_dir).certificate
+        life, now = lifetime_of(path), utc_now()
+    except (ConfigError, TlsError):
+        return
+    if life.is_ending(now) and now < life.ends:
+        screen.say(f"your certificate {path} {life.words(now)}: renew it with tonnage pki renew")
