@@ -29,7 +29,7 @@ from tonnage.wire import to_message
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
-MANY = 50
+MANY = 200
 CONTAINER = Target("fake", "docker", "default", Mode.WARM, Network.NONE, IDLE, 32 << 20)
 VM = Target("vm", "qemu-microvm", "direct", Mode.WARM, Network.NONE, IDLE, 128 << 20)
 
@@ -60,11 +60,11 @@ async def press(host: Agent) -> tuple[agent_pb2.InstancesKilled, agent_pb2.Insta
 
 
 @pytest.mark.docker
-async def test_fifty_containers_are_killed_in_time_and_then_removed(
+async def test_two_hundred_containers_are_killed_in_time_and_then_removed(
     tmp_path: Path, docker_host: str, record_property: Callable[[str, object], None]
 ) -> None:
     flags = ("--runtimes", "docker", "--docker-host", docker_host, *SMALL_GUARDS)
-    stage = DensityStage("fake", MANY, 4 * MANY, 0, Slo(), 2, 0.0, 30, concurrency=4)
+    stage = DensityStage("fake", MANY, 2 * MANY, 0, Slo(), 2, 0.0, 30, concurrency=4)
     ramp = plan(Stage("ramp", stage), targets=[CONTAINER], time_limit=150)
     async with agent(tmp_path, *flags) as host:
         await host.start(ramp)
