@@ -56,6 +56,12 @@ class Inventory:
             await self._look(sick)
             return self._found
 
+    async def answers(self, name: str) -> bool:
+        """Whether a runtime is healthy at this moment. What was found of it stays as it is:
+        the rows of a run in progress go by that."""
+        async with self._looking:
+            return (await _fingerprint(self._runtimes[name])).state is RuntimeState.HEALTHY
+
     async def keep_current(
         self, busy: Callable[[], bool], first_pause_seconds: float = FIRST_PAUSE_SECONDS
     ) -> None:

@@ -135,7 +135,7 @@ class StageRun:
         targets = {target.id: target for target in self._work.plan.targets}
         seed = self._work.plan.seed
         course = Course(open_experiment(self._stage, targets, seed, floor))
-        self._equipment.observer.engines(self._engine_pids())
+        self._work.watch_engines()
         instructions = await self._begin(course)
         while True:
             for instruction in instructions:
@@ -193,12 +193,6 @@ class StageRun:
         kept = StageStop(stop.reason, stop.message, heard, guard)
         self._log.book.stage_stopped(self._stage.id, kept)
         await self._log.book.kept()
-
-    def _engine_pids(self) -> set[int]:
-        """The daemons of every engine the plan uses; they may have been started anew."""
-        runtimes = self._equipment.runtimes
-        names = {target.runtime for target in self._work.plan.targets}
-        return {pid for name in names for pid in runtimes[name].engine_pids()}
 
     async def _next_event(self) -> ExperimentEvent:
         while self._events.empty() and not self._suspended.is_set():

@@ -7,9 +7,10 @@ import time
 from collections.abc import Callable
 
 from agent import guards
-from agent.errors import SpoolError, SpoolFull
+from agent.errors import RuntimeUnavailable, SpoolError, SpoolFull
 from agent.experiments.base import Launch
 from agent.runner.attempts import Attempt, Order
+from agent.runner.engines import Engines
 from agent.runner.holdings import Holding
 from agent.runner.work import Work
 from tonnage.model import Notice, Outcome, Stage, StopReason, Trial
@@ -28,6 +29,7 @@ class Starts:
         self._stage = stage
         self._stopped = stopped
         self._trip = trip
+        self._engines = Engines(work.equipment.inventory.answers, stopped, self._paused)
         self.held: dict[str, Holding] = {}
         self.ready_trials = 0
 
@@ -36,6 +38,7 @@ class Starts:
         no row: it is answered as cancelled."""
         order = self._order(launch)
         while True:
+            await self._engines.back(order.target.runtime)
             refusal = await self._refusal()
             if refusal:
                 return order.trial(Outcome.CANCELLED, refusal)
@@ -75,9 +78,16 @@ class Starts:
         except SpoolFull as full:
             return full
         if paused > _PAUSE_WORTH_TELLING_SECONDS:
-            text = f"launching paused {paused:.2f} s: there was no room on disk"
-            self._work.log.record(Notice(text, self._stage.id))
+            self._tell(f"launching paused {paused:.2f} s: there was no room on disk")
         return None
+
+    def _paused(self, text: str) -> None:
+        """An engine was waited for; if it was started anew, its daemons are others."""
+        self._tell(text)
+        self._work.watch_engines()
+
+    def _tell(self, text: str) -> None:
+        self._work.log.record(Notice(text, self._stage.id))
 
     def _no_room_elsewhere(self) -> SpoolError | None:
         """Trouble of the journal, or a disk that is fuller than its guard allows."""
@@ -97,6 +107,8 @@ class Starts:
             equipment.trials.settled(attempt.holding)
             return attempt.trial
         equipment.metrics.trial(order.target, attempt.trial, time.monotonic() - began)
+        gone = isinstance(attempt.start.failure, RuntimeUnavailable)
+        (self._engines.missed if gone else self._engines.met)(order.target.runtime)
         self._store(attempt)
         return attempt.trial
 
@@ -105,8 +117,9 @@ class Starts:
         self._work.past.attempts[trial.trial_id] = trial.attempt
         log.record(trial)
         if trial.suspect:
-            text = f"trial {trial.trial_id}: its marks are out of order, a defect of the instrument"
-            log.record(Notice(text, self._stage.id))
+            self._tell(
+                f"trial {trial.trial_id}: its marks are out of order, a defect of the instrument"
+            )
         if trial.outcome is Outcome.READY:
             self.ready_trials += 1
             self.held[trial.trial_id] = attempt.holding

@@ -23,6 +23,14 @@ class Work:
     prepared: Mapping[str, Prepared]
     used_seconds: Callable[[], float]
 
+    def watch_engines(self) -> None:
+        """Take the daemons of every engine the plan uses for no foreign load: they may have
+        been started anew."""
+        names = {target.runtime for target in self.plan.targets}
+        runtimes = self.equipment.runtimes
+        pids = {pid for name in names for pid in runtimes[name].engine_pids()}
+        self.equipment.observer.engines(pids)
+
     def target(self, target_id: str) -> Target:
         """The plan's target of that id."""
         return next(target for target in self.plan.targets if target.id == target_id)

@@ -58,14 +58,16 @@ class House:
 
 
 @asynccontextmanager
-async def open_house(data_dir: Path, **settings: Any) -> AsyncIterator[House]:
+async def open_house(
+    data_dir: Path, runtime: type[Gated] = Gated, **settings: Any
+) -> AsyncIterator[House]:
     """Made with small guards, but for these settings."""
     small = {"guard_memory_headroom_bytes": 1, "guard_disk_headroom_bytes": 1}
     config = AgentConfig(data_dir=data_dir, runtimes=("fake",), **{**small, **settings})
     with ThreadPoolExecutor(2) as disk:
         async with AsyncExitStack() as stack:
             equipment = await open_parts(config, disk, stack)
-            gate = Gated(RuntimeSettings(equipment.agent_id, data_dir / "runtimes"))
+            gate = runtime(RuntimeSettings(equipment.agent_id, data_dir / "runtimes"))
             cast("dict[str, Runtime]", equipment.runtimes)["fake"] = gate
             yield House(equipment, gate)
 
