@@ -79,6 +79,16 @@ class Gate(Surrounding):
                 outcome = outcome or _status(call.context)
                 _log.info("command", **line, subject=_subject(call.request), outcome=outcome)
 
+    async def during(self, call: Call, responses: AsyncIterator[Any]) -> AsyncIterator[Any]:
+        """The stream; to whom is revoked meanwhile, nothing more of it."""
+        caller = peer_identity(call.context)
+        async for response in responses:
+            if caller is not None and caller.serial in self._revoked:
+                await call.context.abort(
+                    grpc.StatusCode.PERMISSION_DENIED, *attached(_revoked(caller))
+                )
+            yield response
+
     async def _admitted(self, method: str, context: Context) -> Identity | None:
         """Who calls; ends the call of whom it refuses, and says so in the log."""
         caller, refusal = None, None

@@ -27,7 +27,7 @@ from agent.config import AgentConfig
 from agent.configure import load
 from agent.ending import Ending, ending_on_signals
 from agent.errors import InvalidInput, SpoolError, TonnageError
-from agent.identity.renewal import keep_renewed
+from agent.identity.renewal import keep_renewed, keep_told
 from agent.identity.standing import Standing
 from agent.listener import Listener
 from agent.metrics_server import MetricsServer
@@ -118,6 +118,8 @@ async def serve(
 
 def _metrics_server(config: AgentConfig, equipment: Equipment, standing: Standing) -> MetricsServer:
     registry = equipment.metrics.registry
+    if standing.folder:
+        equipment.metrics.watch_certificates(standing.ends)
     at = ip_address(config.metrics)
     return MetricsServer(registry, at, standing.files, standing.scrapers)
 
@@ -140,6 +142,8 @@ async def _until(
         work.append(keep_registered(dial, standing, at, equipment))
         if standing.folder:
             work.append(keep_renewed(standing.folder, config.name, dial))
+    if standing.folder:
+        work.append(keep_told(standing.folder))
     try:
         async with asyncio.TaskGroup() as tasks:
             started = [tasks.create_task(one) for one in work]

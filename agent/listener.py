@@ -22,6 +22,8 @@ _OPTIONS = (
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.max_receive_message_length", 16 << 20),
+    # Who connects and never says who it is holds no descriptor for long.
+    ("grpc.server_handshake_timeout_ms", 10_000),
 )
 _SERVICE = agent_pb2.DESCRIPTOR.services_by_name["AgentService"].full_name
 

@@ -71,6 +71,10 @@ class Metrics:
         """Show what the agent holds, read at each scrape."""
         self.registry.register(_LiveCollector(live, self._runtimes))
 
+    def watch_certificates(self, ends: Callable[[], Mapping[str, float]]) -> None:
+        """Show when the agent's certificate and the authority end, read at each scrape."""
+        self.registry.register(_CertificateCollector(ends))
+
     def trial(self, target: Target, trial: Trial, elapsed_seconds: float) -> None:
         """Count a trial; ``elapsed_seconds`` stands for one that never became ready."""
         subject = (target.runtime, trial.accelerator.value, target.mode.value)
@@ -139,6 +143,24 @@ def phases(trial: Trial) -> dict[str, float]:
         for name, (begin, end) in ends.items()
         if begin is not None and end is not None
     }
+
+
+class _CertificateCollector:
+    """When certificates end."""
+
+    def __init__(self, ends: Callable[[], Mapping[str, float]]) -> None:
+        self._ends = ends
+
+    def collect(self) -> Iterable[Metric]:
+        """One family."""
+        family = GaugeMetricFamily(
+            "tonnage_agent_certificate_expiry_timestamp_seconds",
+            "When the agent's certificate and the authority end, in Unix time.",
+            labels=("certificate",),
+        )
+        for name, at in sorted(self._ends().items()):
+            family.add_metric((name,), at)
+        yield family
 
 
 class _LiveCollector:

@@ -8,7 +8,9 @@ import hmac
 import socket
 import socketserver
 import ssl
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from threading import BoundedSemaphore, Thread
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
@@ -21,6 +23,7 @@ from tonnage.address import Address
 from tonnage.tls import TlsFiles, https_context
 
 _CLIENT_SECONDS = 10.0
+_REQUEST_SECONDS = 30.0
 _MOST_CLIENTS = 32
 _REALM = 'Bearer realm="tonnage"'
 
@@ -85,7 +88,8 @@ def _allowed(authorization: str, tokens_sha256: Iterable[str]) -> bool:
 
 
 class _Server(socketserver.ThreadingMixIn, WSGIServer):
-    """A thread a request, so many at once and no more; a client that dawdles is let go."""
+    """A thread a request, so many at once and no more. A client that dawdles is let go: it
+    has ``_CLIENT_SECONDS`` for each word, and ``_REQUEST_SECONDS`` for all of them."""
 
     daemon_threads = True
 
@@ -93,6 +97,7 @@ class _Server(socketserver.ThreadingMixIn, WSGIServer):
         self.address_family = socket.AF_INET6 if ":" in at.host else socket.AF_INET
         self._context = context
         self._free = BoundedSemaphore(_MOST_CLIENTS)
+        self._begun: dict[socket.socket, float] = {}
         super().__init__((at.host, at.port), _Handler)
 
     def server_bind(self) -> None:
@@ -119,10 +124,33 @@ class _Server(socketserver.ThreadingMixIn, WSGIServer):
         """Answer one request, over TLS where there is a context."""
         request.settimeout(_CLIENT_SECONDS)
         if self._context is None:
-            super().finish_request(request, client_address)
+            with self._timed(request):
+                super().finish_request(request, client_address)
             return
-        with self._context.wrap_socket(request, server_side=True) as secured:
+        with (
+            self._context.wrap_socket(
+                request, server_side=True, do_handshake_on_connect=False
+            ) as secured,
+            self._timed(secured),
+        ):
+            secured.do_handshake()
             super().finish_request(secured, client_address)
+
+    @contextmanager
+    def _timed(self, request: socket.socket) -> Iterator[None]:
+        self._begun[request] = time.monotonic()
+        try:
+            yield
+        finally:
+            self._begun.pop(request, None)
+
+    def service_actions(self) -> None:
+        """Called twice a second: end the requests whose time is over."""
+        latest = time.monotonic() - _REQUEST_SECONDS
+        for request, begun in list(self._begun.items()):
+            if begun < latest:
+                with suppress(OSError):  # it went by itself
+                    socket.socket.shutdown(request, socket.SHUT_RDWR)
 
     def handle_error(self, _request: Any, client_address: Any) -> None:
         """A client that fails to shake hands, or goes away, is no error of ours."""

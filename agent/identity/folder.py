@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 from cryptography import x509
@@ -21,6 +20,7 @@ from cryptography.hazmat.primitives import serialization
 
 from agent.errors import ConfigError
 from tonnage.identity import Identity, Role
+from tonnage.lifetime import Lifetime, lifetime_of
 from tonnage.tls import TlsError, TlsFiles, UnknownPeer, certificate_identity
 
 AGAIN = "Join again: tonnage-agent join --force --collector HOST:PORT --token TOKEN."
@@ -65,13 +65,22 @@ class IdentityFolder:
             raise self._wrong(f"is the identity of {found.role} {found.name}, not of an agent")
         return found
 
-    def life(self) -> tuple[datetime, datetime]:
-        """Beginning and end of the certificate, UTC."""
+    def life(self) -> Lifetime:
+        """The certificate's."""
+        return self._life_of(self.files.certificate)
+
+    def authority_life(self) -> Lifetime:
+        """That of the authority in use."""
+        return self._life_of(self.files.authorities)
+
+    def _life_of(self, path: Path) -> Lifetime:
         try:
-            parsed = x509.load_pem_x509_certificate(self.files.certificate.read_bytes())
-        except OSError as error:
-            raise self._unusable(error) from error
-        return parsed.not_valid_before_utc, parsed.not_valid_after_utc
+            return lifetime_of(path)
+        except TlsError as error:
+            told = error.problem
+            raise ConfigError(
+                told.message, field="tls_dir", value=told.value, remedy=AGAIN
+            ) from error
 
     def collector(self) -> str:
         """The collector's address, empty if none was kept."""

@@ -1,9 +1,8 @@
-"""Renews the agent's certificate long before it ends."""
+"""Renews the agent's certificate long before it ends, and tells where that fails."""
 
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
 
 import grpc
 import structlog
@@ -11,16 +10,16 @@ import structlog
 from agent.errors import TonnageError
 from agent.identity.folder import AGAIN, IdentityFolder, Issued
 from tonnage.dial import Dial
+from tonnage.lifetime import utc_now
 from tonnage.tls import TlsError, make_key_and_request
 from tonnage.v1 import collector_pb2, collector_pb2_grpc
 
-# The last third is for a collector that is down, or a person who must look.
-RENEW_AT_SHARE = 2 / 3
 CALL_SECONDS = 10.0
 # The wall clock may step: it is looked at this often rather than slept by.
 _LOOK_SECONDS = 60.0
 _FAILED_SECONDS = 15.0
 _DONE_SECONDS = 1.0
+_TELL_SECONDS = 3600.0
 
 _log = structlog.get_logger("agent.identity")
 
@@ -46,14 +45,33 @@ async def keep_renewed(folder: IdentityFolder, name: str, dial: Dial) -> None:
 
 async def _renewed_if_due(folder: IdentityFolder, name: str, dial: Dial) -> float:
     """Seconds until the next look."""
-    begin, end = await asyncio.to_thread(folder.life)
-    due = begin + (end - begin) * RENEW_AT_SHARE
-    left = (due - datetime.now(UTC)).total_seconds()
+    life = await asyncio.to_thread(folder.life)
+    left = (life.due - utc_now()).total_seconds()
     if left > 0:
         return min(left, _LOOK_SECONDS)
     await renew(folder, name, dial)
     _log.info("certificate renewed")
     return _DONE_SECONDS
+
+
+async def keep_told(folder: IdentityFolder) -> None:
+    """Log, at once and then hourly, that the certificate or the authority ends soon, or that
+    it has ended, for ever."""
+    while True:
+        try:
+            await asyncio.to_thread(_tell, folder)
+        except TonnageError as error:
+            _log.warning("cannot see when the certificate ends", reason=str(error))
+        await asyncio.sleep(_TELL_SECONDS)
+
+
+def _tell(folder: IdentityFolder) -> None:
+    now = utc_now()
+    for of, life in (("certificate", folder.life()), ("authority", folder.authority_life())):
+        if life.ends <= now:
+            _log.error("nobody can be spoken to any more", of=of, when=life.words(now), do=AGAIN)
+        elif life.is_ending(now):
+            _log.warning("ends soon and was not renewed", of=of, when=life.words(now))
 
 
 async def renew(folder: IdentityFolder, name: str, dial: Dial) -> None:

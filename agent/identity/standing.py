@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent.errors import ConfigError
 from agent.identity.folder import IdentityFolder
 from agent.identity.remembered import Remembered
 from tonnage.tls import TlsFiles
@@ -29,6 +31,17 @@ class Standing:
             return cls(None, Remembered(None), Remembered(None))
         kept = (Remembered(tls_dir / name) for name in ("revoked", "scrapers"))
         return cls(IdentityFolder(tls_dir), *kept)
+
+    def ends(self) -> Mapping[str, float]:
+        """When the certificate and the authority end, Unix seconds; nothing of what cannot be
+        read. Any thread."""
+        if self.folder is None:
+            return {}
+        try:
+            lives = {"agent": self.folder.life(), "authority": self.folder.authority_life()}
+        except ConfigError:
+            return {}
+        return {name: life.ends.timestamp() for name, life in lives.items()}
 
     @property
     def files(self) -> TlsFiles | None:

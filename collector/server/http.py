@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import ssl
 import threading
@@ -15,6 +16,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from collector.errors import ConfigError
 from collector.server.door import Door
@@ -23,7 +25,8 @@ from tonnage.address import Address, Place
 _JOIN_SECONDS = 5.0
 _BACKLOG = 128
 _CONNECTIONS_MOST = 500
-
+_FROM_ONE_MOST = 100
+_CONNECTION_SECONDS = 60.0
 
 Page = Callable[[Request], Response]
 
@@ -52,6 +55,26 @@ def application(
     return Starlette(routes=[*routes, Route("/healthz", healthz), *(door.routes() if door else [])])
 
 
+class _Bounded(H11Protocol):
+    """A connection that ends in time, whether it says anything or not, so that strangers who
+    hold many keep nobody out for long; and not too many of one address."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """See ``asyncio.Protocol``."""
+        super().connection_made(transport)
+        self._over = self.loop.call_later(_CONNECTION_SECONDS, self.shutdown)
+        mine = self.client[0] if self.client else None
+        ours = [each for each in self.connections if isinstance(each, _Bounded)]
+        others = sum(each.client is not None and each.client[0] == mine for each in ours)
+        if others > _FROM_ONE_MOST:
+            transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See ``asyncio.Protocol``."""
+        self._over.cancel()
+        super().connection_lost(exc)
+
+
 class HttpServer:
     """Serves ``app`` while it is entered; ``address`` is where. With ``tls`` alone, if given."""
 
@@ -67,6 +90,7 @@ class HttpServer:
             log_config=None,
             access_log=False,
             lifespan="off",
+            http=_Bounded,
             timeout_graceful_shutdown=1,
             limit_concurrency=_CONNECTIONS_MOST,
             server_header=False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Container
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -24,7 +25,7 @@ from tonnage.identity import Identity, Role
 from tonnage.model import Problem
 from tonnage.problems import PROBLEM_KEY
 from tonnage.tls import TlsFiles
-from tonnage.v1 import agent_pb2, model_pb2
+from tonnage.v1 import agent_pb2, agent_pb2_grpc, model_pb2
 from tonnage.wire import from_message
 
 AGENT = Identity(Role.AGENT, "h1")
@@ -195,6 +196,31 @@ async def test_a_revoked_certificate_is_refused_on_connections_that_are_open_too
             assert "collector collector is revoked" in problem(error).message
         authority.issue(Role.COLLECTOR, "collector")
         assert await call(dial, method("Describe")) is None
+        await dial.close()
+
+
+async def test_a_stream_tells_nothing_more_to_whom_is_revoked_meanwhile(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = asyncio.Event()
+
+    async def stream(_self: object, _request: Any, _context: object) -> AsyncIterator[Any]:
+        yield agent_pb2.StreamEventsResponse()
+        await go_on.wait()
+        yield agent_pb2.StreamEventsResponse()
+
+    monkeypatch.setattr(Servicer, "StreamEvents", stream, raising=True)
+    mine, revoked = authority.issue(Role.COLLECTOR, "collector"), set[str]()
+    async with serving(authority.issue(Role.AGENT, "h1"), revoked) as address:
+        dial = Dial(address, AGENT, mine)
+        stub: Any = agent_pb2_grpc.AgentServiceStub(await dial.channel())
+        reading = stub.StreamEvents(agent_pb2.StreamEventsRequest(), timeout=10)
+        assert await reading.read() is not grpc.aio.EOF
+        revoked.add(serial(mine))
+        go_on.set()
+        with pytest.raises(grpc.aio.AioRpcError, match="is revoked") as caught:
+            await reading.read()
+        assert caught.value.code() is grpc.StatusCode.PERMISSION_DENIED
         await dial.close()
 
 

@@ -15,9 +15,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from agent.errors import ConfigError
-from agent.identity.folder import IdentityFolder, Issued
+from agent.identity.folder import AGAIN, IdentityFolder, Issued
 from agent.identity.remembered import Remembered
-from agent.identity.renewal import keep_renewed
+from agent.identity.renewal import keep_renewed, keep_told
 from agent.identity.standing import Standing
 from tests.pki import DAY, Authority
 from tonnage.dial import Dial
@@ -272,6 +272,46 @@ async def test_a_renewal_that_fails_is_tried_again_and_told_once(
     told = [line["event"] for line in lines]
     assert told.count("cannot renew the certificate") == 1
     assert told.count("certificate renewed") >= 1
+
+
+async def test_an_end_that_nears_is_told_at_once_and_what_to_do_once_it_came(
+    folder: IdentityFolder, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def told(ends: timedelta) -> list[Any]:
+        pauses: asyncio.Queue[float] = asyncio.Queue()
+        monkeypatch.setattr("agent.identity.renewal.asyncio.sleep", _noting(pauses))
+        folder.replace(prepare(folder, authority, begins=ends - 6 * DAY, ends=ends), "h1")
+        with capture_logs() as lines:
+            task = asyncio.create_task(keep_told(folder))
+            async with asyncio.timeout(10):
+                assert await pauses.get() == 3600.0
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        return lines[:1]
+
+    assert await told(1.1 * DAY) == []
+    (near,) = await told(0.9 * DAY)
+    assert (near["log_level"], near["of"], "in 21 hours" in near["when"]) == (
+        *("warning", "certificate"),
+        True,
+    )
+    (over,) = await told(-0.1 * DAY)
+    assert (over["log_level"], over["do"]) == ("error", AGAIN)
+    assert over["when"].startswith("ended at ")
+
+
+def test_the_ends_are_known_where_the_files_can_be_read(
+    folder: IdentityFolder, authority: Authority
+) -> None:
+    folder.replace(prepare(folder, authority), "h1")
+    ends = Standing.of(folder.path).ends()
+    assert ends == {
+        "agent": folder.life().ends.timestamp(),
+        "authority": authority.certificate.not_valid_after_utc.timestamp(),
+    }
+    folder.files.authorities.unlink()
+    assert Standing.of(folder.path).ends() == {}
+    assert Standing.of(None).ends() == {}
 
 
 def _noting(pauses: asyncio.Queue[float]) -> Any:

@@ -91,6 +91,7 @@ def metrics() -> Metrics:
     made.guard_tripped(StopReason.MEMORY_HEADROOM)
     made.leaked(1)
     made.registered(True)
+    made.watch_certificates(lambda: {"authority": 2.1e9, "agent": 1.8e9})
     return made
 
 
@@ -118,8 +119,8 @@ def test_promtool_finds_nothing_to_complain_about(metrics: Metrics) -> None:
 def test_no_label_is_unbounded(metrics: Metrics) -> None:
     labels = set(re.findall(r'[{,](\w+)="', exposition(metrics)))
     assert labels == {
-        "accelerator", "estimator", "le", "mode", "outcome", "phase", "probe", "reason",
-        "resource", "runtime", "state", "version",
+        "accelerator", "certificate", "estimator", "le", "mode", "outcome", "phase", "probe",
+        "reason", "resource", "runtime", "state", "version",
     }  # fmt: skip
 
 

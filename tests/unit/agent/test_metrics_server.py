@@ -125,6 +125,23 @@ def test_a_client_that_says_nothing_holds_nobody_up(authority: Authority) -> Non
         assert scrape(Scraper(authority, at), f"Bearer {TOKEN}")[0].status == 200
 
 
+@pytest.mark.parametrize("words", [[b""], [b"GET", b" /metrics", b" HTTP/1.1\r\nA: b", b"c"]])
+def test_a_client_that_never_ends_its_request_is_let_go(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch, words: list[bytes]
+) -> None:
+    monkeypatch.setattr("agent.metrics_server._REQUEST_SECONDS", 0.2)
+    with serving(ANY, authority.issue(Role.AGENT, "h1"), [DIGEST]) as at:
+        slow = Scraper(authority, at)
+        slow.connect()
+        for word in words:
+            slow.sock.sendall(word)
+        assert slow.sock.recv(1) == b"", "it was ended, and no word of an answer came"
+        slow.close()
+        silent = socket.create_connection((at.host, at.port), timeout=10)
+        assert silent.recv(1) == b"", "nor has it to shake hands"
+        silent.close()
+
+
 def test_a_renewed_certificate_is_shown_without_a_restart(authority: Authority) -> None:
     files = authority.issue(Role.AGENT, "h1")
     with serving(ANY, files, [DIGEST]) as at:
