@@ -37,10 +37,18 @@ class Gate(Protocol):
 
 
 class Barrier:
-    """One run's. Hosts come in by ``add``, and events move them; ``run`` acts."""
+    """One run's. Hosts come in by ``add``, and events move them; ``run`` acts.
+
+    ``only``: no collector before this one drove the run, so no host was released but here.
+    """
 
     def __init__(
-        self, gate: Gate, release_within_seconds: float, clock: Callable[[], float]
+        self,
+        gate: Gate,
+        release_within_seconds: float,
+        clock: Callable[[], float],
+        *,
+        only: bool = True,
     ) -> None:
         self._gate = gate
         self._patience = release_within_seconds * _SHARE
@@ -52,6 +60,7 @@ class Barrier:
         self._ended: set[str] = set()
         self._opened = False
         self._told: float | None = None
+        self._only = only
         # Whether every release so far is this collector's: else their distance is not known.
         self._ours = True
         self._changed = asyncio.Event()
@@ -71,7 +80,9 @@ class Barrier:
 
     def released(self, host: str) -> None:
         """A host has begun: if this is not the barrier's doing, then an earlier one's."""
-        if host not in self._asked:
+        if host in self._asked:
+            self._answered.setdefault(host, self._clock())  # should its answer never come
+        else:
             self._ours = False
             self.ended(host)
         self._opened = True
@@ -122,7 +133,6 @@ class Barrier:
         await self._changed.wait()
 
     async def _let_go(self, host: str) -> None:
-        first = True
         while host not in self._ended:
             try:
                 before = await self._gate.release(host)
@@ -132,11 +142,11 @@ class Barrier:
                 _log.info("release is tried again", host=host, why=str(error))
                 await asyncio.sleep(_RETRY_SECONDS)
             else:
-                self._ours = self._ours and not (before and first)
-                self._answered[host] = self._clock()
+                # An answer of ours may have been lost, or have been to one before us.
+                self._ours = self._ours and (self._only or not before)
+                self._answered.setdefault(host, self._clock())
                 self._changed.set()
                 return
-            first = False
 
     async def _tell_skew(self) -> None:
         """Latest answer minus earliest request: the hosts began between the two."""
