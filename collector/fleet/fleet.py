@@ -99,18 +99,17 @@ class Fleet:
         return True
 
     async def drain(self, name: str, draining: bool) -> None:
-        """Take a host out of new runs, or back in; it is on disk when this returns.
+        """Take a host out of new runs, at once, or back in; it is on disk when this returns.
 
-        Raises ``NoSuchHost``.
+        Raises ``NoSuchHost``, and ``StoreError``: then it lasts until a restart.
         """
         self.get(name)
+        if draining:
+            self._set_draining(name, True)
         if self._keeper is not None:
             await self._keeper.flush()  # the store must know the host
             await self._keeper.store.set_draining(name, draining)
-        member = self._members.get(name)
-        if member is not None:
-            member.known = replace(member.known, draining=draining)
-            self._tell()
+        self._set_draining(name, draining)
 
     async def forget(self, name: str) -> None:
         """Drop a host. Raises ``NoSuchHost``, and ``WrongState`` while it renews its lease."""
@@ -187,6 +186,12 @@ class Fleet:
     def _keep(self, known: KnownHost) -> None:
         if self._keeper is not None:
             self._keeper.changed(known)
+
+    def _set_draining(self, name: str, draining: bool) -> None:
+        member = self._members.get(name)
+        if member is not None and member.known.draining is not draining:
+            member.known = replace(member.known, draining=draining)
+            self._tell()
 
     def _let_in(self, name: str) -> None:
         """It registered, so it has a certificate that holds."""

@@ -63,17 +63,20 @@ class _Stop:
     async def _cancel(self, hosts: Sequence[str]) -> None:
         try:
             await self._conductor.cancel_on(hosts)
-        except TonnageError as error:
-            _log.error("runs not cancelled", why=str(error))
+        except Exception:  # noqa: BLE001 - whatever it is, it must spare no host
+            _log.exception("a defect kept runs from being cancelled")
 
     async def _drain(self, host: HostInfo) -> None:
         name = host.facts.host
         try:
             await self._fleet.drain(name, True)
         except TonnageError as error:
-            message = f"host {name} may take new runs: {error.problem.message}"
-            remedy = f"Take it out with tonnage drain {name}."
+            why = error.problem.message
+            message = f"host {name} takes new runs once the collector is started anew: {why}"
+            remedy = f"Take it out for good with tonnage drain {name}."
             self._answer(name, Problem(ProblemKind.INTERNAL, message, remedy=remedy))
+        except Exception as error:  # noqa: BLE001 - see _kill
+            self._defect(name, error)
 
     async def _kill(self, host: HostInfo) -> None:
         name = host.facts.host
@@ -85,8 +88,11 @@ class _Stop:
         except TonnageError as error:
             self._answer(name, error.problem)
         except Exception as error:  # noqa: BLE001 - whatever it is, it must spare no other host
-            _log.exception("a defect kept a host from being stopped", host=name)
-            self._answer(name, Problem(ProblemKind.INTERNAL, f"a defect of Tonnage: {error!r}"))
+            self._defect(name, error)
+
+    def _defect(self, host: str, error: Exception) -> None:
+        _log.error("a defect kept a host from being stopped", host=host, exc_info=error)
+        self._answer(host, Problem(ProblemKind.INTERNAL, f"a defect of Tonnage: {error!r}"))
 
     def _answer(self, host: str, problem: Problem) -> None:
         self.answers.put_nowait(Stopped(host, problem))

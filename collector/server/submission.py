@@ -10,8 +10,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from collector import planner
+from collector.agents import unreachable
 from collector.conductor.conductor import Conductor
-from collector.errors import InvalidInput
+from collector.errors import InvalidInput, WrongState
 from collector.fleet import Fleet
 from collector.model import HostRun, Run
 from collector.selection import select
@@ -71,7 +72,9 @@ class Submission:
             started_at_unix_ns=now,
             request_token=request_token,
         )
-        return await self._conductor.submit(run, _host_runs(spec, run, hosts))
+        host_runs = _host_runs(spec, run, hosts)
+        self._check_taken_out_by_none(host_runs)
+        return await self._conductor.submit(run, host_runs)
 
     async def _selected(self, wanted: HostSelection) -> Sequence[HostInfo]:
         """The hosts that take part; waits for them as long as the spec says."""
@@ -97,7 +100,21 @@ class Submission:
         """The host as it is now."""
         agent = self._fleet.agent(host.facts.host, host.address)
         found = await agent.describe(refresh=True)
+        if found.facts.host != host.facts.host:
+            why = f"host {found.facts.host} does instead"
+            raise unreachable(host.facts.host, host.address, why)
         return replace(host, facts=found.facts, runtimes=found.runtimes)
+
+    def _check_taken_out_by_none(self, hosts: Sequence[HostRun]) -> None:
+        """Since they were selected: the red button may have been pressed."""
+        for host in hosts:
+            if self._fleet.get(host.host).draining:
+                raise WrongState(
+                    "the host was taken out of new runs just now",
+                    field="hosts",
+                    value=host.host,
+                    remedy=f"Take it back in with tonnage drain {host.host} --undo.",
+                )
 
 
 def _host_runs(spec: Spec, run: Run, hosts: Sequence[HostInfo]) -> list[HostRun]:

@@ -14,7 +14,7 @@ import pytest
 
 from collector.client import Client
 from collector.errors import NoSuchHost, TonnageError
-from collector.fleet import Registration
+from collector.fleet import Fleet, Keeper, Registration
 from collector.server.stopping import RedButton
 from collector.views import HostCleaning, HostKilled, Stopped
 from tests.integration.collector_process import CollectorProcess, collector_process
@@ -77,6 +77,34 @@ async def test_everything_is_killed_removed_cancelled_and_kept_from_new_runs(
     assert all(host.draining for host in stand.fleet.hosts())
 
 
+async def test_a_run_that_is_being_stored_when_the_button_is_pressed_never_begins(
+    stand: Stand, agents: list[ScriptedAgent]
+) -> None:
+    async with stand.store.writing():  # type: ignore[attr-defined]  # the store is busy
+        submitting = asyncio.create_task(stand.submit(*agents))
+        await asyncio.sleep(0)
+        pressing = asyncio.create_task(stand.conductor.cancel_on(["h1"]))
+        await asyncio.sleep(0)
+    await asyncio.gather(submitting, pressing)
+    assert (await stand.ended()).state is RunState.CANCELLED
+    assert (await stand.store.find_run("r1")).cancel_requested
+    assert not any(agent.plans for agent in agents)
+
+
+async def test_no_new_run_is_planned_for_a_host_whose_draining_is_not_on_disk_yet(
+    tmp_path: Path, agents: list[ScriptedAgent]
+) -> None:
+    async with Stand(tmp_path) as stand:
+        fleet = Fleet(keeper=Keeper(stand.store, 3600.0))
+        fleet.register(Registration(facts("h1"), (fingerprint(),), agents[0].address))
+        async with stand.store.writing():  # type: ignore[attr-defined]  # the store is busy
+            draining = asyncio.create_task(fleet.drain("h1", True))
+            await asyncio.sleep(0)
+            assert fleet.get("h1").draining
+        await draining
+        await fleet.close()
+
+
 async def test_a_dead_host_is_told_apart_and_holds_up_no_other(
     stand: Stand, agents: list[ScriptedAgent]
 ) -> None:
@@ -115,7 +143,7 @@ async def test_a_store_that_fails_keeps_nothing_alive(
     answers = await pressed(stand)
     assert [agent.stopped for agent in agents] == [1, 1, 1]
     told = [each.answer for each in answers["h1"] if isinstance(each.answer, Problem)]
-    assert "may take new runs" in told[0].message
+    assert "takes new runs once" in told[0].message
 
 
 async def test_it_goes_on_though_nobody_listens(stand: Stand, agents: list[ScriptedAgent]) -> None:
