@@ -13,6 +13,7 @@ from tonnage.model import (
     Notice,
     Plan,
     Problem,
+    ProblemKind,
     RunFinished,
     RunPrepared,
     RunReleased,
@@ -70,6 +71,11 @@ class HostRun:
     problem: Problem | None = None
     removed: tuple[str, ...] = ()
     leaked: tuple[str, ...] = ()
+
+    @property
+    def lost(self) -> bool:
+        """Whether the host was given up because it was silent: it may be at work still."""
+        return is_lost(self.state, self.problem)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +192,12 @@ class AuditFilter:
     command: str = ""
     subject: str = ""
     failed: bool = False
+
+
+def is_lost(state: RunState, problem: Problem | None) -> bool:
+    """Whether a host that ended so was given up because it was silent."""
+    silent = problem is not None and problem.kind is ProblemKind.UNAVAILABLE
+    return state in (RunState.PARTIAL, RunState.FAILED) and silent
 
 
 def ended_as(finished: RunFinished) -> RunState:

@@ -49,6 +49,9 @@ class Conductor:
         self._dialler = Dialler(fleet)
         self._turns = Turns()
         self._live: dict[str, LiveRun] = {}
+        # Runs that are being stored, and their hosts; those not to begin once they are.
+        self._entering: dict[str, set[str]] = {}
+        self._unwanted: set[str] = set()
         self._reopening = asyncio.Lock()
         self._returning = Returning(store, self, self._spawn)
         self._group = asyncio.TaskGroup()
@@ -59,7 +62,10 @@ class Conductor:
         await self._group.__aenter__()
         for run in await self._store.unfinished_runs():
             _log.info("taking up again", run=run.run_id)
-            await self._begin(run)
+            try:
+                await self._begin(run)
+            except StoreError as error:  # one that cannot be read keeps no other from going on
+                _log.error("not taken up", run=run.run_id, why=str(error))
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -86,6 +92,7 @@ class Conductor:
 
         A run that was stored is begun even when the one who asked has gone.
         """
+        self._entering[run.run_id] = {host.host for host in hosts}
         taking = asyncio.create_task(self._take_in(run, hosts), name=f"submit {run.run_id}")
         self._tasks.add(taking)
         taking.add_done_callback(self._tasks.discard)
@@ -96,20 +103,25 @@ class Conductor:
         return await self._store.run_by_token(request_token)
 
     async def cancel(self, run_id: str) -> Cancelled:
-        """Cancel a run on every host; nothing is left to do for one that has ended."""
+        """Cancel a run on every host; of one that has ended, on those that were given up:
+        they may be at work on it still."""
         run = await self._store.find_run(run_id)
+        lost: list[HostRun] = []
+        if run.run_id not in self._live:
+            async with self._reopening:
+                lost = [row for row in await self._store.host_runs(run.run_id) if row.lost]
+                if lost or not run.state.ended:  # none of them goes on with it when it is back
+                    await self._store.request_cancel(run.run_id)
         live = self._live.get(run.run_id)
-        if live is not None:
-            return await live.cancel()
-        if not run.state.ended:  # left as it is by a failure of the store: for the next start
-            await self._store.request_cancel(run.run_id)
-        return Cancelled((), ())
+        return await (live.cancel() if live is not None else self._dialler.cancel_all(lost))
 
     async def cancel_on(self, hosts: Collection[str]) -> None:
         """Cancel every run that any of these hosts works on or waits for, on all of its own.
 
         Nothing more is handed over from the moment this is called.
         """
+        touched = [run_id for run_id, of in self._entering.items() if not of.isdisjoint(hosts)]
+        self._unwanted.update(touched)
         runs = [live for live in self._live.values() if any(map(live.under_way, hosts))]
         for live in runs:
             live.wish_cancelled()
@@ -167,6 +179,11 @@ class Conductor:
         """See ``returning.Runs``."""
         return self._dialler.agent(host)
 
+    def at_work(self, live: LiveRun, host: str) -> None:
+        """See ``returning.Runs``."""
+        self._turns.attach(live.run.run_id, host)
+        live.wake(host)
+
     async def take_up(self, live: LiveRun, host: str) -> bool:
         """See ``returning.Runs``."""
         return await live.take_up(host, self._turns)
@@ -180,9 +197,16 @@ class Conductor:
             return reopened
 
     async def _take_in(self, run: Run, hosts: Sequence[HostRun]) -> Run:
-        stored = await self._store.create_run(run, hosts)
+        try:
+            stored = await self._store.create_run(run, hosts)
+        finally:
+            del self._entering[run.run_id]
+            unwanted = run.run_id in self._unwanted  # the red button was pressed meanwhile
+            self._unwanted.discard(run.run_id)
         if stored.run_id == run.run_id:
-            self._drive(stored, hosts, RunTracker(stored, hosts, self._ahead(stored)))
+            self._drive(stored, hosts, RunTracker(stored, hosts, self._ahead(stored)), new=True)
+            if unwanted:
+                await self._live[run.run_id].cancel()
         return stored
 
     async def _begin(self, run: Run, at_work: Sequence[str] = ()) -> None:
@@ -196,12 +220,18 @@ class Conductor:
         return lambda: self._turns.before(run.run_id)
 
     def _drive(
-        self, run: Run, hosts: Sequence[HostRun], tracker: RunTracker, at_work: Sequence[str] = ()
+        self,
+        run: Run,
+        hosts: Sequence[HostRun],
+        tracker: RunTracker,
+        at_work: Sequence[str] = (),
+        *,
+        new: bool = False,
     ) -> None:
         """Drive a run; the hosts that have begun, or are ``at_work``, wait for no turn."""
-        live = LiveRun(run, tracker, self._store, self._figures)
+        live = LiveRun(run, tracker, self._store, self._patience, self._figures)
         drives = [Drive(host, self._dialler, self._store, self._patience, live) for host in hosts]
-        live.take(drives, _barrier(live, hosts))
+        live.take(drives, _barrier(live, hosts, new=new))
         self._live[run.run_id] = live
         going = [host for host in hosts if not host.state.ended]
         begun = {h.host for h in going if h.high_water or h.host in at_work}
@@ -222,9 +252,6 @@ class Conductor:
         """Drive a run to its end. A defect ends this run, not the collector."""
         try:
             await live.drive(self._turns)
-        except StoreError as error:
-            _log.error("run left as it is, until the next start", run=live.run.run_id, why=error)
-            live.tracker.moved(RunState.FAILED, error.problem)
         except Exception as error:  # noqa: BLE001 - see the docstring
             _log.exception("a defect ended the run", run=live.run.run_id)
             problem = Problem(ProblemKind.INTERNAL, f"a defect of Tonnage: {error!r}")
@@ -236,7 +263,8 @@ class Conductor:
             live.gone.set()
 
 
-def _barrier(live: LiveRun, hosts: Sequence[HostRun]) -> Barrier | None:
+def _barrier(live: LiveRun, hosts: Sequence[HostRun], *, new: bool) -> Barrier | None:
     """The run's barrier, if its plans ask for one."""
     within = max((host.plan.release_within_seconds for host in hosts), default=0.0)
-    return Barrier(live, within, asyncio.get_running_loop().time) if within > 0 else None
+    clock = asyncio.get_running_loop().time
+    return Barrier(live, within, clock, only=new) if within > 0 else None

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+
+import structlog
 
 from collector.agents import Agent
-from collector.errors import NoSuchHost
+from collector.errors import NoSuchHost, NoSuchRun, TonnageError
 from collector.fleet import Fleet
 from collector.model import HostRun
+from collector.views import Cancelled
 
+_log = structlog.get_logger(__name__)
 # Connecting costs the event loop; a thousand at once would starve all else of it.
 _AT_ONCE = 64
 _CONNECT_SECONDS = 0.5
@@ -35,3 +40,23 @@ class Dialler:
             agent = self.agent(host)
             await agent.connected(_CONNECT_SECONDS)
             return agent
+
+    async def cancel(self, host: HostRun) -> bool:
+        """Tell a host to stop its run; whether it took it, or has none such."""
+        try:
+            await self.agent(host).cancel_run(host.run_id)
+        except NoSuchRun:
+            return True
+        except TonnageError as error:
+            _log.warning("cancel not taken", host=host.host, why=str(error))
+            return False
+        return True
+
+    async def cancel_all(self, hosts: Sequence[HostRun]) -> Cancelled:
+        """Likewise for many: which of them took it, and which did not."""
+        took = await asyncio.gather(*map(self.cancel, hosts))
+        answers = [(host.host, ok) for host, ok in zip(hosts, took, strict=True)]
+        return Cancelled(
+            tuple(host for host, ok in answers if ok),
+            tuple(host for host, ok in answers if not ok),
+        )

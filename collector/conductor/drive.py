@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import structlog
@@ -17,7 +18,8 @@ from collector.agents import Agent, AgentBusy
 from collector.conductor.dialling import Dialler
 from collector.conductor.patience import Patience, Trouble
 from collector.conductor.pull import Pull
-from collector.model import HostRun, ended_as
+from collector.conductor.storing import until_stored
+from collector.model import HostRun, ended_as, is_lost
 from collector.stores.base import Store
 from tonnage import wire
 from tonnage.model import Problem, ProblemKind, RunFinished, RunState
@@ -63,14 +65,14 @@ class Drive:
         self._observer = observer
         self._cancelled = asyncio.Event()
         self._awake = asyncio.Event()
+        self._limit = asyncio.timeout(None)
         self._handed_over = host.high_water > 0
         self._has_turn = False
 
     async def run(self, turn: asyncio.Event) -> None:
         """Return once the host's end is stored; ``state`` and ``problem`` tell it.
 
-        Nothing is handed over before ``turn`` is set. Raises ``StoreError`` when the
-        store stays unusable.
+        Nothing is handed over before ``turn`` is set. A store that fails is waited for.
         """
         if self.state.ended:
             return
@@ -97,12 +99,14 @@ class Drive:
     async def cancel(self) -> bool:
         """Stop the run on this host; whether the host took it.
 
-        A host that cannot be told now is told when it answers again.
+        A host that cannot be told now is told when it answers again, as is one that was
+        given up.
         """
         self.wish_cancelled()
-        if self.state.ended or not self._has_turn:
-            return True
-        return await self._tell_cancelled()
+        nothing_there = not self._has_turn
+        if self.state.ended:
+            nothing_there = not is_lost(self.state, self.problem)
+        return nothing_there or await self._tell_cancelled()
 
     async def release(self) -> bool:
         """Let the host begin; whether it had been let before. Raises ``TonnageError``."""
@@ -110,9 +114,8 @@ class Drive:
 
     async def _within_time_limit(self) -> None:
         limit = self._plan.time_limit_seconds
-        most = limit + self._plan.release_within_seconds + self._patience.overtime
         try:
-            async with asyncio.timeout(most if limit else None):
+            async with asyncio.timeout(self._most() if limit else None) as self._limit:
                 while not self.state.ended:
                     await self._try_once()
         except TimeoutError:
@@ -120,6 +123,11 @@ class Drive:
                 return
             message = f"host {self.host} did not end within its time limit of {limit:g} s"
             await self._abandon(Problem(ProblemKind.GUARD, message))
+
+    def _most(self) -> float:
+        """Seconds until an agent that keeps its plan's time limit must have ended."""
+        plan = self._plan
+        return plan.time_limit_seconds + plan.release_within_seconds + self._patience.overtime
 
     async def _try_once(self) -> None:
         try:
@@ -177,6 +185,8 @@ class Drive:
         One that is silent is not told to stop: should it come back, it goes on.
         """
         cancelled = self._cancelled.is_set()
+        if isinstance(error, errors.StoreError):
+            self._start_limit_anew()
         if self._trouble.too_long(error, cancelled=cancelled):
             silent = isinstance(error, errors.Unreachable | AgentBusy) and not cancelled
             await (self._give_up if silent else self._abandon)(error.problem)
@@ -184,6 +194,11 @@ class Drive:
         _log.info("trying again", host=self.host, run=self._plan.run_id, why=str(error))
         self._observer.troubled(self.host, error.problem)
         await self._pause(cancelled)
+
+    def _start_limit_anew(self) -> None:
+        """It is for agents that hang; that the store failed is not the agent's doing."""
+        if self._limit.when() is not None and not self._limit.expired():
+            self._limit.reschedule(asyncio.get_running_loop().time() + self._most())
 
     async def _pause(self, cancelled: bool) -> None:
         """Wait, though no longer than until there is news: a cancellation, or of the host."""
@@ -207,7 +222,9 @@ class Drive:
         )
 
     async def _end(self, state: RunState, problem: Problem | None) -> None:
-        await self._store.set_host_state(self._plan.run_id, self.host, state, problem)
+        run_id, store = self._plan.run_id, self._store
+        write = partial(store.set_host_state, run_id, self.host, state, problem)
+        await until_stored(write, self._patience)
         self._ended(state, problem)
 
     def _ended(self, state: RunState, problem: Problem | None) -> None:
@@ -215,14 +232,7 @@ class Drive:
         self._observer.ended(self.host, state, problem)
 
     async def _tell_cancelled(self) -> bool:
-        try:
-            await self._dialler.agent(self._row).cancel_run(self._plan.run_id)
-        except errors.NoSuchRun:
-            return True
-        except errors.TonnageError as error:
-            _log.warning("cancel not taken", host=self.host, why=str(error))
-            return False
-        return True
+        return await self._dialler.cancel(self._row)
 
 
 async def unless(event: asyncio.Event, work: Coroutine[Any, Any, object]) -> bool:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Sequence
-from typing import Protocol
+from collections.abc import Collection, Coroutine, Sequence
+from functools import partial
+from typing import Any, Protocol
 
 import structlog
 
 from collector.conductor.barrier import Barrier
 from collector.conductor.drive import Drive
+from collector.conductor.patience import Patience
 from collector.conductor.progress import HostTracker, RunTracker
+from collector.conductor.storing import until_stored
 from collector.conductor.turns import Turns
 from collector.conductor.work import Work
 from collector.errors import StoreError
@@ -40,11 +43,14 @@ class Figures(Protocol):
 class LiveRun:
     """Observes its drives; ``drive`` takes it to its end."""
 
-    def __init__(self, run: Run, tracker: RunTracker, store: Store, figures: Figures) -> None:
+    def __init__(
+        self, run: Run, tracker: RunTracker, store: Store, patience: Patience, figures: Figures
+    ) -> None:
         self.run = run
         self.tracker = tracker
         self.gone = asyncio.Event()
         self._store = store
+        self._patience = patience
         self._figures = figures
         self._drives: dict[str, Drive] = {}
         self._barrier: Barrier | None = None
@@ -62,13 +68,11 @@ class LiveRun:
             self._fill(barrier)
 
     async def drive(self, turns: Turns) -> None:
-        """Drive every host to its end, then store how the run ended.
-
-        Raises ``StoreError`` when that could not be stored.
-        """
-        aside = [asyncio.create_task(self._note_start())]
+        """Drive every host to its end, then store how the run ended, however long the
+        store fails."""
+        aside = [asyncio.create_task(self._aside(self._note_start()))]
         if self._barrier is not None:
-            aside.append(asyncio.create_task(self._barrier.run()))
+            aside.append(asyncio.create_task(self._aside(self._barrier.run())))
         try:
             async with self._work:
                 for drive in self._drives.values():
@@ -80,6 +84,13 @@ class LiveRun:
                 task.cancel()
             await asyncio.gather(*aside, return_exceptions=True)
         await self._conclude()
+
+    async def _aside(self, work: Coroutine[Any, Any, None]) -> None:
+        """What ends with the run, and whose defects end nothing else."""
+        try:
+            await work
+        except Exception:  # noqa: BLE001 - see the docstring
+            _log.exception("a defect beside the run", run=self.run.run_id)
 
     async def end(self, state: RunState, problem: Problem | None) -> None:
         """Store the run's end and tell the watchers."""
@@ -210,15 +221,16 @@ class LiveRun:
     async def _conclude(self) -> None:
         drives = list(self._drives.values())
         state = run_end([drive.state for drive in drives], cancelled=self.cancelled)
-        await self.end(state, None if state is RunState.FINISHED else _summary(drives))
+        problem = None if state is RunState.FINISHED else _summary(drives)
+        await until_stored(partial(self.end, state, problem), self._patience)
 
     async def _note_start(self) -> None:
         await self._started.wait()
         if self.tracker.state is RunState.PENDING:
             self.tracker.moved(RunState.RUNNING)
-            await self._store.set_run_state(
-                self.run.run_id, RunState.RUNNING, finished_at_unix_ns=None, problem=None
-            )
+            write = partial(self._store.set_run_state, self.run.run_id, RunState.RUNNING)
+            begun = partial(write, finished_at_unix_ns=None, problem=None)
+            await until_stored(begun, self._patience)
 
 
 def run_end(hosts: Collection[RunState], *, cancelled: bool) -> RunState:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from collector.agents import AgentBusy
-from collector.errors import SequenceGap, TonnageError, Unreachable
+from collector.errors import SequenceGap, StoreError, TonnageError, Unreachable
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +58,16 @@ class Trouble:
         return now
 
     def too_long(self, error: TonnageError, *, cancelled: bool) -> bool:
-        """Whether ``error`` comes when patience is at its end."""
+        """Whether ``error`` comes when patience is at its end.
+
+        For the collector's own store, as when its disk is full, there is no end of it:
+        the agent keeps what it measured.
+        """
         if isinstance(error, SequenceGap):
             self._gaps += 1
             return self._gaps >= _GAPS
+        if isinstance(error, StoreError):
+            return False
         if cancelled:
             return self._lasted("cancelled") >= self._patience.cancelled_after
         if isinstance(error, AgentBusy):

@@ -1,7 +1,7 @@
 """What becomes of a run of which an agent that registers still holds events.
 
 ======================================  =========================================
-the run goes on, the host too           it is tried again at once
+the run goes on, the host too           it is tried again at once, out of turn
 the run goes on, the host was given up  the host is taken up again, out of turn
 it ended, and the host was lost         it is reopened, out of turn
 it was cancelled                        the agent is told; what it has is stored
@@ -25,7 +25,7 @@ from collector.errors import InvalidInput, NoSuchRun, TonnageError, Unreachable
 from collector.model import HostRun, Run
 from collector.stores.base import Store
 from collector.views import HeldRun
-from tonnage.model import ProblemKind, RunState
+from tonnage.model import RunState
 from tonnage.v1 import model_pb2
 
 _log = structlog.get_logger(__name__)
@@ -40,6 +40,9 @@ class Runs(Protocol):
 
     def agent(self, host: HostRun) -> Agent:
         """The connection to a host's agent."""
+
+    def at_work(self, live: LiveRun, host: str) -> None:
+        """A host of a run that goes on was heard of, and holds it: it waits for no turn."""
 
     async def take_up(self, live: LiveRun, host: str) -> bool:
         """Go on with a host that was given up; false when the run is ending."""
@@ -82,7 +85,7 @@ class Returning:
     async def _decide(self, host: str, held: HeldRun) -> None:
         live = self._runs.live(held.run_id)
         if live is not None and live.under_way(host):
-            live.wake(host)
+            self._runs.at_work(live, host)
             return
         found = await self._find(host, held)
         if found is None:
@@ -94,7 +97,7 @@ class Returning:
             await agent.ack(run.run_id, row.high_water)
         elif _cancelled(run, live):
             await self._cancel(run, row, agent)
-        elif _lost(row):
+        elif row.lost:
             await agent.ack(run.run_id, row.high_water)  # it can be dialled, and does hold it
             await self._go_on(live, run, host)
         else:
@@ -105,8 +108,8 @@ class Returning:
             run = await self._store.find_run(held.run_id)
         except InvalidInput:
             return None
-        rows = await self._store.host_runs(run.run_id) if run.run_id == held.run_id else ()
-        return next(((run, row) for row in rows if row.host == host), None)
+        rows = await self._store.host_runs(run.run_id, host) if run.run_id == held.run_id else ()
+        return (run, rows[0]) if rows else None
 
     async def _go_on(self, live: LiveRun | None, run: Run, host: str) -> None:
         _log.info("a lost host is back", run=run.run_id, host=host)
@@ -141,12 +144,6 @@ class Returning:
 def _cancelled(run: Run, live: LiveRun | None) -> bool:
     by_now = live is not None and live.cancelled
     return run.cancel_requested or run.state is RunState.CANCELLED or by_now
-
-
-def _lost(row: HostRun) -> bool:
-    """Whether the host was given up because it was silent."""
-    silent = row.problem is not None and row.problem.kind is ProblemKind.UNAVAILABLE
-    return row.state in (RunState.PARTIAL, RunState.FAILED) and silent
 
 
 def _not_counted(_events: _Events, _seconds: float) -> None:

@@ -91,8 +91,8 @@ class RunStore(Protocol):
     async def run_by_token(self, token: str) -> Run | None:
         """The run that was created with this ``request_token``, if one was."""
 
-    async def host_runs(self, run_id: str) -> Sequence[HostRun]:
-        """A run's hosts, by name."""
+    async def host_runs(self, run_id: str, host: str | None = None) -> Sequence[HostRun]:
+        """A run's hosts, by name; or the one that is asked for, if it is one of them."""
 
     async def list_runs(self, limit: int) -> Sequence[tuple[Run, Sequence[str], int]]:
         """The latest runs with their hosts' names and counts of trials, latest first."""

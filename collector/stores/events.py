@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
-from sqlalchemy import RowMapping, Select, and_, select
+from sqlalchemy import RowMapping, Select, and_, select, true
 
 from collector.model import HostFact, HostRun, TrialRow
 from collector.stores import rows, schema
@@ -19,16 +19,15 @@ _Key = tuple[int, int]
 class SqlEvents(SqlConnections):
     """The part of a ``RunStore`` that reads hosts, trials and facts."""
 
-    async def host_runs(self, run_id: str) -> Sequence[HostRun]:
+    async def host_runs(self, run_id: str, host: str | None = None) -> Sequence[HostRun]:
         """See ``Store``."""
         table, fact = schema.host_run, schema.fact
-        hosts = await self.rows(
-            select(table).where(table.c.run_id == run_id).order_by(table.c.host)
-        )
+        meant = and_(table.c.run_id == run_id, true() if host is None else table.c.host == host)
+        hosts = await self.rows(select(table).where(meant).order_by(table.c.host))
         edges = await self.rows(
             select(fact.c.host_run_id, fact.c.kind, fact.c.body_json)
             .join(table, table.c.id == fact.c.host_run_id)
-            .where(table.c.run_id == run_id, fact.c.kind.in_(_EDGES))
+            .where(meant, fact.c.kind.in_(_EDGES))
             .order_by(fact.c.sequence)
         )
         with translated():

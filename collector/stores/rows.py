@@ -152,6 +152,12 @@ def to_json(message: Any) -> str:
 
 
 def from_json(text: str, cls: type[Any]) -> Any:
-    """The dataclass whose message ``text`` holds; fields it does not know are passed over."""
+    """The dataclass whose message ``text`` holds; fields it does not know are passed over.
+
+    Raises ``ValueError`` where it cannot be read.
+    """
     message = getattr(model_pb2, cls.__name__)()
-    return wire.from_message(json_format.Parse(text, message, ignore_unknown_fields=True), cls)
+    try:
+        return wire.from_message(json_format.Parse(text, message, ignore_unknown_fields=True), cls)
+    except (json_format.ParseError, wire.WireError) as error:
+        raise ValueError(f"{cls.__name__}: {error}") from error

@@ -310,6 +310,35 @@ async def test_a_host_that_was_not_reached_is_told_of_the_cancellation_when_it_r
     assert (await stand.store.find_run("r1")).state is RunState.CANCELLED
 
 
+async def test_cancelling_says_that_a_host_given_up_was_not_reached(
+    stand: Stand, agents: list[ScriptedAgent]
+) -> None:
+    for agent in agents[:2]:
+        agent.holds = {30: asyncio.Event()}
+    await stand.submit(*agents)
+    await lose(stand, agents[0])
+    told = await stand.conductor.cancel("r1")
+    assert (told.reached, told.unreached) == (("h2", "h3"), ("h1",))
+    assert (await stand.ended()).state is RunState.CANCELLED
+
+
+async def test_a_lost_host_of_a_run_that_ended_can_still_be_kept_from_going_on(
+    stand: Stand, agents: list[ScriptedAgent]
+) -> None:
+    agents[0].holds = {30: asyncio.Event()}
+    await stand.submit(*agents)
+    await lose(stand, agents[0])
+    assert (await stand.ended()).state is RunState.PARTIAL
+    assert (await stand.conductor.cancel("r1")).unreached == ("h1",)
+    await agents[0].start()
+    await stand.returned(agents[0], 29)
+    await asyncio.wait_for(agents[0].cancelled.wait(), 10)
+    assert (await stand.store.find_run("r1")).state is RunState.PARTIAL
+    with pytest.raises(WrongState, match="cancelled"):
+        await stand.conductor.resume("r1")
+    assert (await stand.conductor.cancel("r1")).reached == ("h1",)
+
+
 # Resumed
 
 

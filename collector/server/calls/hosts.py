@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from collector.errors import Unreachable
+from collector.errors import TonnageError
 from collector.fleet import Registration, check_protocol
 from collector.server.calls.parts import Calls, Context, Parts
 from collector.views import HeldRun, HostInfo
@@ -73,10 +73,10 @@ class HostCalls(Calls):
         name = host.facts.host
         try:
             found = await self.parts.fleet.agent(name, host.address).describe(refresh=False)
-        except Unreachable:
+        except TonnageError:
             for run in await self.parts.store.unfinished_runs():
-                hosts = await self.parts.store.host_runs(run.run_id)
-                if any(h.host == name and h.state is RunState.RUNNING for h in hosts):
+                hosts = await self.parts.store.host_runs(run.run_id, name)
+                if any(host.state is RunState.RUNNING for host in hosts):
                     return run.run_id
             return ""
         return found.active_run_id

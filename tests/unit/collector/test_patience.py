@@ -32,7 +32,7 @@ def trouble(clock: _Clock) -> Trouble:
 
 @pytest.mark.parametrize(
     ("error", "seconds"),
-    [(Unreachable("gone"), 10), (AgentBusy("busy"), 100), (StoreError("full"), 10)],
+    [(Unreachable("gone"), 10), (AgentBusy("busy"), 100), (TonnageError("odd"), 10)],
 )
 def test_each_trouble_has_its_own_bound(
     trouble: Trouble, clock: _Clock, error: TonnageError, seconds: float
@@ -44,6 +44,15 @@ def test_each_trouble_has_its_own_bound(
     assert trouble.too_long(error, cancelled=False)
 
 
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_no_host_is_given_up_because_the_store_fails(
+    trouble: Trouble, clock: _Clock, cancelled: bool
+) -> None:
+    assert not trouble.too_long(StoreError("full"), cancelled=cancelled)
+    clock.now = 1e6
+    assert not trouble.too_long(StoreError("full"), cancelled=cancelled)
+
+
 def test_a_quiet_hour_before_the_first_failure_does_not_count(
     trouble: Trouble, clock: _Clock
 ) -> None:
@@ -52,12 +61,12 @@ def test_a_quiet_hour_before_the_first_failure_does_not_count(
 
 
 def test_an_answer_ends_silence_but_not_other_trouble(trouble: Trouble, clock: _Clock) -> None:
-    for error in (Unreachable("gone"), StoreError("full")):
+    for error in (Unreachable("gone"), TonnageError("odd")):
         trouble.too_long(error, cancelled=False)
     clock.now = 10
     trouble.answered()
     assert not trouble.too_long(Unreachable("gone"), cancelled=False)
-    assert trouble.too_long(StoreError("full"), cancelled=False)
+    assert trouble.too_long(TonnageError("odd"), cancelled=False)
 
 
 def test_after_a_cancel_patience_is_short(trouble: Trouble, clock: _Clock) -> None:
