@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from agent.errors import AgentStopping, GuardTripped, RunActive
+from agent.runtimes.base import Scope
 from agent.storage.runlog import RunLog
 from tests.integration.agents import plan, startup, target
-from tests.unit.agent.house import House, events_of, open_house, trials
+from tests.unit.agent.house import Gated, House, events_of, open_house, trials
 from tonnage.model import Plan, RunFinished, RunState
 
 
@@ -40,6 +41,32 @@ async def test_a_run_that_is_asked_for_while_everything_is_stopped_is_refused(
     with house.runs.halt(), pytest.raises(RunActive, match="everything on this host"):
         await house.runs.start(plan(startup(2)))
     assert not house.equipment.spool.knows("run-1")
+
+
+class SlowToRemove(Gated):
+    """Its instances are gone only when it may."""
+
+    async def reap(self, scope: Scope) -> Sequence[str]:
+        await self._gate()
+        return await super().reap(scope)
+
+
+async def test_launching_is_refused_until_the_last_is_removed(tmp_path: Path) -> None:
+    async with open_house(tmp_path, SlowToRemove) as house:
+        house.gate.may.set()
+        await house.manual.launch(target(), 50)
+        house.gate.may.clear()
+        house.gate.asked.clear()
+        stopping = asyncio.create_task(house.stop_all())
+        await house.gate.asked.wait()  # all are killed, and removing has begun
+        with pytest.raises(RunActive, match="everything on this host"):
+            await house.runs.start(plan(startup(2)))
+        with pytest.raises(RunActive, match="everything on this host"):
+            await house.manual.launch(target(), 50)
+        house.gate.may.set()
+        await stopping
+        await house.manual.launch(target(), 50)
+        await house.manual.drain()
 
 
 async def test_a_run_that_was_being_begun_when_everything_was_stopped_is_not(
