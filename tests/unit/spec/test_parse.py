@@ -276,7 +276,8 @@ def test_numbers_in_command_and_environment_are_text() -> None:
     assert spec.workload.command == ("sleep", "5")
 
 
-def test_the_experiment_of_the_readme_is_valid() -> None:
+def test_the_experiment_of_the_readme_is_valid_with_the_hosts_it_shows_further_down() -> None:
     readme = (EXPERIMENTS.parent / "README.md").read_text()
-    blocks = re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL)
-    assert [parse(block).name for block in blocks] == ["my-service"]
+    experiment, hosts = re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL)
+    assert parse(experiment).name == "my-service"
+    assert parse(experiment + hosts).hosts.expect == 3
