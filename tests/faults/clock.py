@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import subprocess
 import tempfile
+import time
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -21,7 +23,6 @@ from tests.faults.world import world
 from tests.proof import Proof
 from tonnage.model import RunState
 
-LIBRARY = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
 _STEPS = ("+1h", "-3h", "+30d", "+0")
 _LONGEST_START_NS = 5_000_000_000
 
@@ -40,9 +41,7 @@ class Stepped:
 async def stepped(folder: Path, pause_seconds: float) -> Stepped:
     """One run; the clock jumps every ``pause_seconds`` until it has ended."""
     offset = folder / "offset"
-    offset.write_text("+0")
-    faked = ("env", f"LD_PRELOAD={LIBRARY}", f"FAKETIME_TIMESTAMP_FILE={offset}",
-             "FAKETIME_NO_CACHE=1", "FAKETIME_DONT_FAKE_MONOTONIC=1")  # fmt: skip
+    faked = _faked(offset)
     steps = 0
     async with world(folder, ["h1"], before=faked) as made:
         run_id = await submit(made, SPEC, 1)
@@ -53,6 +52,23 @@ async def stepped(folder: Path, pause_seconds: float) -> Stepped:
         state = await ended(made, run_id)
         odd = _odd(made.store, run_id)
         return Stepped(steps, state, odd, made.prove(run_id, "h1", STARTS))
+
+
+def _faked(offset: Path) -> tuple[str, ...]:
+    """What a command begins with for a clock that is off by what the file says.
+
+    Raises ``RuntimeError`` where it does not work: the loader starts a program without the
+    library as if nothing were, and then no clock would jump.
+    """
+    faked = ("env", "LD_PRELOAD=/usr/$LIB/faketime/libfaketime.so.1",
+             f"FAKETIME_TIMESTAMP_FILE={offset}",
+             "FAKETIME_NO_CACHE=1", "FAKETIME_DONT_FAKE_MONOTONIC=1")  # fmt: skip
+    offset.write_text("+1h")
+    told = subprocess.run([*faked, "date", "+%s"], capture_output=True, text=True, check=True)
+    if float(told.stdout) < time.time() + 3000:
+        raise RuntimeError(f"libfaketime moves no clock: apt-get install libfaketime {told.stderr}")
+    offset.write_text("+0")
+    return faked
 
 
 def _odd(database: Path, run_id: str) -> int:
