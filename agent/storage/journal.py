@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from base64 import b64decode, b64encode
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agent.errors import SpoolCorrupt, SpoolError
@@ -41,7 +41,7 @@ class Journal:
 
     def __init__(self, path: Path, executor: Executor) -> None:
         """Open or create ``path``; blocking. Raises ``SpoolCorrupt`` or ``SpoolError``."""
-        self._file = file = RecordFile(path)
+        self._file = file = _opened(path)
         self._open: dict[str, Entry] = {}
         for payload in file.read(file.first - 1, file.last, 1 << 62):
             self._replay(payload)
@@ -102,6 +102,18 @@ class Journal:
     async def close(self) -> None:
         """Flush and let go."""
         await self._commit.close()
+
+
+def _opened(path: Path) -> RecordFile:
+    try:
+        return RecordFile(path)
+    except SpoolCorrupt as error:
+        remedy = (
+            "Move the file away, and keep it for inspection: instances are found without it,"
+            " only the trials that were in flight are not."
+        )
+        error.problem = replace(error.problem, remedy=remedy)
+        raise
 
 
 def _payload(entry: Entry) -> bytes:

@@ -110,7 +110,7 @@ def _require_torn(data: Buffer, offset: int, expected: int, name: str) -> None:
             raise SpoolCorrupt(
                 f"{name}: the record at byte {offset} fails its checksum, "
                 f"yet record {record[0]} after it is whole",
-                remedy="Keep the file for inspection and remove its folder.",
+                remedy="Move the run's folder away, and keep it for inspection.",
             )
         at = data.find(high_half, at + 1)
 

@@ -73,6 +73,7 @@ async def test_a_corrupt_journal_is_not_guessed_at(tmp_path: Path) -> None:
     (tmp_path / "journal.log").write_bytes(broken)
     said = await refusal(tmp_path)
     assert f"{tmp_path / 'journal.log'}: the record at byte 0 fails its checksum" in said
+    assert "Move the file away" in said  # not its folder, which holds the agent's identity
 
 
 @pytest.mark.parametrize("held", ["", "00000000000", "../x"])
