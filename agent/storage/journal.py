@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from base64 import b64decode, b64encode
 from concurrent.futures import Executor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from agent.errors import SpoolCorrupt, SpoolError
@@ -112,8 +112,7 @@ def _opened(path: Path) -> RecordFile:
             "Move the file away, and keep it for inspection: instances are found without it,"
             " only the trials that were in flight are not."
         )
-        error.problem = replace(error.problem, remedy=remedy)
-        raise
+        raise SpoolCorrupt(error.problem.message, remedy=remedy) from error
 
 
 def _payload(entry: Entry) -> bytes:
