@@ -38,7 +38,8 @@ class AgentConfig(BaseModel):
     advertise: str = Field(
         "",
         description="The address that the collector dials; by default that of listen, and for a"
-        " wildcard the one this host has on the way to the collector.",
+        " wildcard the one this host has on the way to the collector. Metrics on a"
+        " wildcard are told with the same host, and their own port: forward that one unchanged.",
     )
     collector: str = Field(
         "",
