@@ -6,7 +6,7 @@
 # Without root or apt it says what is missing and how to get it, and succeeds with
 # what there is. It fails only if the Python environment cannot be made.
 #
-#   deploy/bootstrap.sh [--dev]     --dev: also what the tests want: promtool and the disk of a server
+#   deploy/bootstrap.sh [--dev]     --dev: also what the tests want: tools, and the disk of a server
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
@@ -144,15 +144,28 @@ promtool() {
 	fi
 }
 
-# What checks units and makes the Debian that the tests install on; nothing is started.
-installing() {
-	have systemd-analyze && have mmdebstrap || install 'what checks an installation' systemd mmdebstrap
+# What the tests call beside engines: each with the Debian package that has it. They make networks
+# and file systems, move clocks, check units, and install on Debians. None is a service.
+test_tools() {
+	local tool package wanted=()
+	while read -r tool package; do
+		have "$tool" || wanted+=("$package")
+	done <<-'TOOLS'
+		ip iproute2
+		mkfs.ext4 e2fsprogs
+		mmdebstrap mmdebstrap
+		mount mount
+		qemu-img qemu-utils
+		setpriv util-linux
+		systemd-analyze systemd
+	TOOLS
+	compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null || wanted+=(libfaketime)
+	[[ ${#wanted[@]} == 0 ]] || install 'what the tests call' "${wanted[@]}"
 }
 
 # The disk of a server that the tests install on, under QEMU.
 server() {
 	tests/hosts/guest/image.sh build/server --check && return
-	have mmdebstrap && have qemu-img || install 'what makes disks' mmdebstrap qemu-utils
 	say 'making the disk of a test server'
 	is_root && have mmdebstrap && have mkfs.ext4 && logged tests/hosts/guest/image.sh build/server ||
 		lacks 'a test server (for the tests): as root, tests/hosts/guest/image.sh build/server'
@@ -235,7 +248,7 @@ main() {
 	busybox
 	versions
 	images
-	[[ ${1:-} != --dev ]] || { promtool; installing; server; }
+	[[ ${1:-} != --dev ]] || { promtool; test_tools; server; }
 	report "$status"
 	return "$status"
 }
