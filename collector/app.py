@@ -37,6 +37,7 @@ from collector.server.outcomes import Outcomes
 from collector.server.publisher import Publisher
 from collector.server.security import Security, Settings
 from collector.server.submission import Submission
+from collector.stores.base import Store
 from collector.stores.migrate import schema_revision
 from collector.stores.open import open_store
 from tonnage import __version__
@@ -67,32 +68,19 @@ async def serve(config: CollectorConfig) -> None:
         store = await open_store(config.store)
         stack.push_async_callback(store.close)
         metrics, outcomes = Metrics(__version__, schema_revision()), Outcomes(store)
-        publisher = Publisher(metrics, store, outcomes)
-        keeper = Keeper(store, config.lease)
-        settings = _security_settings(config)
-        tls = settings.folder.tls_files if settings.folder else None
-        dial = partial(Agent, tls=tls)
-        fleet = Fleet(config.lease, config.lost_after, keeper=keeper, dial=dial)
-        stack.push_async_callback(fleet.close)
-        await fleet.restore()
-        security = await Security.open(store, settings, lambda name: _is_live(fleet, name))
-        await fleet.bar(await security.enrolment.shut_out())
-        await stack.enter_async_context(security)
+        publisher, keeper = Publisher(metrics, store, outcomes), Keeper(store, config.lease)
+        fleet = await _fleet(config, keeper, stack)
+        security = await _security(config, store, fleet, stack)
         listener = Listener(config.grpc_address, security.tls, security.interceptors)
-        pages = {discovery.PATH: discovery.page(fleet)}
-        app = application(metrics.registry, lambda: listener.serving, security.door, pages)
-        http = stack.enter_context(HttpServer(app, config.http_address, security.https()))
+        http = stack.enter_context(_http(config, metrics, listener, fleet, security))
         conductor = Conductor(store, fleet, _patience(config), publisher)
-        if security.expiry is not None:
-            metrics.watch_certificates(security.expiry.timestamps)
-        metrics.watch(lambda: _hosts(fleet), lambda: _runs(conductor))
+        _watch(metrics, fleet, conductor, security)
         await stack.enter_async_context(conductor)
-        submission = Submission(fleet, conductor)
         parts = Parts(
             store=store,
             fleet=fleet,
             conductor=conductor,
-            submission=submission,
+            submission=Submission(fleet, conductor),
             outcomes=outcomes,
             access=security,
             enrolment=security.enrolment,
@@ -105,6 +93,43 @@ async def serve(config: CollectorConfig) -> None:
         _log.info("draining")
         conductor.close_watches()
         await listener.stop(config.drain)
+
+
+async def _fleet(config: CollectorConfig, keeper: Keeper, stack: AsyncExitStack) -> Fleet:
+    """The inventory as an earlier collector left it."""
+    folder = _folder(config)
+    dial = partial(Agent, tls=folder.tls_files if folder else None)
+    fleet = Fleet(config.lease, config.lost_after, keeper=keeper, dial=dial)
+    stack.push_async_callback(fleet.close)
+    await fleet.restore()
+    return fleet
+
+
+async def _security(
+    config: CollectorConfig, store: Store, fleet: Fleet, stack: AsyncExitStack
+) -> Security:
+    """Who gets in, and whom not to dial."""
+    life = timedelta(seconds=config.certificate_life)
+    settings = Settings(folder=_folder(config), life=life, advertise=config.advertise)
+    security = await Security.open(store, settings, lambda name: _is_live(fleet, name))
+    await fleet.bar(await security.enrolment.shut_out())
+    return await stack.enter_async_context(security)
+
+
+def _http(
+    config: CollectorConfig, metrics: Metrics, listener: Listener, fleet: Fleet, security: Security
+) -> HttpServer:
+    """The HTTP listener; ``with`` it."""
+    pages = {discovery.PATH: discovery.page(fleet)}
+    app = application(metrics.registry, lambda: listener.serving, security.door, pages)
+    return HttpServer(app, config.http_address, security.https())
+
+
+def _watch(metrics: Metrics, fleet: Fleet, conductor: Conductor, security: Security) -> None:
+    """Let the metrics ask for what changes by itself."""
+    metrics.watch(lambda: _hosts(fleet), lambda: _runs(conductor))
+    if security.expiry is not None:
+        metrics.watch_certificates(security.expiry.timestamps)
 
 
 async def _until(stop: asyncio.Event, publisher: Publisher, keeper: Keeper) -> None:
@@ -122,12 +147,8 @@ def _announce(listening: str, http: str) -> None:
     report_ready()
 
 
-def _security_settings(config: CollectorConfig) -> Settings:
-    return Settings(
-        folder=PkiFolder(config.tls_dir) if config.tls_dir else None,
-        life=timedelta(seconds=config.certificate_life),
-        advertise=config.advertise,
-    )
+def _folder(config: CollectorConfig) -> PkiFolder | None:
+    return PkiFolder(config.tls_dir) if config.tls_dir else None
 
 
 def _is_live(fleet: Fleet, name: str) -> bool:
