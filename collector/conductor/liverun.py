@@ -143,6 +143,8 @@ class LiveRun:
             return False
         drive.take_up()
         tracker = self.tracker.hosts[host]
+        if not tracker.released:
+            self.tracker.start_skew_seconds = None
         tracker.state, tracker.message = RunState.RUNNING, "is back, and goes on"
         self.tracker.changed()
         if self._barrier is not None:

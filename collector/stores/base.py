@@ -60,7 +60,8 @@ class RunStore(Protocol):
         that did not reach their own end: those without a stored ``run_finished``.
 
         Returns their names; when there is none, or the run ended otherwise, nothing
-        is moved and the answer is empty. Run and hosts move in one transaction.
+        is moved and the answer is empty. Run and hosts move in one transaction. The
+        start skew is dropped when one of them had not begun to launch.
         """
 
     async def reopen_host(self, run_id: str, host: str) -> bool:

@@ -5,12 +5,13 @@ Only the way events come in, and how a connection is had, differ by engine.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import and_, case, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.sql.dml import ReturningUpdate
+from sqlalchemy.sql.dml import ReturningUpdate, Update
 
 from collector.errors import AmbiguousRun, NoSuchRun
 from collector.model import HostRun, Run, RunData
@@ -31,6 +32,7 @@ class SqlStore(SqlEvents, SqlRegistry):
 
     async def create_run(self, run: Run, hosts: Sequence[HostRun]) -> Run:
         """See ``Store``."""
+        rows_of_hosts = await asyncio.to_thread(lambda: [_host_row(host) for host in hosts])
         with translated():
             async with self.writing() as connection:
                 earlier = await _by_token(connection, run.request_token)
@@ -38,7 +40,6 @@ class SqlStore(SqlEvents, SqlRegistry):
                     return earlier
                 await connection.execute(insert(schema.run), [rows.run_to_row(run)])
                 if hosts:
-                    rows_of_hosts = [_host_row(host) for host in hosts]
                     await connection.execute(insert(schema.host_run), rows_of_hosts)
                 return run
 
@@ -96,6 +97,7 @@ class SqlStore(SqlEvents, SqlRegistry):
                     return ()
                 moved = await connection.execute(_reopen_hosts(run_id))
                 hosts = sorted(row[0] for row in moved)
+                await connection.execute(_drop_skew(run_id, hosts))
                 if hosts:
                     await connection.execute(
                         update(table)
@@ -115,7 +117,9 @@ class SqlStore(SqlEvents, SqlRegistry):
         change = _reopen_hosts(run_id).where(table.c.host == host, open_run.exists())
         with translated():
             async with self.writing() as connection:
-                return (await connection.execute(change)).first() is not None
+                reopened = (await connection.execute(change)).first() is not None
+                await connection.execute(_drop_skew(run_id, [host] if reopened else []))
+                return reopened
 
     async def set_start_skew(self, run_id: str, seconds: float) -> None:
         """See ``Store``."""
@@ -206,6 +210,19 @@ def _reopen_hosts(run_id: str) -> ReturningUpdate[Any]:
         .values(state=begun, problem_json=None)
         .returning(table.c.host)
     )
+
+
+def _drop_skew(run_id: str, hosts: Sequence[str]) -> Update:
+    """No bound holds any more once one of these, which never began, may begin later."""
+    run, table, fact = schema.run, schema.host_run, schema.fact
+    began = select(fact.c.host_run_id).where(
+        fact.c.host_run_id == table.c.id, fact.c.kind == "run_released"
+    )
+    late = select(table.c.id).where(
+        table.c.run_id == run_id, table.c.host.in_(hosts), ~began.exists()
+    )
+    changed = update(run).where(run.c.run_id == run_id, late.exists())
+    return changed.values(start_skew_seconds=None)
 
 
 def _host_row(host: HostRun) -> dict[str, Any]:

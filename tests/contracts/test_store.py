@@ -317,6 +317,24 @@ async def test_the_skew_of_a_start_is_kept(begun: Store) -> None:
     assert await begun.find_run("r1") == run(start_skew_seconds=0.0125)
 
 
+@pytest.mark.parametrize("together", [True, False])
+async def test_the_skew_of_a_start_is_dropped_when_a_host_begins_later(
+    begun: Store, together: bool
+) -> None:
+    await begun.append(
+        "r1", "h2", [model_pb2.Event(sequence=1, run_released=model_pb2.RunReleased())]
+    )
+    await begun.set_start_skew("r1", 0.01)
+    if together:
+        await begun.set_run_state("r1", RunState.PARTIAL, finished_at_unix_ns=5, problem=None)
+        assert await begun.reopen_run("r1") == ("h1", "h2")
+    else:
+        assert await begun.reopen_host("r1", "h2")
+        assert (await begun.find_run("r1")).start_skew_seconds == 0.01
+        assert await begun.reopen_host("r1", "h1")
+    assert (await begun.find_run("r1")).start_skew_seconds is None
+
+
 async def test_every_attempt_of_a_trial_is_a_row_with_its_own_end(begun: Store) -> None:
     cut, last = trial(0, Outcome.INTERRUPTED), trial(1, attempt=1)
     ends = [
