@@ -1,7 +1,11 @@
-"""What hosts told of a run, read back."""
+"""What hosts told of a run, read back.
+
+Rows are read from JSON in a thread: of a thousand hosts that takes seconds.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
@@ -10,7 +14,7 @@ from sqlalchemy import RowMapping, Select, and_, select, true
 from collector.model import HostFact, HostRun, TrialRow
 from collector.stores import rows, schema
 from collector.stores.connections import SqlConnections, translated
-from tonnage.model import Target
+from tonnage.model import Plan, Target
 
 _EDGES = ("run_started", "run_finished")
 _Key = tuple[int, int]
@@ -31,15 +35,18 @@ class SqlEvents(SqlConnections):
             .order_by(fact.c.sequence)
         )
         with translated():
-            by_host = {(e["host_run_id"], e["kind"]): e["body_json"] for e in edges}
-            return tuple(_host_run(row, by_host) for row in hosts)
+            return await asyncio.to_thread(_host_runs, hosts, edges)
 
     async def trials(
         self, run_id: str, batch: int = 1000
     ) -> AsyncGenerator[Sequence[TrialRow], None]:
         """See ``Store``."""
-        hosts = {h.host: _targets(h) for h in await self.host_runs(run_id)}
+        table = schema.host_run
+        plans = await self.rows(
+            select(table.c.host, table.c.plan_json).where(table.c.run_id == run_id)
+        )
         with translated():
+            hosts = await asyncio.to_thread(_targets, plans)
             async with self.reading() as connection:
                 result = await connection.stream(_trials_of(run_id))
                 last: tuple[_Key, TrialRow] | None = None
@@ -66,7 +73,7 @@ class SqlEvents(SqlConnections):
             .order_by(host.c.host, fact.c.sequence)
         )
         with translated():
-            return tuple(_fact(row) for row in found)
+            return await asyncio.to_thread(lambda: tuple(map(_fact, found)))
 
 
 def _trials_of(run_id: str) -> Select[Any]:
@@ -105,16 +112,33 @@ def _trial_row(run_id: str, row: Sequence[Any], hosts: dict[str, dict[str, Targe
     return TrialRow(run_id, host, hosts[host][trial.target_id], trial, rows.end_of(row[split:]))
 
 
-def _targets(host: HostRun) -> dict[str, Target]:
-    return {target.id: target for target in host.plan.targets}
+class _Plans(dict[str, Plan]):
+    """Plans by their text: hosts that are alike have the same."""
+
+    def __missing__(self, text: str) -> Plan:
+        self[text] = rows.plan_of(text)
+        return self[text]
 
 
-def _host_run(row: RowMapping, edges: dict[tuple[int, str], str]) -> HostRun:
-    def edge(kind: str) -> Any:
-        body = edges.get((row["id"], kind))
+def _targets(hosts: Sequence[RowMapping]) -> dict[str, dict[str, Target]]:
+    """Each host's targets, by their ids."""
+    plans = _Plans()
+    return {row["host"]: {t.id: t for t in plans[row["plan_json"]].targets} for row in hosts}
+
+
+def _host_runs(hosts: Sequence[RowMapping], edges: Sequence[RowMapping]) -> tuple[HostRun, ...]:
+    plans, by_host = _Plans(), {(e["host_run_id"], e["kind"]): e["body_json"] for e in edges}
+
+    def edge(row: RowMapping, kind: str) -> Any:
+        body = by_host.get((row["id"], kind))
         return None if body is None else rows.fact_of(kind, body)
 
-    return rows.host_run_of(row, edge("run_started"), edge("run_finished"))
+    return tuple(
+        rows.host_run_of(
+            row, plans[row["plan_json"]], edge(row, "run_started"), edge(row, "run_finished")
+        )
+        for row in hosts
+    )
 
 
 def _fact(row: RowMapping) -> HostFact:

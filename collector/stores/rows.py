@@ -41,6 +41,12 @@ def plan_to_json(plan: model.Plan) -> str:
     return to_json(wire.to_message(plan))
 
 
+def plan_of(text: str) -> model.Plan:
+    """A plan as it was stored."""
+    plan: model.Plan = from_json(text, model.Plan)
+    return plan
+
+
 def problem_to_json(problem: model.Problem | None) -> str | None:
     """A problem as it is stored."""
     return None if problem is None else json.dumps(asdict(problem))
@@ -92,15 +98,16 @@ def run_of(row: RowMapping) -> Run:
 
 def host_run_of(
     row: RowMapping,
+    plan: model.Plan,
     started: model.RunStarted | None,
     finished: model.RunFinished | None,
 ) -> HostRun:
-    """A host's run from its row and its first and last event."""
+    """A host's run from its row, its plan, and its first and last event."""
     return HostRun(
         run_id=row["run_id"],
         host=row["host"],
         address=row["address"],
-        plan=from_json(row["plan_json"], model.Plan),
+        plan=plan,
         state=model.RunState(row["state"]),
         high_water=row["high_water"],
         facts=started.facts if started else None,
