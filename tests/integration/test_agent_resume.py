@@ -143,6 +143,7 @@ async def test_a_run_that_comes_no_further_is_given_up(tmp_path: Path) -> None:
     for _ in range(MOST_INTERRUPTIONS):
         async with agent(tmp_path) as host:
             await host.start(hanging)
+            await host.until("run-1", StageStarted)  # on disk: to come so far is something new
             while not files_of(tmp_path):
                 await host.instances()
             await host.kill()
