@@ -104,7 +104,7 @@ async def serve(
         # Bound before a run is touched: an agent that cannot serve must not go on with one.
         listening = server.bind(place(config.listen))
         metrics_server = _metrics_server(config, equipment, standing)
-        stack.callback(metrics_server.close)
+        stack.push_async_callback(asyncio.to_thread, metrics_server.close)
         await runs.resume(await recover(equipment, disk))
         watch(equipment, runs)
         await server.start()
