@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -101,7 +102,8 @@ async def test_a_plan_launches_nothing_above_the_agents_pressure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resource: str
 ) -> None:
     monkeypatch.setattr(Observer, "pressure", lambda _: {resource: 50.1})
-    async with open_house(tmp_path, **{f"guard_{resource}_some_avg10": 50}) as house:
+    guard: dict[str, Any] = {f"guard_{resource}_some_avg10": 50}
+    async with open_house(tmp_path, **guard) as house:
         house.gate.may.set()
         await house.runs.start(greedy())
         events = await events_of(house)
