@@ -17,6 +17,7 @@ from agent.app import serve
 from agent.config import AgentConfig
 from agent.configure import load
 from agent.ending import Ending
+from tonnage.logs import log_to_stderr
 
 _DISK_THREADS = 4
 
@@ -26,6 +27,7 @@ def main() -> None:
     first, count, collector, folder = sys.argv[1:]
     names = [f"s{number:04d}" for number in range(int(first), int(first) + int(count))]
     configs = [_config(name, collector, Path(folder)) for name in names]
+    log_to_stderr("error")  # stdout is a pipe that nobody empties, and would fill
     with ThreadPoolExecutor(_DISK_THREADS, "disk") as disk:
         asyncio.run(_serve(configs, disk))
 
