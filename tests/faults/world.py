@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,6 +12,7 @@ from collector.client import Client
 from deploy.fleet.programs import Program
 from tests.proof import Proof, prove
 
+_NOT_EPHEMERAL = (20_000, 32_000)
 _GUARDS = ("--guard-memory-headroom-bytes", "1", "--guard-disk-headroom-bytes", "1")
 
 
@@ -76,15 +79,24 @@ async def world(
 
 def _collector(folder: Path, flags: Sequence[str], before: Sequence[str]) -> Program:
     """It comes back at the address that it first had."""
+    listen = f"127.0.0.1:{_kept_port()}"
 
     def arguments() -> Sequence[str]:
-        listen = program.where.get("listening", "127.0.0.1:0")
-        http = program.where.get("http", "127.0.0.1:0")
-        where = ("--listen", listen, "--http", http, "--store", str(folder / "store"))
+        where = ("--listen", listen, "--http", "127.0.0.1:0", "--store", str(folder / "store"))
         return (*where, *flags)
 
     program = Program("collector", "collector.app", arguments, folder / "collector.log", before)
     return program
+
+
+def _kept_port() -> int:
+    """A free port that the kernel gives to nobody while its program is away."""
+    while True:
+        port = random.randint(*_NOT_EPHEMERAL)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
+                return port
 
 
 def _agent(
