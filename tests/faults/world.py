@@ -85,8 +85,7 @@ def _collector(folder: Path, flags: Sequence[str], before: Sequence[str]) -> Pro
         where = ("--listen", listen, "--http", "127.0.0.1:0", "--store", str(folder / "store"))
         return (*where, *flags)
 
-    program = Program("collector", "collector.app", arguments, folder / "collector.log", before)
-    return program
+    return Program("collector", "collector.app", arguments, folder / "collector.log", before)
 
 
 def _kept_port() -> int:
