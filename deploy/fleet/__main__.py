@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import shutil
+import signal
 import sys
 import time
 from pathlib import Path
@@ -34,6 +35,7 @@ def main() -> int:
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     began = time.monotonic()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # all of it must come down
     try:
         asyncio.run(tell(out, arguments.spec, arguments.settings, _REAL, _say))
     except (CommandFailed, NamespaceFailed, ProgramFailed, TimeoutError) as error:

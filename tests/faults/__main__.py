@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import signal
 import sys
 import time
 from importlib import import_module
@@ -30,6 +31,7 @@ def main() -> int:
         parser.error(f"no such fault: {', '.join(sorted(unknown))}")
     if not 0 < arguments.size <= 1:
         parser.error("--size is above 0 and at most 1")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started must end
     rows: list[Row] = []
     for name in arguments.names or MODULES:
         began = time.monotonic()
