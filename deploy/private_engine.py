@@ -120,9 +120,10 @@ class PrivateEngine:
         self._launch()
 
     def _waited(self) -> None:
-        """Let the daemon that we started know that it was waited for."""
+        """Take note that the daemon that we started, and have ended, is gone."""
         if self._dockerd is not None:
-            self._dockerd.poll()
+            with suppress(subprocess.TimeoutExpired):  # it survived: the caller will see
+                self._dockerd.wait(STOP_SECONDS)
 
     def _launch(self) -> None:
         log = self.home / "dockerd.log"

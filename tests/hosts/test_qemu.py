@@ -194,10 +194,12 @@ async def test_a_kernel_that_does_not_boot_tells_why(bench: Bench, tmp_path: Pat
     broken = tmp_path / "vmlinuz"
     broken.write_bytes(b"no kernel at all" * 4096)
     wrong = replace(prepared, payload=replace(prepared.payload, kernel=broken))
-    instance = await bench.runtime.launch(bench.spec(wrong), Timeline())
-    with pytest.raises(InstanceExited) as failed:
-        await asyncio.wait_for(instance.ready(), 10)
-    await instance.destroy()
+    with pytest.raises(InstanceExited) as failed:  # QEMU may give up before it answers at all
+        instance = await bench.runtime.launch(bench.spec(wrong), Timeline())
+        try:
+            await asyncio.wait_for(instance.ready(), 10)
+        finally:
+            await instance.destroy()
     assert str(broken) in failed.value.evidence
     assert "QEMU says" in failed.value.evidence
     assert "status 1" in str(failed.value)
