@@ -188,6 +188,15 @@ async def test_an_image_without_a_shell_boots(
     assert "alone but READY" in said
 
 
+async def started_and_removed(bench: Bench, spec: LaunchSpec) -> None:
+    """Launch, wait until it is ready, and leave nothing either way."""
+    instance = await bench.runtime.launch(spec, Timeline())
+    try:
+        await asyncio.wait_for(instance.ready(), 10)
+    finally:
+        await instance.destroy()
+
+
 async def test_a_kernel_that_does_not_boot_tells_why(bench: Bench, tmp_path: Path) -> None:
     prepared = await bench.runtime.prepare(IDLE)
     assert isinstance(prepared.payload, Bootable)
@@ -195,11 +204,7 @@ async def test_a_kernel_that_does_not_boot_tells_why(bench: Bench, tmp_path: Pat
     broken.write_bytes(b"no kernel at all" * 4096)
     wrong = replace(prepared, payload=replace(prepared.payload, kernel=broken))
     with pytest.raises(InstanceExited) as failed:  # QEMU may give up before it answers at all
-        instance = await bench.runtime.launch(bench.spec(wrong), Timeline())
-        try:
-            await asyncio.wait_for(instance.ready(), 10)
-        finally:
-            await instance.destroy()
+        await started_and_removed(bench, bench.spec(wrong))
     assert str(broken) in failed.value.evidence
     assert "QEMU says" in failed.value.evidence
     assert "status 1" in str(failed.value)
