@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from benchmarks.rows import Row
@@ -38,6 +39,6 @@ def _table(rows: Sequence[Row], title: str) -> Table:
             f"{bound} {row.target:g}",
             str(row.n),
             "yes" if row.ok else "NO",
-            row.note,
+            escape(row.note),
         )
     return table

@@ -114,12 +114,18 @@ def _model(hint: Any) -> type[BaseModel] | None:
     return bare if isinstance(bare, type) and issubclass(bare, BaseModel) else None
 
 
+# How pydantic marks that a mapping's key is wrong and not its value.
+_OF_A_KEY = "[key]"
+
+
 def _written(data: Any, path: Path) -> Path:
     """``path`` without the steps that a short form does not have, a single value given
     for a list or a list for a mapping, nor pydantic's mark for a mapping's key."""
     kept: list[str | int] = []
     for part in path:
-        if (isinstance(part, int) and not isinstance(data, list)) or part == "[key]":
+        if isinstance(part, int) and not isinstance(data, list):
+            continue
+        if part == _OF_A_KEY and not (isinstance(data, Mapping) and part in data):
             continue
         if isinstance(part, str) and isinstance(data, list):  # of a list in place of a mapping
             continue

@@ -281,3 +281,8 @@ def test_the_experiment_of_the_readme_is_valid_with_the_hosts_it_shows_further_d
     experiment, hosts = re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL)
     assert parse(experiment).name == "my-service"
     assert parse(experiment + hosts).hosts.expect == 3
+
+
+def test_a_key_that_looks_like_a_mark_of_the_validators_is_an_unknown_key() -> None:
+    with pytest.raises(InvalidInput, match=r"\[key\]: unknown key"):
+        parse('{"[key]": null}')
