@@ -48,6 +48,10 @@ from tonnage.tls import TlsError
 
 _log = structlog.get_logger("agent")
 
+# gRPC waits up to two minutes before it tries again, and that long a collector that is back
+# would take its hosts for gone.
+_CONNECTING = (("grpc.max_reconnect_backoff_ms", 5_000),)
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the agent until it is told to stop, or, for ``join``, get it an identity.
@@ -133,7 +137,8 @@ async def _until(
     runs: Runs,
 ) -> None:
     """Tidy up, stay registered, with a certificate that is good, until told to stop."""
-    dial = Dial(config.collector, Identity(Role.COLLECTOR, "collector"), standing.files)
+    collector = Identity(Role.COLLECTOR, "collector")
+    dial = Dial(config.collector, collector, standing.files, _CONNECTING)
     work: list[Coroutine[Any, Any, Any]] = [
         equipment.inventory.keep_current(lambda: bool(runs.active_run_id)),
         keep_tidy(equipment, runs),
