@@ -91,9 +91,10 @@ program() { [[ $1 == agent ]] && echo tonnage-agent || echo tonnage; }
 release_of() { local at; at=$(readlink "$prefix/$1" 2>/dev/null) && basename "$at"; }
 version_of() { printf %s "${1%-*}"; }
 
+# The collector first, always: it serves older agents, and not the other way round.
 installed_roles() {
 	local role
-	for role in agent collector; do
+	for role in collector agent; do
 		! installed "$role" || echo "$role"
 	done
 }
@@ -487,7 +488,7 @@ summary() {
 
 do_install() {
 	local role wanted=()
-	for role in agent collector; do
+	for role in collector agent; do
 		! installed "$role" && [[ " ${roles[*]} " != *" $role "* ]] || wanted+=("$role")
 	done
 	install_roles "${wanted[@]}"

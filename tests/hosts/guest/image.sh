@@ -13,7 +13,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 folder=${1:?usage: image.sh FOLDER [--check]}
 export LC_ALL=C SOURCE_DATE_EPOCH=1700000000
 suite=bookworm
-packages=systemd-sysv,dbus,udev,kmod,procps,iproute2,python3-venv,docker.io
+packages=systemd-sysv,dbus,udev,kmod,procps,iproute2,python3-venv,docker.io,ansible-core
 disk=3G
 # A test has no use for what a server does now and then.
 masked=(apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer
