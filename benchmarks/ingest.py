@@ -26,10 +26,10 @@ from collector.conductor.drive import Drive
 from collector.conductor.patience import Patience
 from collector.fleet import Fleet
 from collector.model import HostRun
-from collector.stores.appends import INSERT_END, INSERT_FACT, INSERT_TRIAL
-from collector.stores.ingest import Rows
 from collector.stores.open import open_store
-from collector.stores.sqlite import PRAGMAS
+from collector.stores.sql.ingest import Rows
+from collector.stores.sqlite.appends import INSERT_END, INSERT_FACT, INSERT_TRIAL
+from collector.stores.sqlite.store import PRAGMAS
 from tests.integration.scripted_agent import ScriptedAgent
 from tests.runs_made_up import host_run, plan, run, whole_run
 from tonnage.model import Problem, RunState

@@ -35,7 +35,8 @@ class Run:
     ``versions`` names collector and schema. Times are nanoseconds since the
     Unix epoch, UTC. ``cancel_requested`` outlives a restart: a host that could
     not be told then is told when it answers again. ``start_skew_seconds`` bounds how
-    far apart the hosts began to launch.
+    far apart the hosts began to launch. ``raw_removed_at_unix_ns`` is when retention
+    took the run's trials; its result was kept before.
     """
 
     run_id: str
@@ -50,6 +51,22 @@ class Run:
     request_token: str = ""
     cancel_requested: bool = False
     start_skew_seconds: float | None = None
+    raw_removed_at_unix_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeptResult:
+    """What was computed from the raw rows of a run once it had ended.
+
+    It holds for the ending at ``finished_at_unix_ns`` alone; ``version`` is the
+    Tonnage that computed it, ``result_json`` a ``reports.model.Result``.
+    """
+
+    run_id: str
+    finished_at_unix_ns: int
+    version: str
+    computed_at_unix_ns: int
+    result_json: str
 
 
 @dataclass(frozen=True, slots=True)

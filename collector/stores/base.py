@@ -15,6 +15,7 @@ from collector.model import (
     Certificate,
     HostFact,
     HostRun,
+    KeptResult,
     KnownHost,
     Run,
     RunData,
@@ -59,9 +60,10 @@ class RunStore(Protocol):
         """Make a run that ended ``partial`` or ``failed`` ``running`` again, for the hosts
         that did not reach their own end: those without a stored ``run_finished``.
 
-        Returns their names; when there is none, or the run ended otherwise, nothing
-        is moved and the answer is empty. Run and hosts move in one transaction. The
-        start skew is dropped when one of them had not begun to launch.
+        Returns their names; when there is none, or the run ended otherwise, or its
+        trials were removed, nothing is moved and the answer is empty. Run and hosts
+        move in one transaction. The start skew is dropped when one of them had not
+        begun to launch.
         """
 
     async def reopen_host(self, run_id: str, host: str) -> bool:
@@ -109,6 +111,36 @@ class RunStore(Protocol):
 
     async def load(self, run_id: str) -> RunData:
         """Everything stored of one run."""
+
+
+class ResultStore(Protocol):
+    """Keeps what was computed of runs that ended, and lets go of raw rows."""
+
+    async def keep_result(self, result: KeptResult) -> bool:
+        """Store a run's result in place of an earlier one.
+
+        False, and nothing stored, when the run has not ended at
+        ``result.finished_at_unix_ns`` (it goes on, or ended anew) or its trials were removed.
+        """
+
+    async def kept_result(self, run_id: str) -> KeptResult | None:
+        """The result of the run's present ending, if it was kept."""
+
+    async def without_result(self, limit: int) -> Sequence[str]:
+        """Runs that ended and whose result is not kept, latest first."""
+
+    async def remove_raw(self, run_id: str, now_unix_ns: int) -> int:
+        """Remove a run's trials and their ends; how many trials there were.
+
+        Its other rows and its result stay. Nothing is removed, and the answer is 0,
+        unless the run has ended and its result is kept. Idempotent.
+        """
+
+    async def runs_with_raw(self, finished_before_unix_ns: int) -> Sequence[str]:
+        """Runs that ended before then and have their trials still, oldest first."""
+
+    async def size_bytes(self) -> int:
+        """What the store takes on disk."""
 
 
 class HostStore(Protocol):
@@ -174,7 +206,7 @@ class AuditStore(Protocol):
         """The latest entries of those, newest first; a command is found in any case."""
 
 
-class Store(RunStore, HostStore, IdentityStore, AuditStore, Protocol):
+class Store(RunStore, ResultStore, HostStore, IdentityStore, AuditStore, Protocol):
     """Everything that the collector keeps. Safe for concurrent calls."""
 
     async def close(self) -> None:

@@ -12,7 +12,7 @@ from collector.stores.base import Store
 
 # Scheme: module and function, which takes the path or the address itself.
 STORES: dict[str, str] = {
-    "sqlite": "collector.stores.sqlite:open_sqlite",
+    "sqlite": "collector.stores.sqlite.store:open_sqlite",
 }
 _FILE = "tonnage.db"
 

@@ -49,6 +49,8 @@ run = Table(
     Column("request_token", Text, unique=True),
     Column("cancel_requested", _Bool, nullable=False),
     Column("start_skew_seconds", _Real),
+    # When its trials were removed; its result is kept then.
+    Column("raw_removed_at_unix_ns", _BigInt),
     Index("run_started", "started_at_unix_ns"),
     sqlite_strict=True,
 )
@@ -64,6 +66,8 @@ host_run = Table(
     Column("state", Text, nullable=False),
     Column("high_water", _BigInt, nullable=False),
     Column("problem_json", Text),
+    # Moves with the mark, so that nobody counts rows.
+    Column("trials", _BigInt, nullable=False, server_default="0"),
     UniqueConstraint("run_id", "host", name="host_run_once"),
     sqlite_strict=True,
 )
@@ -128,6 +132,28 @@ fact = _events(
     "fact",
     Column("kind", Text, nullable=False),
     Column("body_json", Text, nullable=False),
+)
+
+# What was computed from the raw rows of a run when it ended. It holds for that ending alone.
+run_result = Table(
+    "run_result",
+    metadata,
+    Column("run_id", Text, ForeignKey("run.run_id"), primary_key=True),
+    Column("finished_at_unix_ns", _BigInt, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("computed_at_unix_ns", _BigInt, nullable=False),
+    Column("result_json", Text, nullable=False),
+    sqlite_strict=True,
+)
+
+# Which collector drives a run; where several share a store, it holds a lock on the row.
+run_owner = Table(
+    "run_owner",
+    metadata,
+    Column("run_id", Text, ForeignKey("run.run_id"), primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("since_unix_ns", _BigInt, nullable=False),
+    sqlite_strict=True,
 )
 
 known_host = Table(

@@ -15,10 +15,10 @@ from sqlalchemy import create_engine, event
 
 from collector.errors import StoreUnusable
 from collector.stores import schema
-from collector.stores.ingest import COLUMNS, Rows
 from collector.stores.migrate import migrate, schema_revision
 from collector.stores.open import open_store
-from collector.stores.rows import plan_to_json, run_to_row
+from collector.stores.sql.ingest import COLUMNS, Rows
+from collector.stores.sql.rows import plan_to_json, run_to_row
 from tests.runs_made_up import end, numbered, plan, run, trial, whole_run
 
 
@@ -63,6 +63,7 @@ async def test_a_store_of_the_first_schema_keeps_its_rows(tmp_path: Path) -> Non
         assert [row.end for row in data.trials] == [end(0), end(1)]
         assert [host.high_water for host in data.hosts] == [len(whole_run(2))]
         assert data.hosts[0].plan == plan()
+        assert [trials for _, _, trials in await store.list_runs(1)] == [2]
         assert await store.known_hosts() == ()
         await store.append("r1", "h1", numbered([end(1, interrupted=True)], len(whole_run(2)) + 1))
         last = (await store.load("r1")).trials[-1].end
@@ -80,7 +81,7 @@ def _write_as_r0001(place: Path) -> None:
         config.attributes["connection"] = migrating
         command.upgrade(config, "r0001")
     engine.dispose()
-    new = {"start_skew_seconds", "interrupted"}
+    new = {"start_skew_seconds", "interrupted", "raw_removed_at_unix_ns"}
     batch = Rows(1, whole_run(2))
     with sqlite3.connect(place) as connection:
         _insert(connection, "run", {**run_to_row(run()), "request_token": None}, new)

@@ -9,16 +9,18 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import and_, case, func, insert, select, update
+from sqlalchemy import and_, case, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningUpdate, Update
 
 from collector.errors import AmbiguousRun, NoSuchRun
 from collector.model import HostRun, Run, RunData
-from collector.stores import rows, schema
-from collector.stores.connections import translated
-from collector.stores.events import SqlEvents
-from collector.stores.registry import SqlRegistry
+from collector.stores import schema
+from collector.stores.sql import rows
+from collector.stores.sql.connections import translated
+from collector.stores.sql.events import SqlEvents
+from collector.stores.sql.registry import SqlRegistry
+from collector.stores.sql.results import SqlResults
 from tonnage.model import Problem, RunState
 
 _OPEN_STATES = (RunState.PENDING.value, RunState.RUNNING.value)
@@ -26,22 +28,25 @@ _REOPENABLE = (RunState.PARTIAL.value, RunState.FAILED.value)
 _SHOWN = 5
 
 
-class SqlStore(SqlEvents, SqlRegistry):
+class SqlStore(SqlEvents, SqlResults, SqlRegistry):
     """A ``Store`` but for ``append`` and ``close``. Runs are here, what their hosts told in
-    ``SqlEvents``, what else is kept in ``SqlRegistry``."""
+    ``SqlEvents``, what was computed of them in ``SqlResults``, what else is kept in
+    ``SqlRegistry``."""
 
     async def create_run(self, run: Run, hosts: Sequence[HostRun]) -> Run:
         """See ``Store``."""
         rows_of_hosts = await asyncio.to_thread(lambda: [_host_row(host) for host in hosts])
-        with translated():
-            async with self.writing() as connection:
-                earlier = await _by_token(connection, run.request_token)
-                if earlier is not None:
-                    return earlier
-                await connection.execute(insert(schema.run), [rows.run_to_row(run)])
-                if hosts:
-                    await connection.execute(insert(schema.host_run), rows_of_hosts)
-                return run
+
+        async def work(connection: AsyncConnection) -> Run:
+            earlier = await _by_token(connection, run.request_token)
+            if earlier is not None:
+                return earlier
+            await connection.execute(insert(schema.run), [rows.run_to_row(run)])
+            if hosts:
+                await connection.execute(insert(schema.host_run), rows_of_hosts)
+            return run
+
+        return await self.transact(work)
 
     async def set_run_state(
         self,
@@ -54,15 +59,17 @@ class SqlStore(SqlEvents, SqlRegistry):
         """See ``Store``."""
         table = schema.run
         change = update(table).where(table.c.run_id == run_id, table.c.state.in_(_OPEN_STATES))
-        with translated():
-            async with self.writing() as connection:
-                await connection.execute(
-                    change.values(
-                        state=state.value,
-                        finished_at_unix_ns=finished_at_unix_ns,
-                        problem_json=rows.problem_to_json(problem),
-                    )
+
+        async def work(connection: AsyncConnection) -> None:
+            await connection.execute(
+                change.values(
+                    state=state.value,
+                    finished_at_unix_ns=finished_at_unix_ns,
+                    problem_json=rows.problem_to_json(problem),
                 )
+            )
+
+        await self.transact(work)
 
     async def set_host_state(
         self, run_id: str, host: str, state: RunState, problem: Problem | None
@@ -72,63 +79,77 @@ class SqlStore(SqlEvents, SqlRegistry):
         change = update(table).where(
             table.c.run_id == run_id, table.c.host == host, table.c.state.in_(_OPEN_STATES)
         )
-        with translated():
-            async with self.writing() as connection:
-                await connection.execute(
-                    change.values(state=state.value, problem_json=rows.problem_to_json(problem))
-                )
+
+        async def work(connection: AsyncConnection) -> None:
+            await connection.execute(
+                change.values(state=state.value, problem_json=rows.problem_to_json(problem))
+            )
+
+        await self.transact(work)
 
     async def request_cancel(self, run_id: str) -> None:
         """See ``Store``."""
         table = schema.run
-        with translated():
-            async with self.writing() as connection:
-                await connection.execute(
-                    update(table).where(table.c.run_id == run_id).values(cancel_requested=True)
-                )
+
+        async def work(connection: AsyncConnection) -> None:
+            await connection.execute(
+                update(table).where(table.c.run_id == run_id).values(cancel_requested=True)
+            )
+
+        await self.transact(work)
 
     async def reopen_run(self, run_id: str) -> Sequence[str]:
         """See ``Store``."""
         table = schema.run
-        ended = and_(table.c.run_id == run_id, table.c.state.in_(_REOPENABLE))
-        with translated():
-            async with self.writing() as connection:
-                if (await connection.execute(select(table.c.run_id).where(ended))).first() is None:
-                    return ()
-                moved = await connection.execute(_reopen_hosts(run_id))
-                hosts = sorted(row[0] for row in moved)
-                await connection.execute(_drop_skew(run_id, hosts))
-                if hosts:
-                    await connection.execute(
-                        update(table)
-                        .where(ended)
-                        .values(
-                            state=RunState.RUNNING.value,
-                            finished_at_unix_ns=None,
-                            problem_json=None,
-                        )
+        ended = and_(
+            table.c.run_id == run_id,
+            table.c.state.in_(_REOPENABLE),
+            table.c.raw_removed_at_unix_ns.is_(None),
+        )
+
+        async def work(connection: AsyncConnection) -> Sequence[str]:
+            if (await connection.execute(select(table.c.run_id).where(ended))).first() is None:
+                return ()
+            moved = await connection.execute(_reopen_hosts(run_id))
+            hosts = sorted(row[0] for row in moved)
+            await connection.execute(_drop_skew(run_id, hosts))
+            if hosts:
+                await connection.execute(
+                    update(table)
+                    .where(ended)
+                    .values(
+                        state=RunState.RUNNING.value,
+                        finished_at_unix_ns=None,
+                        problem_json=None,
                     )
-                return tuple(hosts)
+                )
+            return tuple(hosts)
+
+        return await self.transact(work)
 
     async def reopen_host(self, run_id: str, host: str) -> bool:
         """See ``Store``."""
         run, table = schema.run, schema.host_run
         open_run = select(run.c.run_id).where(run.c.run_id == run_id, run.c.state.in_(_OPEN_STATES))
         change = _reopen_hosts(run_id).where(table.c.host == host, open_run.exists())
-        with translated():
-            async with self.writing() as connection:
-                reopened = (await connection.execute(change)).first() is not None
-                await connection.execute(_drop_skew(run_id, [host] if reopened else []))
-                return reopened
+
+        async def work(connection: AsyncConnection) -> bool:
+            reopened = (await connection.execute(change)).first() is not None
+            await connection.execute(_drop_skew(run_id, [host] if reopened else []))
+            return reopened
+
+        return await self.transact(work)
 
     async def set_start_skew(self, run_id: str, seconds: float) -> None:
         """See ``Store``."""
         table = schema.run
-        with translated():
-            async with self.writing() as connection:
-                await connection.execute(
-                    update(table).where(table.c.run_id == run_id).values(start_skew_seconds=seconds)
-                )
+
+        async def work(connection: AsyncConnection) -> None:
+            await connection.execute(
+                update(table).where(table.c.run_id == run_id).values(start_skew_seconds=seconds)
+            )
+
+        await self.transact(work)
 
     async def run_by_token(self, token: str) -> Run | None:
         """See ``Store``."""
@@ -156,16 +177,15 @@ class SqlStore(SqlEvents, SqlRegistry):
 
     async def list_runs(self, limit: int) -> Sequence[tuple[Run, Sequence[str], int]]:
         """See ``Store``."""
-        table, host, trial = schema.run, schema.host_run, schema.trial
+        table, host = schema.run, schema.host_run
         latest = await self.rows(
             select(table)
             .order_by(table.c.started_at_unix_ns.desc(), table.c.run_id.desc())
             .limit(limit)
         )
         ids = [row["run_id"] for row in latest]
-        trials = select(func.count()).where(trial.c.host_run_id == host.c.id).scalar_subquery()
         counted = await self.rows(
-            select(host.c.run_id, host.c.host, trials.label("trials"))
+            select(host.c.run_id, host.c.host, host.c.trials)
             .where(host.c.run_id.in_(ids))
             .order_by(host.c.host)
         )

@@ -19,11 +19,12 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from collector.model import AUDIT_OK, AuditEntry, AuditFilter, Certificate, KnownHost, Token
 from collector.stores import schema
-from collector.stores.connections import SqlConnections, translated
-from collector.stores.rows import from_json, to_json
+from collector.stores.sql.connections import SqlConnections, translated
+from collector.stores.sql.rows import from_json, to_json
 from tonnage import wire
 from tonnage.model import Fingerprint, HostFacts
 
@@ -37,13 +38,15 @@ class SqlRegistry(SqlConnections):
     async def put_hosts(self, hosts: Sequence[KnownHost]) -> None:
         """See ``HostStore``."""
         table = schema.known_host
-        with translated():
-            async with self.writing() as connection:
-                for row in map(_host_row, hosts):
-                    kept = {name: row[name] for name in row.keys() - _STAYING}
-                    change = update(table).where(table.c.host == row["host"]).values(kept)
-                    if not (await connection.execute(change)).rowcount:
-                        await connection.execute(insert(table).values(row))
+
+        async def work(connection: AsyncConnection) -> None:
+            for row in map(_host_row, hosts):
+                kept = {name: row[name] for name in row.keys() - _STAYING}
+                change = update(table).where(table.c.host == row["host"]).values(kept)
+                if not (await connection.execute(change)).rowcount:
+                    await connection.execute(insert(table).values(row))
+
+        await self.transact(work)
 
     async def saw_hosts(self, last_seen_unix_ns: Mapping[str, int]) -> None:
         """See ``HostStore``."""
@@ -52,9 +55,11 @@ class SqlRegistry(SqlConnections):
         seen = [{"name": name, "seen": at} for name, at in last_seen_unix_ns.items()]
         if not seen:
             return
-        with translated():
-            async with self.writing() as connection:
-                await connection.execute(change.values(last_seen_unix_ns=bindparam("seen")), seen)
+
+        async def work(connection: AsyncConnection) -> None:
+            await connection.execute(change.values(last_seen_unix_ns=bindparam("seen")), seen)
+
+        await self.transact(work)
 
     async def set_draining(self, host: str, draining: bool) -> None:
         """See ``HostStore``."""
@@ -87,19 +92,23 @@ class SqlRegistry(SqlConnections):
             or_(table.c.host == "", table.c.host == host),
         )
         take = update(table).where(usable).values(uses_left=table.c.uses_left - 1)
-        with translated():
-            async with self.writing() as connection:
-                taken = await connection.execute(take.returning(*table.c))
-                row = taken.mappings().first()
-                return None if row is None else _token(row)
+
+        async def work(connection: AsyncConnection) -> Token | None:
+            taken = await connection.execute(take.returning(*table.c))
+            row = taken.mappings().first()
+            return None if row is None else _token(row)
+
+        return await self.transact(work)
 
     async def revoke_token(self, token_id: str) -> bool:
         """See ``IdentityStore``."""
         table = schema.token
         change = update(table).where(table.c.token_id == token_id).values(revoked=True)
-        with translated():
-            async with self.writing() as connection:
-                return (await connection.execute(change)).rowcount > 0
+
+        async def work(connection: AsyncConnection) -> bool:
+            return (await connection.execute(change)).rowcount > 0
+
+        return await self.transact(work)
 
     async def tokens(self) -> Sequence[Token]:
         """See ``IdentityStore``."""
@@ -111,10 +120,12 @@ class SqlRegistry(SqlConnections):
         """See ``IdentityStore``."""
         table = schema.certificate
         known = select(table.c.serial).where(table.c.serial == certificate.serial)
-        with translated():
-            async with self.writing() as connection:
-                if (await connection.execute(known)).first() is None:
-                    await connection.execute(insert(table).values(asdict(certificate)))
+
+        async def work(connection: AsyncConnection) -> None:
+            if (await connection.execute(known)).first() is None:
+                await connection.execute(insert(table).values(asdict(certificate)))
+
+        await self.transact(work)
 
     async def revoke_certificates(
         self, now_unix_ns: int, *, serial: str = "", role: str = "", name: str = ""
@@ -126,12 +137,14 @@ class SqlRegistry(SqlConnections):
         else:
             meant = and_(table.c.role == role, table.c.name == name)
         change = update(table).where(meant, table.c.revoked_at_unix_ns.is_(None))
-        with translated():
-            async with self.writing() as connection:
-                revoked = await connection.execute(
-                    change.values(revoked_at_unix_ns=now_unix_ns).returning(table.c.serial)
-                )
-                return tuple(sorted(revoked.scalars()))
+
+        async def work(connection: AsyncConnection) -> Sequence[str]:
+            revoked = await connection.execute(
+                change.values(revoked_at_unix_ns=now_unix_ns).returning(table.c.serial)
+            )
+            return tuple(sorted(revoked.scalars()))
+
+        return await self.transact(work)
 
     async def certificates(self) -> Sequence[Certificate]:
         """See ``IdentityStore``."""
@@ -144,9 +157,11 @@ class SqlRegistry(SqlConnections):
         """See ``AuditStore``."""
         if not entries:
             return
-        with translated():
-            async with self.writing() as connection:
-                await connection.execute(insert(schema.audit), [asdict(e) for e in entries])
+
+        async def work(connection: AsyncConnection) -> None:
+            await connection.execute(insert(schema.audit), [asdict(e) for e in entries])
+
+        await self.transact(work)
 
     async def audit(self, limit: int, only: AuditFilter = _EVERYTHING) -> Sequence[AuditEntry]:
         """See ``AuditStore``."""

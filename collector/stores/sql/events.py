@@ -12,8 +12,9 @@ from typing import Any
 from sqlalchemy import RowMapping, Select, and_, select, true
 
 from collector.model import HostFact, HostRun, TrialRow
-from collector.stores import rows, schema
-from collector.stores.connections import SqlConnections, translated
+from collector.stores import schema
+from collector.stores.sql import rows
+from collector.stores.sql.connections import SqlConnections, translated
 from tonnage.model import Plan, Target
 
 _EDGES = ("run_started", "run_finished")

@@ -21,9 +21,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from collector.errors import SequenceGap, StoreError
 from collector.model import ended_as
 from collector.stores import schema
-from collector.stores.connections import translated
-from collector.stores.ingest import COLUMNS, Rows
-from collector.stores.rows import problem_to_json
+from collector.stores.sql.connections import translated
+from collector.stores.sql.ingest import COLUMNS, Rows
+from collector.stores.sql.rows import problem_to_json
 from tonnage.v1 import model_pb2
 
 Key = tuple[str, str]
@@ -35,7 +35,7 @@ _SEQUENCES = 2**63
 
 _PLACE = "SELECT id, plan_json FROM host_run WHERE run_id = ? AND host = ?"
 _MARKS = "SELECT id, high_water FROM host_run WHERE id IN ({})"
-_ADVANCE = "UPDATE host_run SET high_water = ? WHERE id = ?"
+_ADVANCE = "UPDATE host_run SET high_water = ?, trials = trials + ? WHERE id = ?"
 _BEGIN = "UPDATE host_run SET state = 'running' WHERE id = ? AND state = 'pending'"
 _FINISH = (
     "UPDATE host_run SET state = ?, problem_json = ? WHERE id = ? AND state IN"
@@ -219,7 +219,7 @@ async def _write(raw: aiosqlite.Connection, parts: Sequence[Rows]) -> None:
         (INSERT_TRIAL, [row for rows in parts for row in rows.trials]),
         (INSERT_END, [row for rows in parts for row in rows.ends]),
         (INSERT_FACT, [row for rows in parts for row in rows.facts]),
-        (_ADVANCE, [(rows.last, rows.host_run_id) for rows in parts]),
+        (_ADVANCE, [(rows.last, len(rows.trials), rows.host_run_id) for rows in parts]),
         (_FINISH, [_finish(rows) for rows in parts if rows.finished is not None]),
     )
     for statement, values in changes:

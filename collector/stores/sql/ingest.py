@@ -14,7 +14,7 @@ from sqlalchemy import Table
 
 from collector.errors import UnstorableEvent
 from collector.stores import schema
-from collector.stores.rows import FACTS, to_json
+from collector.stores.sql.rows import FACTS, to_json
 from tonnage import model, wire
 from tonnage.v1 import model_pb2
 

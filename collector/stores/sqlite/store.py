@@ -18,10 +18,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from collector.errors import StoreUnusable
-from collector.stores.appends import Appends
-from collector.stores.lock import FolderLock
 from collector.stores.migrate import migrate
-from collector.stores.sql import SqlStore
+from collector.stores.sql.runs import SqlStore
+from collector.stores.sqlite.appends import Appends
+from collector.stores.sqlite.lock import FolderLock
 from tonnage.v1 import model_pb2
 
 _BUSY_TIMEOUT_SECONDS = 10
@@ -31,7 +31,10 @@ PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
 class SqliteStore(SqlStore):
     """See ``Store``. Made by ``open_sqlite``."""
 
-    def __init__(self, reader: AsyncEngine, writer: AsyncEngine, lock: FolderLock) -> None:
+    def __init__(
+        self, path: Path, reader: AsyncEngine, writer: AsyncEngine, lock: FolderLock
+    ) -> None:
+        self._path = path
         self._reader = reader
         self._writer = writer
         self._lock = lock
@@ -54,6 +57,14 @@ class SqliteStore(SqlStore):
     async def append(self, run_id: str, host: str, events: Sequence[model_pb2.Event]) -> int:
         """See ``Store``."""
         return await self._appends.append((run_id, host), events)
+
+    async def size_bytes(self) -> int:
+        """See ``ResultStore``: the file and its write-ahead log."""
+        return await asyncio.to_thread(self._files_bytes)
+
+    def _files_bytes(self) -> int:
+        files = (self._path, self._path.with_name(f"{self._path.name}-wal"))
+        return sum(file.stat().st_size for file in files if file.exists())
 
     async def close(self) -> None:
         """See ``Store``."""
@@ -96,7 +107,7 @@ async def open_sqlite(path: Path) -> SqliteStore:
         await writer.dispose()
         lock.release()
         raise
-    return SqliteStore(reader, writer, lock)
+    return SqliteStore(path, reader, writer, lock)
 
 
 def _check_access(path: Path) -> None:

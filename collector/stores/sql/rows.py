@@ -73,6 +73,7 @@ def run_to_row(run: Run) -> dict[str, Any]:
         "finished_at_unix_ns": run.finished_at_unix_ns,
         "problem_json": problem_to_json(run.problem),
         "request_token": run.request_token or None,
+        "raw_removed_at_unix_ns": run.raw_removed_at_unix_ns,
         "cancel_requested": run.cancel_requested,
         "start_skew_seconds": run.start_skew_seconds,
     }
@@ -91,6 +92,7 @@ def run_of(row: RowMapping) -> Run:
         finished_at_unix_ns=row["finished_at_unix_ns"],
         problem=problem_of(row["problem_json"]),
         request_token=row["request_token"] or "",
+        raw_removed_at_unix_ns=row["raw_removed_at_unix_ns"],
         cancel_requested=bool(row["cancel_requested"]),
         start_skew_seconds=row["start_skew_seconds"],
     )

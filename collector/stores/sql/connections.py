@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Executable, RowMapping, Select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from collector.errors import StoreError
+
+T = TypeVar("T")
 
 
 class SqlConnections(ABC):
@@ -32,12 +34,24 @@ class SqlConnections(ABC):
                 found: Sequence[RowMapping] = (await connection.execute(query)).mappings().all()
                 return found
 
-    async def write(self, *changes: Executable) -> None:
-        """Carry out ``changes`` in one transaction."""
+    async def transact(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """Do ``work`` in one transaction and return what it returns.
+
+        An engine may do it again from the start when the database asks for that, so
+        it changes nothing but the database.
+        """
         with translated():
             async with self.writing() as connection:
-                for change in changes:
-                    await connection.execute(change)
+                return await work(connection)
+
+    async def write(self, *changes: Executable) -> None:
+        """Carry out ``changes`` in one transaction."""
+
+        async def work(connection: AsyncConnection) -> None:
+            for change in changes:
+                await connection.execute(change)
+
+        await self.transact(work)
 
 
 @contextmanager

@@ -1,0 +1,1 @@
+"""What every SQL store shares: questions, rare writes, and rows."""
