@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Generator
+import tempfile
+import uuid
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
 from deploy.engine import running_engine
+from deploy.postgres import PrivatePostgres
 from tests.hosts import debian
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -26,6 +29,7 @@ FIXTURES = frozenset(
         "docker_host",
         "guest_dir",
         "images_dir",
+        "postgres",
         "promtool",
         "server_image",
         "systemd_analyze",
@@ -77,6 +81,30 @@ def promtool() -> str:
     if found is None:
         pytest.skip("promtool is missing: run deploy/bootstrap.sh --dev")
     return found
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PrivatePostgres]:
+    """A PostgreSQL that all tests share: each in a database of its own."""
+    reason = PrivatePostgres.unavailable()
+    if reason is not None:
+        pytest.skip(f"{reason}: run deploy/bootstrap.sh --dev")
+    # Not below tmp_path, which its user cannot reach.
+    home = Path(tempfile.mkdtemp(prefix="tonnage-postgres-"))
+    started = PrivatePostgres(home)
+    try:
+        started.start()
+        yield started
+    finally:
+        started.remove()
+
+
+@pytest.fixture
+def postgres_url(postgres: PrivatePostgres) -> Iterator[str]:
+    """The address of an empty database that is this test's alone."""
+    name = f"t{uuid.uuid4().hex[:12]}"
+    yield postgres.create_database(name)
+    postgres.drop_database(name)
 
 
 @pytest.fixture(scope="session")
