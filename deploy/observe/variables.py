@@ -16,8 +16,6 @@ from deploy.observe.times import Range
 ALL = "$__all"
 _LABEL = r"[a-zA-Z_$][a-zA-Z0-9_]*"
 _LABEL_VALUES = re.compile(rf"^label_values\((?:(.+),\s*)?({_LABEL})\)\s*$", re.DOTALL)
-    r"^label_values\((?:(.+),\s*)?([a-zA-Z_$][a-zA-Z0-9_]*)\)\s*$", re.DOTALL
-)
 _QUERY_RESULT = re.compile(r"^query_result\((.+)\)\s*$", re.DOTALL)
 _METRICS = re.compile(r"^metrics\((.+)\)\s*$")
 _COMMA = re.compile(r"(?:\\,|[^,])+")
