@@ -16,8 +16,8 @@ from pathlib import Path
 
 from deploy.fleet.fleet import CommandFailed
 from deploy.fleet.namespaces import NamespaceFailed
-from deploy.fleet.programs import ProgramFailed
 from deploy.fleet.story import tell
+from deploy.programs import ProgramFailed
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
 _BUILD = _CHECKOUT / "build"

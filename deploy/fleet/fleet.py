@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.fleet.namespaces import Host, switched_hosts
-from deploy.fleet.programs import Program
+from deploy.programs import Program, module
 
 COLLECTOR = "collector"
 _GRPC, _HTTP, _AGENT, _METRICS = 7070, 7071, 7080, 7081
@@ -128,7 +128,7 @@ class Fleet:
         )
         before = self.hosts[COLLECTOR].command()
         log = self.folder / "collector.log"
-        return Program(COLLECTOR, "collector.app", lambda: arguments, log, before)
+        return Program(COLLECTOR, module("collector.app", before), lambda: arguments, log)
 
     def _agent(self, name: str) -> Program:
         at = self.hosts[name].address
@@ -137,7 +137,8 @@ class Fleet:
             *("--data-dir", str(self.folder / name), *self._flags),
         )
         log = self.folder / f"{name}.log"
-        return Program(name, "agent.app", lambda: arguments, log, self.hosts[name].command())
+        command = module("agent.app", self.hosts[name].command())
+        return Program(name, command, lambda: arguments, log)
 
 
 @asynccontextmanager

@@ -16,7 +16,7 @@ import psutil
 
 from benchmarks.rows import Row, zero
 from collector.client import Client
-from deploy.fleet.programs import Program
+from deploy.programs import Program, module
 from tests.faults.runs import last_state, submit
 from tests.faults.world import World, world
 from tonnage.model import RunState
@@ -100,7 +100,7 @@ def _process(made: World, name: str, first: int, count: int) -> Program:
     where = made.collector.where["listening"]
     arguments = (str(first), str(count), where, str(made.folder))
     log = made.folder / f"{name}.log"
-    return Program(name, "tests.faults.many_agents", lambda: arguments, log)
+    return Program(name, module("tests.faults.many_agents"), lambda: arguments, log)
 
 
 async def _all_healthy(client: Client, count: int) -> None:

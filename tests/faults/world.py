@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from collector.client import Client
-from deploy.fleet.programs import Program
+from deploy.programs import Program, module
 from tests.proof import Proof, prove
 
 _NOT_EPHEMERAL = (20_000, 32_000)
@@ -85,7 +85,8 @@ def _collector(folder: Path, flags: Sequence[str], before: Sequence[str]) -> Pro
         where = ("--listen", listen, "--http", "127.0.0.1:0", "--store", str(folder / "store"))
         return (*where, *flags)
 
-    return Program("collector", "collector.app", arguments, folder / "collector.log", before)
+    command = module("collector.app", before)
+    return Program("collector", command, arguments, folder / "collector.log")
 
 
 def _kept_port() -> int:
@@ -108,4 +109,4 @@ def _agent(
         known = ("--collector", collector.where["listening"], "--name", host)
         return (*where, *known, "--data-dir", str(folder / host), *flags)
 
-    return Program(host, "agent.app", arguments, folder / f"{host}.log", before)
+    return Program(host, module("agent.app", before), arguments, folder / f"{host}.log")

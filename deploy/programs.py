@@ -1,4 +1,4 @@
-"""A server of ours as a process that may be killed, stopped and started again."""
+"""A server as a process that may be killed, stopped and started again."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 START_SECONDS = 60.0
@@ -15,37 +15,46 @@ STOP_SECONDS = 90.0
 _LAST_LINES = 15
 
 Arguments = Callable[[], Sequence[str]]
+# Waits until a process serves; where it does, or nothing when it ends instead.
+Serving = Callable[[Process], Awaitable[Mapping[str, str]]]
 
 
 class ProgramFailed(Exception):
     """A server did not come up, or did not end as asked; the message has its last words."""
 
 
-class Program:
-    """One server: ``python -m MODULE`` with the arguments of the moment it is started.
+async def announced(process: Process) -> Mapping[str, str]:
+    """What the servers of Tonnage say once they serve, in a line."""
+    assert process.stdout is not None  # noqa: S101 - it was opened as a pipe
+    line = await process.stdout.readline()
+    return dict(json.loads(line)) if line else {}
 
-    ``where`` is the line that it printed when it last began to serve. ``before`` is
-    what its command is run through, for example a namespace's ``nsenter``.
+
+class Program:
+    """One server: a command with the arguments of the moment it is started.
+
+    ``where`` is what ``serving`` found when it last began to serve.
     """
 
     def __init__(
         self,
         name: str,
-        module: str,
+        command: Sequence[str],
         arguments: Arguments,
         log: Path,
-        before: Sequence[str] = (),
+        serving: Serving = announced,
     ) -> None:
         self.name = name
-        self.where: dict[str, str] = {}
-        self._command = (*before, sys.executable, "-m", module)
+        self.where: Mapping[str, str] = {}
+        self._command = command
         self._arguments = arguments
         self._log = log
+        self._serving = serving
         self._process: Process | None = None
 
     @property
     def pid(self) -> int:
-        """Of the process that runs now; ``nsenter`` becomes the program itself."""
+        """Of the process that runs now."""
         return self._running().pid
 
     async def start(self) -> None:
@@ -58,21 +67,20 @@ class Program:
             )
         self._process = process
         try:
-            self.where = json.loads(await self._first_line(process))
+            self.where = await self._served(process)
         except BaseException:
             await self.kill()
             raise
 
-    async def _first_line(self, process: Process) -> bytes:
-        assert process.stdout is not None  # noqa: S101 - it was opened as a pipe
+    async def _served(self, process: Process) -> Mapping[str, str]:
         try:
             async with asyncio.timeout(START_SECONDS):
-                line = await process.stdout.readline()
+                if where := await self._serving(process):
+                    return where
+                code = await process.wait()
         except TimeoutError as error:
             raise self._failed(f"did not serve within {START_SECONDS:g} s") from error
-        if not line:
-            raise self._failed(f"ended with {await process.wait()} before it served")
-        return line
+        raise self._failed(f"ended with {code} before it served")
 
     async def kill(self) -> None:
         """End it as a power cut would. Nothing happens to one that does not run."""
@@ -116,3 +124,9 @@ class Program:
     def _failed(self, what: str) -> ProgramFailed:
         lines = self._log.read_text(errors="replace").splitlines()[-_LAST_LINES:]
         return ProgramFailed("\n  ".join([f"{self.name} {what}", *lines]))
+
+
+def module(name: str, before: Sequence[str] = ()) -> tuple[str, ...]:
+    """The command of one of our servers; ``before`` is what it is run through, for example a
+    namespace's ``nsenter``, which becomes the program itself."""
+    return (*before, sys.executable, "-m", name)
