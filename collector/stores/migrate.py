@@ -69,7 +69,8 @@ def _refuse_unlike(connection: Connection, place: str) -> None:
             f"this store is of a pre-release of Tonnage and lacks {', '.join(sorted(lacking)[:3])}",
             field="store",
             value=place,
-            remedy="Name another folder or file: a pre-release's store cannot be migrated.",
+            remedy="Name another folder, file or database: a pre-release's store cannot be"
+            " migrated.",
         )
 
 
@@ -80,5 +81,5 @@ def _refuse_foreign(connection: Connection, place: str) -> None:
             f"this database is not a Tonnage store: it holds {', '.join(sorted(tables)[:3])}",
             field="store",
             value=place,
-            remedy="Name another file or folder.",
+            remedy="Name another file, folder or database.",
         )

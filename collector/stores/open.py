@@ -13,33 +13,43 @@ from collector.stores.base import Store
 # Scheme: module and function, which takes the path or the address itself.
 STORES: dict[str, str] = {
     "sqlite": "collector.stores.sqlite.store:open_sqlite",
+    "postgresql": "collector.stores.postgres.store:open_postgres",
+    "postgres": "collector.stores.postgres.store:open_postgres",
 }
+# What a kind needs beyond the collector's own packages: the module, and the extra that has it.
+_EXTRAS = {"postgresql": ("asyncpg", "postgres"), "postgres": ("asyncpg", "postgres")}
 _FILE = "tonnage.db"
 
 
 async def open_store(place: str) -> Store:
-    """Open the store at ``place``: a folder, or ``sqlite:///`` and an absolute path.
+    """Open the store at ``place``: a folder, ``sqlite:///`` and an absolute path, or
+    ``postgresql://USER@HOST:PORT/DATABASE``.
 
     Raises ``StoreUnusable`` when it cannot be used, ``StoreTooNew`` when a newer
     Tonnage wrote it.
     """
-    if "://" not in place:
+    scheme, colon, _ = place.partition("://")
+    if not colon:
         return await _open("sqlite", Path(place) / _FILE)
-    parts = urlsplit(place)
-    if parts.scheme not in STORES:
+    if scheme not in STORES:
         raise StoreUnusable(
-            f"there is no store of the kind {parts.scheme}",
+            f"there is no store of the kind {scheme}",
             field="store",
             value=place,
             remedy=f"Kinds: a folder, {', '.join(f'{kind}://' for kind in STORES)}.",
         )
+    return await _open(scheme, _sqlite_file(place) if scheme == "sqlite" else place)
+
+
+def _sqlite_file(place: str) -> Path:
+    parts = urlsplit(place)
     path = unquote(parts.path)
     file = Path(path[1:])
     if parts.netloc or not path.strip("/"):
         raise _misaddressed("the address names no file", place, Path("/srv/tonnage.db"))
     if not file.is_absolute():  # meant as absolute by whoever counts two slashes, not three
         raise _misaddressed("the address names no absolute path", place, Path("/") / file)
-    return await _open(parts.scheme, file)
+    return file
 
 
 def _misaddressed(why: str, place: str, meant: Path) -> StoreUnusable:
@@ -51,7 +61,18 @@ def _misaddressed(why: str, place: str, meant: Path) -> StoreUnusable:
     )
 
 
-async def _open(scheme: str, path: Path) -> Store:
+async def _open(scheme: str, where: Path | str) -> Store:
     module, function = STORES[scheme].split(":")
-    opener = getattr(import_module(module), function)
-    return cast("Store", await opener(path))
+    try:
+        opener = getattr(import_module(module), function)
+    except ModuleNotFoundError as error:
+        needed, extra = _EXTRAS.get(scheme, ("", ""))
+        if error.name != needed:
+            raise
+        raise StoreUnusable(
+            f"{scheme}:// needs the Python package {needed}, which is not installed",
+            field="store",
+            value=scheme,
+            remedy=f"pip install 'tonnage[{extra}]', or pip install {needed}.",
+        ) from error
+    return cast("Store", await opener(where))

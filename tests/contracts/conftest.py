@@ -36,9 +36,10 @@ async def stand(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 
 @pytest.fixture(params=sorted(ENGINES))
-def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Engine:
+def engine(request: pytest.FixtureRequest) -> Engine:
     """A kind of store."""
-    return ENGINES[request.param](tmp_path)
+    kind = ENGINES[request.param]
+    return kind.make(request.getfixturevalue(kind.needs))
 
 
 @pytest.fixture

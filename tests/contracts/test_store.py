@@ -114,7 +114,7 @@ async def test_a_gap_is_refused_whole(begun: Store) -> None:
 async def test_a_failure_in_the_middle_stores_nothing(begun: Store, engine: Engine) -> None:
     events = whole_run(10)
     await begun.append("r1", "h1", events[:4])
-    engine.refuse_trial(12)
+    await engine.refuse_trial(12)
     with pytest.raises(StoreError, match="injected"):
         await begun.append("r1", "h1", events[4:])
     assert (await _host(begun)).high_water == 4
@@ -160,7 +160,7 @@ async def test_appends_that_come_at_once_keep_their_own_guarantees(
     begun: Store, engine: Engine
 ) -> None:
     events, unreadable = whole_run(10), model_pb2.Event(sequence=5)
-    engine.refuse_trial(12)
+    await engine.refuse_trial(12)
     for host in ("h1", "h2"):
         await begun.append("r1", host, events[:4])
     answers = await asyncio.gather(
@@ -443,15 +443,25 @@ async def test_a_reopened_store_goes_on_where_it_was(engine: Engine) -> None:
         await store.close()
 
 
-async def test_a_second_collector_is_refused(engine: Engine, store: Store) -> None:
-    with pytest.raises(StoreUnusable, match="another collector holds this store"):
-        await engine.open()
-    assert await store.unfinished_runs() == ()
+async def test_a_second_collector_is_refused_or_sees_the_same(engine: Engine, begun: Store) -> None:
+    if not engine.shared:
+        with pytest.raises(StoreUnusable, match="another collector holds this store"):
+            await engine.open()
+        assert await begun.unfinished_runs() == (run(),)
+        return
+    second = await engine.open()
+    try:
+        events = whole_run(10)
+        for store, part in ((begun, events[:9]), (second, events[4:13]), (begun, events[10:])):
+            assert await store.append("r1", "h1", part) == part[-1].sequence
+        assert await _sequences(second) == [("h1", number) for number in range(10)]
+    finally:
+        await second.close()
 
 
 async def test_a_store_of_a_newer_version_is_left_alone(engine: Engine) -> None:
     await (await engine.open()).close()
-    engine.pretend_revision("r9999")
+    await engine.pretend_revision("r9999")
     with pytest.raises(StoreTooNew, match="r9999") as refused:
         await engine.open()
     assert refused.value.problem.value.startswith(engine.place)

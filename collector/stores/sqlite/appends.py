@@ -7,31 +7,33 @@ after another. Each append keeps its own guarantees: what is wrong with one fail
 from __future__ import annotations
 
 import asyncio
-import json
 import sqlite3
 from collections import deque
 from collections.abc import Collection, Sequence
 from contextlib import suppress
-from typing import NamedTuple
 
 import aiosqlite
 from sqlalchemy import Table
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from collector.errors import SequenceGap, StoreError
-from collector.model import ended_as
+from collector.errors import StoreError
 from collector.stores import schema
+from collector.stores.sql.batches import (
+    Key,
+    Place,
+    check_contiguous,
+    ending,
+    never_planned,
+    place,
+    rows_above,
+)
 from collector.stores.sql.connections import translated
 from collector.stores.sql.ingest import COLUMNS, Rows
-from collector.stores.sql.rows import problem_to_json
 from tonnage.v1 import model_pb2
 
-Key = tuple[str, str]
 # The most that one commit takes; what is beyond waits for the next.
 _EVENTS = 8000
 _APPENDS = 500
-# SQLite's integers end here.
-_SEQUENCES = 2**63
 
 _PLACE = "SELECT id, plan_json FROM host_run WHERE run_id = ? AND host = ?"
 _MARKS = "SELECT id, high_water FROM host_run WHERE id IN ({})"
@@ -52,13 +54,6 @@ def _insert(table: Table) -> str:
 INSERT_TRIAL = _insert(schema.trial)
 INSERT_END = _insert(schema.trial_end)
 INSERT_FACT = _insert(schema.fact)
-
-
-class _Place(NamedTuple):
-    """A host's run: its row, and the targets that its trials may be of."""
-
-    id: int
-    targets: Collection[str]
 
 
 class _Append:
@@ -84,11 +79,11 @@ class Appends:
         self._writer = writer
         self._turn = turn
         self._waiting: deque[_Append] = deque()
-        self._places: dict[Key, _Place] = {}
+        self._places: dict[Key, Place] = {}
 
     async def append(self, key: Key, events: Sequence[model_pb2.Event]) -> int:
         """See ``RunStore.append``. Whoever's turn comes first commits for all that wait."""
-        _check_contiguous(events)
+        check_contiguous(events)
         own = _Append(key, events)
         self._waiting.append(own)
         try:
@@ -152,12 +147,12 @@ class Appends:
         await raw.execute("BEGIN IMMEDIATE")
         try:
             known = [(append, await self._place(raw, append)) for append in group]
-            placed = [(append, place) for append, place in known if place is not None]
-            marks = await _marks(raw, {place.id for _, place in placed})
+            placed = [(append, at) for append, at in known if at is not None]
+            marks = await _marks(raw, {at.id for _, at in placed})
             parts: list[tuple[_Append, Rows]] = []
-            for append, place in placed:
-                if (rows := _above(marks[place.id], append, place)) is not None:
-                    marks[place.id] = max(marks[place.id], rows.last)
+            for append, at in placed:
+                if (rows := _above(marks[at.id], append, at)) is not None:
+                    marks[at.id] = max(marks[at.id], rows.last)
                     parts.append((append, rows))
             await _write(raw, [rows for _, rows in parts if rows.last])
             await raw.commit()
@@ -170,17 +165,15 @@ class Appends:
             if rows.finished is not None:
                 self._places.pop(append.key, None)
 
-    async def _place(self, raw: aiosqlite.Connection, append: _Append) -> _Place | None:
+    async def _place(self, raw: aiosqlite.Connection, append: _Append) -> Place | None:
         """Where an append goes; ``None``, and the append failed, if that is nowhere."""
         if append.key not in self._places:
             async with raw.execute(_PLACE, append.key) as cursor:
                 row = await cursor.fetchone()
             if row is None:
-                run_id, host = append.key
-                append.error = StoreError(f"run {run_id} was never planned for host {host}")
+                append.error = never_planned(append.key)
                 return None
-            targets = frozenset(target["id"] for target in json.loads(row[1])["targets"])
-            self._places[append.key] = _Place(row[0], targets)
+            self._places[append.key] = place(row[0], row[1])
         return self._places[append.key]
 
 
@@ -197,16 +190,11 @@ async def _marks(raw: aiosqlite.Connection, ids: Collection[int]) -> dict[int, i
         return {row[0]: row[1] for row in await cursor.fetchall()}
 
 
-def _above(mark: int, append: _Append, place: _Place) -> Rows | None:
+def _above(mark: int, append: _Append, at: Place) -> Rows | None:
     """The rows of an append above the mark; ``None``, and the append failed, where they
     begin beyond it or cannot be stored."""
-    events = append.events
-    first = events[0].sequence if events else mark + 1
-    if first > mark + 1:
-        append.error = SequenceGap(f"events {mark + 1} to {first - 1} are missing")
-        return None
     try:
-        return Rows(place.id, events[max(0, mark - first + 1) :], place.targets)
+        return rows_above(mark, append.events, at)
     except StoreError as error:
         append.error = error
         return None
@@ -220,29 +208,8 @@ async def _write(raw: aiosqlite.Connection, parts: Sequence[Rows]) -> None:
         (INSERT_END, [row for rows in parts for row in rows.ends]),
         (INSERT_FACT, [row for rows in parts for row in rows.facts]),
         (_ADVANCE, [(rows.last, len(rows.trials), rows.host_run_id) for rows in parts]),
-        (_FINISH, [_finish(rows) for rows in parts if rows.finished is not None]),
+        (_FINISH, [(*ending(r), r.host_run_id) for r in parts if r.finished is not None]),
     )
     for statement, values in changes:
         if values:
             await raw.executemany(statement, values)
-
-
-def _finish(rows: Rows) -> tuple[object, ...]:
-    if rows.finished is None:
-        raise StoreError("rows without an end cannot end a host's run")
-    problem = problem_to_json(rows.finished.problem)
-    return (ended_as(rows.finished).value, problem, rows.host_run_id)
-
-
-def _check_contiguous(events: Sequence[model_pb2.Event]) -> None:
-    if not events:
-        return
-    first, last = events[0].sequence, events[-1].sequence
-    expected = range(first, first + len(events))
-    if (
-        first < 1
-        or last != expected[-1]
-        or last >= _SEQUENCES
-        or any(event.sequence != number for event, number in zip(events, expected, strict=True))
-    ):
-        raise SequenceGap(f"a batch from {first} to {last} is not contiguous")
