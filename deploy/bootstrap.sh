@@ -133,15 +133,19 @@ versions() {
 	rm "$guest/versions.part"
 }
 
-promtool() {
-	have promtool || [[ -x build/tools/promtool ]] && return
-	say 'fetching promtool'
-	mkdir -p build/tools
-	if fetch prometheus ./usr/bin/promtool build/tools/promtool; then
-		chmod 755 build/tools/promtool
-	else
-		lacks "promtool (for the tests): Debian's package prometheus has it"
-	fi
+# Prometheus and its promtool: the programs alone, without the service of the package.
+prometheus() {
+	local tool
+	for tool in prometheus promtool; do
+		have "$tool" || [[ -x build/tools/$tool ]] && continue
+		say "fetching $tool"
+		mkdir -p build/tools
+		if fetch prometheus "./usr/bin/$tool" "build/tools/$tool"; then
+			chmod 755 "build/tools/$tool"
+		else
+			lacks "$tool (for the tests and make observe): Debian's package prometheus has it"
+		fi
+	done
 }
 
 # What the tests call beside engines: each with the Debian package that has it. They make networks
@@ -248,7 +252,7 @@ main() {
 	busybox
 	versions
 	images
-	[[ ${1:-} != --dev ]] || { promtool; test_tools; server; }
+	[[ ${1:-} != --dev ]] || { prometheus; test_tools; server; }
 	report "$status"
 	return "$status"
 }
