@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-from deploy.fleet.fleet import CommandFailed
+from deploy.commands import CommandFailed
 from deploy.fleet.namespaces import NamespaceFailed
 from deploy.fleet.story import tell
 from deploy.programs import ProgramFailed

@@ -4,33 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.commands import Done, run
 from deploy.fleet.namespaces import Host, switched_hosts
 from deploy.programs import Program, module
 
 COLLECTOR = "collector"
 _GRPC, _HTTP, _AGENT, _METRICS = 7070, 7071, 7080, 7081
-_COMMAND_SECONDS = 300.0
 
 Say = Callable[[str], None]
-
-
-class CommandFailed(Exception):
-    """A command ended with an exit code that was not expected; has its output."""
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """A command that ended."""
-
-    code: int
-    out: str
-    err: str
 
 
 class Fleet:
@@ -101,23 +86,8 @@ class Fleet:
         data = ("--data-dir", str(self.folder / name))
         await self._run(name, "agent.app", *words, *data, "--token", token)
 
-    async def _run(self, host: str, module: str, *words: str, expect: Sequence[int] = (0,)) -> Done:
-        process = await asyncio.create_subprocess_exec(
-            *self.hosts[host].command(sys.executable, "-m", module, *words),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        try:
-            async with asyncio.timeout(_COMMAND_SECONDS):
-                out, err = await process.communicate()
-        except BaseException:
-            process.kill()
-            await process.wait()
-            raise
-        done = Done(process.returncode or 0, out.decode(), err.decode())
-        if done.code not in expect:
-            raise CommandFailed(f"{module} {' '.join(words)} ended with {done.code}:\n{done.err}")
-        return done
+    async def _run(self, host: str, name: str, *words: str, expect: Sequence[int] = (0,)) -> Done:
+        return await run([*module(name, self.hosts[host].command()), *words], expect)
 
     def _collector(self) -> Program:
         at = self.hosts[COLLECTOR].address
