@@ -26,18 +26,24 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
+from collector.stores.texts import WithoutNul
+
 # STRICT tables know only INTEGER, REAL, TEXT and BLOB.
 _BigInt: TypeEngine[int] = BigInteger().with_variant(Integer(), "sqlite")
 _Real: TypeEngine[float] = Double().with_variant(REAL(), "sqlite")
 _Bool: TypeEngine[bool] = Boolean(create_constraint=False).with_variant(Integer(), "sqlite")
+# Text of anyone's; what Tonnage itself worded, and JSON, has no NUL.
+_Text: TypeEngine[str] = Text().with_variant(WithoutNul(), "postgresql")
+# What is ordered by, or found by its beginning: by its bytes, whatever a database's locale.
+_Name: TypeEngine[str] = Text().with_variant(WithoutNul(collation="C"), "postgresql")
 
 metadata = MetaData()
 
 run = Table(
     "run",
     metadata,
-    Column("run_id", Text, primary_key=True),
-    Column("name", Text, nullable=False),
+    Column("run_id", _Name, primary_key=True),
+    Column("name", _Text, nullable=False),
     Column("state", Text, nullable=False),
     Column("spec_json", Text, nullable=False),
     # A seed is unsigned and 64 bits wide, which no SQL integer holds.
@@ -46,7 +52,7 @@ run = Table(
     Column("started_at_unix_ns", _BigInt, nullable=False),
     Column("finished_at_unix_ns", _BigInt),
     Column("problem_json", Text),
-    Column("request_token", Text, unique=True),
+    Column("request_token", _Text, unique=True),
     Column("cancel_requested", _Bool, nullable=False),
     Column("start_skew_seconds", _Real),
     # When its trials were removed; its result is kept then.
@@ -59,9 +65,9 @@ host_run = Table(
     "host_run",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("run_id", Text, ForeignKey("run.run_id"), nullable=False),
-    Column("host", Text, nullable=False),
-    Column("address", Text, nullable=False),
+    Column("run_id", _Name, ForeignKey("run.run_id"), nullable=False),
+    Column("host", _Name, nullable=False),
+    Column("address", _Text, nullable=False),
     Column("plan_json", Text, nullable=False),
     Column("state", Text, nullable=False),
     Column("high_water", _BigInt, nullable=False),
@@ -89,19 +95,19 @@ def _events(name: str, *columns: Column[object]) -> Table:
 
 trial = _events(
     "trial",
-    Column("trial_id", Text, nullable=False),
-    Column("stage_id", Text, nullable=False),
-    Column("target_id", Text, nullable=False),
+    Column("trial_id", _Text, nullable=False),
+    Column("stage_id", _Text, nullable=False),
+    Column("target_id", _Text, nullable=False),
     Column("concurrency", Integer, nullable=False),
     Column("block", Integer, nullable=False),
     Column("number", Integer, nullable=False),
     Column("attempt", Integer, nullable=False),
     Column("requested_at_unix_ns", _BigInt, nullable=False),
-    Column("error", Text, nullable=False),
-    Column("evidence", Text, nullable=False),
+    Column("error", _Text, nullable=False),
+    Column("evidence", _Text, nullable=False),
     Column("noisy", _Bool, nullable=False),
     Column("suspect", _Bool, nullable=False),
-    Column("image_digest", Text, nullable=False),
+    Column("image_digest", _Text, nullable=False),
     Column("fill", Integer, nullable=False),
     Column("accelerator", Text, nullable=False),
     Column("population", Text, nullable=False),
@@ -119,9 +125,9 @@ trial = _events(
 
 trial_end = _events(
     "trial_end",
-    Column("trial_id", Text, nullable=False),
+    Column("trial_id", _Text, nullable=False),
     Column("attempt", Integer, nullable=False),
-    Column("error", Text, nullable=False),
+    Column("error", _Text, nullable=False),
     Column("stopped_ns", _BigInt),
     Column("destroyed_ns", _BigInt),
     Column("interrupted", _Bool, nullable=False, server_default="0"),
@@ -138,7 +144,7 @@ fact = _events(
 run_result = Table(
     "run_result",
     metadata,
-    Column("run_id", Text, ForeignKey("run.run_id"), primary_key=True),
+    Column("run_id", _Name, ForeignKey("run.run_id"), primary_key=True),
     Column("finished_at_unix_ns", _BigInt, nullable=False),
     Column("version", Text, nullable=False),
     Column("computed_at_unix_ns", _BigInt, nullable=False),
@@ -150,8 +156,8 @@ run_result = Table(
 run_owner = Table(
     "run_owner",
     metadata,
-    Column("run_id", Text, ForeignKey("run.run_id"), primary_key=True),
-    Column("owner", Text, nullable=False),
+    Column("run_id", _Name, ForeignKey("run.run_id"), primary_key=True),
+    Column("owner", _Text, nullable=False),
     Column("since_unix_ns", _BigInt, nullable=False),
     sqlite_strict=True,
 )
@@ -159,11 +165,11 @@ run_owner = Table(
 known_host = Table(
     "known_host",
     metadata,
-    Column("host", Text, primary_key=True),
+    Column("host", _Name, primary_key=True),
     Column("facts_json", Text, nullable=False),
     Column("runtimes_json", Text, nullable=False),
-    Column("address", Text, nullable=False),
-    Column("metrics_address", Text, nullable=False),
+    Column("address", _Text, nullable=False),
+    Column("metrics_address", _Text, nullable=False),
     Column("metrics_tls", _Bool, nullable=False),
     Column("protocol", Integer, nullable=False),
     Column("first_seen_unix_ns", _BigInt, nullable=False),
@@ -175,12 +181,12 @@ known_host = Table(
 token = Table(
     "token",
     metadata,
-    Column("token_id", Text, primary_key=True),
+    Column("token_id", _Text, primary_key=True),
     Column("secret_sha256", Text, nullable=False, unique=True),
     Column("expires_at_unix_ns", _BigInt, nullable=False),
     Column("uses_left", Integer, nullable=False),
-    Column("host", Text, nullable=False),
-    Column("created_by", Text, nullable=False),
+    Column("host", _Name, nullable=False),
+    Column("created_by", _Text, nullable=False),
     Column("created_at_unix_ns", _BigInt, nullable=False),
     Column("revoked", _Bool, nullable=False),
     sqlite_strict=True,
@@ -191,7 +197,7 @@ certificate = Table(
     metadata,
     Column("serial", Text, primary_key=True),
     Column("role", Text, nullable=False),
-    Column("name", Text, nullable=False),
+    Column("name", _Text, nullable=False),
     Column("not_before_unix_ns", _BigInt, nullable=False),
     Column("not_after_unix_ns", _BigInt, nullable=False),
     Column("revoked_at_unix_ns", _BigInt),
@@ -206,11 +212,11 @@ audit = Table(
     Column("id", Integer, primary_key=True),
     Column("at_unix_ns", _BigInt, nullable=False),
     Column("role", Text, nullable=False),
-    Column("name", Text, nullable=False),
-    Column("peer", Text, nullable=False),
-    Column("command", Text, nullable=False),
-    Column("subject", Text, nullable=False),
+    Column("name", _Text, nullable=False),
+    Column("peer", _Text, nullable=False),
+    Column("command", _Text, nullable=False),
+    Column("subject", _Text, nullable=False),
     Column("outcome", Text, nullable=False),
-    Column("reason", Text, nullable=False),
+    Column("reason", _Text, nullable=False),
     sqlite_strict=True,
 )

@@ -31,6 +31,7 @@ from tests.runs_made_up import (
     whole_run,
 )
 from tonnage.model import (
+    Notice,
     Outcome,
     Payload,
     Problem,
@@ -83,6 +84,33 @@ async def test_zero_and_absent_stay_apart(begun: Store) -> None:
     assert stored.trial.steal_share == 0.0
     assert stored.trial.ready_ns is None
     assert stored.end is None
+
+
+@pytest.mark.parametrize("text", ["\0", "a\0b\x1a0\x1a", "\x1a\x1a0\0\0", "\x1b[1m→\U0010ffff"])
+async def test_text_is_kept_to_the_last_character(begun: Store, text: str) -> None:
+    odd = trial(0, error=text, evidence=f"{text}{text}", image_digest=text, trial_id=text)
+    why = replace(end(0), trial_id=text, error=text)
+    notice = Notice(text)
+    await begun.append("r1", "h1", numbered([odd, why, trial(1), notice]))
+    data = await begun.load("r1")
+    assert [row.trial for row in data.trials] == [odd, trial(1)]
+    assert [row.end for row in data.trials] == [why, None]
+    assert [fact.fact for fact in data.facts] == [notice]
+
+
+async def test_what_no_name_may_hold_is_found_nowhere(begun: Store) -> None:
+    with pytest.raises(NoSuchRun):
+        await begun.find_run("r\0")
+    assert await begun.run_by_token("\0") is None
+    assert await begun.host_runs("r1", "h\0") == ()
+
+
+async def test_names_are_in_the_order_of_their_bytes(store: Store) -> None:
+    names = ["h-10", "H2", "h1", "hé", "h_1", "Z", "a"]
+    await store.create_run(run(), [host_run(host=name) for name in names])
+    assert [host.host for host in await store.host_runs("r1")] == sorted(names)
+    ((_, hosts, _),) = await store.list_runs(1)
+    assert hosts == tuple(sorted(names))
 
 
 async def test_a_batch_sent_twice_is_stored_once(begun: Store) -> None:

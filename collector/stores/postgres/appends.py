@@ -6,16 +6,16 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, TypeAlias, cast
+from typing import cast
 from weakref import WeakValueDictionary
 
 import asyncpg
-from sqlalchemy import Table
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from collector.errors import StoreError, UnstorableEvent
 from collector.stores import schema
 from collector.stores.postgres.border import retried
+from collector.stores.postgres.copying import Driver, copy
 from collector.stores.sql.batches import (
     Key,
     Place,
@@ -25,10 +25,8 @@ from collector.stores.sql.batches import (
     place,
     rows_above,
 )
-from collector.stores.sql.ingest import COLUMNS, Rows
+from collector.stores.sql.ingest import Rows
 from tonnage.v1 import model_pb2
-
-Driver: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 # The lock on the row holds off others who append to the same run and host until the commit.
 _PLACE = """
@@ -105,11 +103,6 @@ async def driven(writer: AsyncEngine) -> AsyncIterator[Driver]:
             # Cut in the middle, perhaps of a BEGIN: nobody knows what state it is in.
             await connection.invalidate()
             raise
-
-
-async def copy(raw: Driver, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Add rows whose values are in the order of ``COLUMNS``."""
-    await raw.copy_records_to_table(table.name, records=rows, columns=COLUMNS[table])
 
 
 async def _write(raw: Driver, rows: Rows) -> None:
