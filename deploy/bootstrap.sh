@@ -167,6 +167,19 @@ test_tools() {
 	[[ ${#wanted[@]} == 0 ]] || install 'what the tests call' "${wanted[@]}"
 }
 
+# PostgreSQL's programs; the tests start their own. Debian would make a cluster and start it,
+# unless it is told, for as long as it installs, not to.
+postgres() {
+	local kept=/etc/postgresql-common/createcluster.d/tonnage.conf
+	compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null && return
+	if is_root && have apt-get; then
+		mkdir -p "${kept%/*}"
+		echo 'create_main_cluster = false' >"$kept"
+	fi
+	install 'PostgreSQL' postgresql-15
+	rm -f "$kept"
+}
+
 # The disk of a server that the tests install on, under QEMU.
 server() {
 	tests/hosts/guest/image.sh build/server --check && return
