@@ -199,6 +199,8 @@ class AuditEntry:
 
 AUDIT_OK = "ok"
 """The outcome of what ended well."""
+AUDIT_PARTIAL = "PARTIAL"
+"""The outcome of what did not reach every host, or left something there; its reason says which."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from types import TracebackType
@@ -19,41 +19,21 @@ import structlog
 
 from collector.errors import Forbidden, InvalidInput, TonnageError
 from collector.model import AUDIT_OK as OK
+from collector.model import AUDIT_PARTIAL as PARTIAL
 from collector.model import AuditEntry
 from collector.server.access import Caller, caller
+from collector.server.missed import Missed
+from collector.server.notable import REGISTER, RENEW, Notable
 from collector.server.statuses import status_of
-from collector.server.throttle import Throttle
 from collector.stores.base import AuditStore
 from tonnage.surrounding import Call, Surrounding
 from tonnage.wire import WireError
 
 _log = structlog.get_logger(__name__)
 
-READS = frozenset(
-    {
-        "ListHosts",
-        "WatchRun",
-        "ListRuns",
-        "GetRun",
-        "ExportTrials",
-        "ListInstances",
-        "ListTokens",
-        "ListCertificates",
-        "ListAudit",
-    }
-)
-"""The methods that change nothing: an entry of theirs is a refusal."""
-
 _HELD_MOST = 10_000
 _BATCH = 500
 _RETRY_SECONDS = 1.0
-_REGISTER = "Register"
-_RENEW = "RenewCertificate"  # it names nobody: the certificate does
-# What agents ask again and again by themselves.
-_REPEATED = (_REGISTER, _RENEW)
-_REFUSALS_KEPT = 4096
-_REFUSALS_MOST = 60  # a minute, of one caller: who is refused must not fill the disk
-_REFUSED = ("PERMISSION_DENIED", "UNAUTHENTICATED")
 _TEXT_MOST = 500
 # What a request, or its answer, is about; the first that is set.
 _SUBJECTS = ("run_id", "instance_id", "host", "person", "token_id", "serial")
@@ -134,8 +114,12 @@ class AuditTrail(Surrounding):
         """See ``Surrounding``."""
         begun, outcome, reason = time.time_ns(), OK, ""
         who = _known_caller(call)  # now: gRPC frees a cancelled call's peer beneath us
+        missed = call.note = Missed()
         try:
             yield
+            missed.hear(call.answer)
+            if told := str(missed):
+                outcome, reason = PARTIAL, told
         except asyncio.CancelledError:
             outcome = "CANCELLED"
             raise
@@ -143,56 +127,15 @@ class AuditTrail(Surrounding):
             outcome, reason = _told(error)
             raise
         finally:
-            subject = subject_of(call) or (who.name if call.name == _RENEW else "")
+            subject = subject_of(call) or (who.name if call.name == RENEW else "")
             if call.ours and self._notable.is_notable(call.name, who, subject, outcome, reason):
                 self._log.add(entry(begun, who, call.name, subject, outcome, reason))
 
-
-class Notable:
-    """Which calls are worth an entry: commands and refusals. Of an agent's endless
-    registering the first of a host; each new reason for turning it away; and of a caller
-    who is refused all the time, so many refusals a minute. The program's log has them all."""
-
-    def __init__(self, registered: Iterable[str]) -> None:
-        self._registered = set(registered)
-        self._refused: OrderedDict[tuple[str, str, str], str] = OrderedDict()
-        self._refusals = Throttle(_REFUSALS_MOST, 60.0)
-
-    def is_notable(self, name: str, who: Caller, subject: str, outcome: str, reason: str) -> bool:
-        """Whether this call, ended so, gets an entry. Remembers what it was told."""
-        if name == "ForgetHost" and outcome == OK:
-            self._registered.discard(subject)
-        if name in _REPEATED and not self._is_news((name, who.name, subject), outcome, reason):
-            return False
-        if outcome in _REFUSED:
-            return self._is_rare(f"{who.role}/{who.name or who.peer.rpartition(':')[0]}")
-        if name == _REGISTER and outcome == OK:
-            return self._is_first(subject)
-        # A watch that is left is no refusal.
-        return outcome not in (OK, "CANCELLED") if name in READS else True
-
-    def _is_rare(self, caller_name: str) -> bool:
-        if self._refusals.wait_seconds(caller_name):
-            return False
-        self._refusals.failed(caller_name)
-        return True
-
-    def _is_first(self, host: str) -> bool:
-        first = host not in self._registered
-        self._registered.add(host)
-        return first
-
-    def _is_news(self, about: tuple[str, str, str], outcome: str, reason: str) -> bool:
-        """Whether this is not the refusal that it was the last time."""
-        if outcome == OK:
-            self._refused.pop(about, None)
-            return True
-        if self._refused.get(about) == reason:
-            return False
-        self._refused[about] = reason
-        while len(self._refused) > _REFUSALS_KEPT:
-            self._refused.popitem(last=False)
-        return True
+    async def during(self, call: Call, responses: AsyncIterator[Any]) -> AsyncIterator[Any]:
+        """See ``Surrounding``."""
+        async for response in responses:
+            call.note.hear(response)
+            yield response
 
 
 def entry(
@@ -213,7 +156,7 @@ def entry(
 
 def subject_of(call: Call) -> str:
     """What the call is about: as its answer says it, else as it was asked."""
-    if call.name == _REGISTER:
+    if call.name == REGISTER:
         return str(getattr(getattr(call.request, "facts", None), "host", ""))
     for told in (call.answer, call.request):
         for field in _SUBJECTS:

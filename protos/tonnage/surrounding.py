@@ -22,13 +22,15 @@ _OURS = "/tonnage."
 
 @dataclass(slots=True)
 class Call:
-    """One call as it is made. ``answer`` is set once a unary one has succeeded."""
+    """One call as it is made. ``answer`` is set once a unary one has succeeded; ``note`` is
+    what one surrounding's ``around`` and ``during`` keep of it for each other."""
 
     method: str
     request: Any
     context: Context
     streaming: bool
     answer: Any = None
+    note: Any = None
 
     @property
     def name(self) -> str:

@@ -25,8 +25,8 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from collector.errors import ConfigError
 from collector.model import AuditEntry
 from collector.server.access import ALLOWED
-from collector.server.audit import READS
 from collector.server.listener import Listener
+from collector.server.notable import READS
 from collector.server.security import Security, Settings
 from collector.stores.base import Store
 from collector.stores.open import open_store

@@ -198,6 +198,11 @@ async def test_the_command_leaves_with_6_for_a_leak_and_5_for_a_host_not_reached
     done = await stop_all(collector, "--yes")
     assert done.returncode == 5
     assert "not reached to the end: h3" in done.stderr
+    failed = ("audit", "--failed", "--command", "StopAll", "--output", "json")
+    audit = await asyncio.to_thread(tonnage, *failed, TONNAGE_COLLECTOR=collector.address)
+    (entry,) = json.loads(audit.stdout)
+    assert entry["outcome"] == "PARTIAL"
+    assert entry["reason"].startswith("not reached: h3; h3: ")
     agents[0].instances, agents[0].survivors = [instance("h1-i3")], {"h1-i3"}
     leaked = await stop_all(collector, "--yes", "--output", "json")
     assert leaked.returncode == 6

@@ -1586,9 +1586,11 @@ class AuditEntry(message.Message):
     subject: builtins.str
     """What it was about: a run, a host, an instance."""
     outcome: builtins.str
-    """ok, or the status it was refused with."""
+    """ok; PARTIAL where a host was not reached or kept something; or the status it was
+    refused with.
+    """
     reason: builtins.str
-    """Why it was refused, in one line; empty otherwise."""
+    """Why it was refused or what was missed, in one line; empty otherwise."""
     def __init__(
         self,
         *,
