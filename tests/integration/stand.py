@@ -36,15 +36,16 @@ _IMPATIENT = Patience(
 class Stand:
     """A conductor over a store of its own, which can be left and entered again."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = str(folder / "store")
+    def __init__(self, folder: Path, place: str = "") -> None:
+        """``place`` is the store's, if it is not to be one in ``folder``."""
+        self._place = place or str(folder / "store")
         self._stack = AsyncExitStack()
         self.store: Store
         self.fleet: Fleet
         self.conductor: Conductor
 
     async def __aenter__(self) -> Self:
-        self.store = await open_store(self._folder)
+        self.store = await open_store(self._place)
         self._stack.push_async_callback(self.store.close)
         self.fleet = Fleet()
         self._stack.push_async_callback(self.fleet.close)

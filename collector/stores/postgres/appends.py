@@ -59,7 +59,11 @@ class Appends:
         async with self._turns.setdefault(key, asyncio.Lock()):
             try:
                 return await retried(partial(self._once, key, events))
-            except (asyncpg.DataError, ValueError) as error:  # beyond what a column holds
+            except (
+                asyncpg.DataError,
+                ValueError,
+                OverflowError,
+            ) as error:  # beyond what a column holds
                 raise UnstorableEvent(f"PostgreSQL cannot hold a value: {error}") from error
 
     async def _once(self, key: Key, events: Sequence[model_pb2.Event]) -> int:
