@@ -51,6 +51,12 @@ class Program:
         self._log = log
         self._serving = serving
         self._process: Process | None = None
+        self._served = False
+
+    @property
+    def fell(self) -> bool:
+        """Whether it served, and ended otherwise than by ``stop``."""
+        return self._served and (self._process is None or self._process.returncode is not None)
 
     @property
     def pid(self) -> int:
@@ -67,12 +73,13 @@ class Program:
             )
         self._process = process
         try:
-            self.where = await self._served(process)
+            self.where = await self._until_it_serves(process)
         except BaseException:
             await self.kill()
             raise
+        self._served = True
 
-    async def _served(self, process: Process) -> Mapping[str, str]:
+    async def _until_it_serves(self, process: Process) -> Mapping[str, str]:
         try:
             async with asyncio.timeout(START_SECONDS):
                 if where := await self._serving(process):
@@ -88,6 +95,7 @@ class Program:
 
     async def stop(self) -> None:
         """Ask it to end, and wait. Raises ``ProgramFailed`` unless it ends with 0."""
+        self._served = False
         if self._process is not None and (code := await self._end(signal.SIGTERM)) != 0:
             raise self._failed(f"ended with {code} when it was asked to stop")
 

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from deploy.commands import Done, run
+from deploy.commands import Done
 from deploy.fleet.namespaces import Host, switched_hosts
+from deploy.operator import Operator, Say
 from deploy.programs import Program, module
 
 COLLECTOR = "collector"
 _GRPC, _HTTP, _AGENT, _METRICS = 7070, 7071, 7080, 7081
-
-Say = Callable[[str], None]
 
 
 class Fleet:
@@ -32,7 +30,9 @@ class Fleet:
         self.folder = folder
         self.hosts = hosts
         self.pki = folder / "pki"
-        self._say = say
+        at = hosts[COLLECTOR]
+        door = f"{at.address}:{_HTTP}"
+        self._operator = Operator(self.pki, lambda: self.address, lambda: door, say, at.command())
         self._flags = agent_flags
         self._lost_after = lost_after
         self.collector = self._collector()
@@ -53,41 +53,11 @@ class Fleet:
 
         Raises ``CommandFailed`` when it ends with a code that is not in ``expect``.
         """
-        if not quiet:
-            self._say(f"\n$ tonnage {' '.join(words)}\n")
-        talks = words[0] not in ("pki", "validate", "schema") or words[1:2] == ("show",)
-        where = ("--collector", self.address, "--tls-dir", str(self.pki)) if talks else ()
-        done = await self._run(COLLECTOR, "collector.cli", *words, *where, expect=expect)
-        if not quiet:
-            self._say(done.out + done.err)
-        return done
+        return await self._operator.tonnage(*words, expect=expect, quiet=quiet)
 
     async def join(self, name: str) -> None:
         """Let a host join with a token of its own."""
-        made = await self.tonnage(
-            *(
-                "token",
-                "create",
-                "--ttl",
-                "5min",
-                "--uses",
-                "1",
-                "--host",
-                name,
-                "--output",
-                "json",
-            ),
-            quiet=True,
-        )
-        token = json.loads(made.out)["token"]
-        door = f"{self.hosts[COLLECTOR].address}:{_HTTP}"
-        words = ("join", "--collector", door, "--name", name)
-        self._say(f"{name}$ tonnage-agent {' '.join(words)} --token …\n")
-        data = ("--data-dir", str(self.folder / name))
-        await self._run(name, "agent.app", *words, *data, "--token", token)
-
-    async def _run(self, host: str, name: str, *words: str, expect: Sequence[int] = (0,)) -> Done:
-        return await run([*module(name, self.hosts[host].command()), *words], expect)
+        await self._operator.join(name, self.folder / name, self.hosts[name].command())
 
     def _collector(self) -> Program:
         at = self.hosts[COLLECTOR].address

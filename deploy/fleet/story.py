@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from deploy.fleet.fleet import Fleet, Say, fleet
+from deploy.fleet.fleet import Fleet, fleet
+from deploy.operator import Say
 
 HOSTS = ("h1", "h2", "h3")
 _VICTIM = "h3"
