@@ -1,24 +1,29 @@
-"""What the collector makes of the store's speed: trial events off the wire into SQLite.
+"""What the collector makes of the store's speed: trial events off the wire into each store.
 
 The candidate is a whole collector's ingest: a real ``grpc.aio`` agent in a
 process of its own streams events, a ``Drive`` stores and acknowledges them, each
-batch after its commit. The baseline is ``executemany`` of the very same rows on
-the raw driver, with the same pragmas and tables, prepared beforehand, in one
-transaction. The two alternate.
+batch after its commit. The baseline is what the raw driver takes for the very same
+rows, with the same settings and tables, prepared beforehand, in one transaction:
+``executemany`` into SQLite, COPY into PostgreSQL. The two alternate.
 """
 
 from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
+from statistics import median
 
 import aiosqlite
+import asyncpg
 
 from benchmarks.rows import Row, paired_ratio
 from collector.conductor.dialling import Dialler
@@ -26,10 +31,12 @@ from collector.conductor.drive import Drive
 from collector.conductor.patience import Patience
 from collector.fleet import Fleet
 from collector.model import HostRun
+from collector.stores import schema
 from collector.stores.open import open_store
-from collector.stores.sql.ingest import Rows
+from collector.stores.sql.ingest import COLUMNS, Rows
 from collector.stores.sqlite.appends import INSERT_END, INSERT_FACT, INSERT_TRIAL
 from collector.stores.sqlite.store import PRAGMAS
+from deploy.postgres import PrivatePostgres
 from tests.integration.scripted_agent import ScriptedAgent
 from tests.runs_made_up import host_run, plan, run, whole_run
 from tonnage.model import Problem, RunState
@@ -40,27 +47,63 @@ _BATCH = 500
 _ROUNDS = 8
 
 
+@dataclass(frozen=True)
+class _Engine:
+    """A kind of store: where new ones are, and how its driver takes rows."""
+
+    driver: str
+    new_place: Callable[[], AbstractContextManager[str]]
+    raw: Callable[[str, Rows], Awaitable[float]]
+
+
 async def measure() -> list[Row]:
-    """One row: events a second against the raw driver's, and what that is."""
+    """A row an engine: events a second against the raw driver's, and what that is."""
     events = whole_run(_TRIALS)
+    with ExitStack() as stack:
+        engines = [_Engine("executemany", _folder, _executemany)]
+        if (reason := PrivatePostgres.unavailable()) is None:
+            home = Path(tempfile.mkdtemp(prefix="tonnage-bench-"))
+            postgres = PrivatePostgres(home)
+            stack.callback(postgres.remove)
+            postgres.start()
+            engines.append(_Engine("COPY", lambda: _database(postgres), _copy))
+        else:
+            print(f"no ingest into PostgreSQL: {reason}", file=sys.stderr)
+        async with _agent_process() as address:
+            return [await _compared(engine, address, events) for engine in engines]
+
+
+async def _compared(engine: _Engine, address: str, events: Sequence[model_pb2.Event]) -> Row:
     ours, raw = [], []
-    async with _agent_process() as address:
-        for number in range(_ROUNDS + 1):
-            with tempfile.TemporaryDirectory(prefix="tonnage-bench-") as folder:
-                pair = (
-                    await _through_grpc(Path(folder), address, len(events)),
-                    await _raw(Path(folder), events),
-                )
-            if number:  # the first pair warms both up
-                ours.append(len(events) / pair[0])
-                raw.append(len(events) / pair[1])
+    for number in range(_ROUNDS + 1):
+        with engine.new_place() as place:
+            pair = (
+                await _through_grpc(place, address, len(events)),
+                await _raw(engine, events),
+            )
+        if number:  # the first pair warms both up
+            ours.append(len(events) / pair[0])
+            raw.append(len(events) / pair[1])
     value, ci = paired_ratio(ours, raw)
-    middle = len(ours) // 2
     note = (
-        f"{sorted(ours)[middle]:,.0f} events/s acknowledged after a synced commit;"
-        f" raw executemany {sorted(raw)[middle]:,.0f} rows/s"
+        f"{median(ours):,.0f} events/s acknowledged after a synced commit;"
+        f" raw {engine.driver} {median(raw):,.0f} rows/s"
     )
-    return [Row("ingest through gRPC / raw executemany", value, ci, "", 0.3, "min", _ROUNDS, note)]
+    name = f"ingest through gRPC / raw {engine.driver}"
+    return Row(name, value, ci, "", 0.3, "min", _ROUNDS, note)
+
+
+@contextmanager
+def _folder() -> Iterator[str]:
+    with tempfile.TemporaryDirectory(prefix="tonnage-bench-") as folder:
+        yield f"{folder}/store"
+
+
+@contextmanager
+def _database(postgres: PrivatePostgres) -> Iterator[str]:
+    name = f"b{uuid.uuid4().hex[:12]}"
+    yield postgres.create_database(name)
+    postgres.drop_database(name)
 
 
 class _Counted:
@@ -81,9 +124,9 @@ class _Counted:
             raise RuntimeError(f"{host}: {state}: {problem}")
 
 
-async def _through_grpc(folder: Path, address: str, expected: int) -> float:
+async def _through_grpc(place: str, address: str, expected: int) -> float:
     """Seconds from handing over the plan to the last acknowledgement."""
-    store = await open_store(str(folder / "store"))
+    store = await open_store(place)
     fleet = Fleet()  # knows no host: the run's own address is dialled
     try:
         host = HostRun("r1", "h1", address, plan())
@@ -104,14 +147,17 @@ async def _through_grpc(folder: Path, address: str, expected: int) -> float:
         await store.close()
 
 
-async def _raw(folder: Path, events: Sequence[model_pb2.Event]) -> float:
+async def _raw(engine: _Engine, events: Sequence[model_pb2.Event]) -> float:
     """Seconds for the same rows, in the same tables, on the driver alone."""
-    store = await open_store(str(folder / "raw"))
-    await store.create_run(run(), [host_run()])
-    await store.close()
-    rows = Rows(1, events)
-    path = folder / "raw" / "tonnage.db"
-    async with aiosqlite.connect(path, isolation_level=None) as connection:
+    with engine.new_place() as place:
+        store = await open_store(place)
+        await store.create_run(run(), [host_run()])
+        await store.close()
+        return await engine.raw(place, Rows(1, events))
+
+
+async def _executemany(place: str, rows: Rows) -> float:
+    async with aiosqlite.connect(Path(place) / "tonnage.db", isolation_level=None) as connection:
         for pragma in PRAGMAS:
             await connection.execute(f"PRAGMA {pragma}")
         began = time.perf_counter()
@@ -121,6 +167,24 @@ async def _raw(folder: Path, events: Sequence[model_pb2.Event]) -> float:
         await connection.executemany(INSERT_FACT, rows.facts)
         await connection.commit()
         return time.perf_counter() - began
+
+
+async def _copy(place: str, rows: Rows) -> float:
+    connection = await asyncpg.connect(place)
+    try:
+        began = time.perf_counter()
+        async with connection.transaction():
+            for table, values in (
+                (schema.trial, rows.trials),
+                (schema.trial_end, rows.ends),
+                (schema.fact, rows.facts),
+            ):
+                await connection.copy_records_to_table(
+                    table.name, records=values, columns=COLUMNS[table]
+                )
+        return time.perf_counter() - began
+    finally:
+        await connection.close()
 
 
 @asynccontextmanager
