@@ -13,11 +13,11 @@ import asyncio
 import json
 import signal
 import sys
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 import structlog
 
@@ -27,19 +27,23 @@ from collector.conductor.patience import Patience
 from collector.config import CollectorConfig, load
 from collector.errors import ExitCode, TonnageError
 from collector.fleet import Fleet, Keeper
-from collector.metrics import Metrics
+from collector.metrics import MOST_HOSTS, Metrics
 from collector.pki.folder import PkiFolder
 from collector.server import discovery
 from collector.server.calls import CollectorServicer, Parts
+from collector.server.counting import CallCount
+from collector.server.expiry import Expiry
 from collector.server.http import HttpServer, application
 from collector.server.listener import Listener
 from collector.server.outcomes import Outcomes
 from collector.server.publisher import Publisher
 from collector.server.security import Security, Settings
+from collector.server.stocktaking import Stocktaking
 from collector.server.submission import Submission
 from collector.stores.base import Store
 from collector.stores.migrate import schema_revision
 from collector.stores.open import open_store
+from collector.stores.watched import watched
 from tonnage import __version__
 from tonnage.logs import log_to_stderr
 from tonnage.systemd import report_ready
@@ -65,16 +69,19 @@ async def serve(config: CollectorConfig) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
-        store = await open_store(config.store)
+        metrics = Metrics(__version__, schema_revision())
+        store = watched(await open_store(config.store), metrics.store_failed)
         stack.push_async_callback(store.close)
-        metrics, outcomes = Metrics(__version__, schema_revision()), Outcomes(store)
+        outcomes, stock = Outcomes(store), Stocktaking(store)
         publisher, keeper = Publisher(metrics, store, outcomes), Keeper(store, config.lease)
         fleet = await _fleet(config, keeper, stack)
         security = await _security(config, store, fleet, stack)
-        listener = Listener(config.grpc_address, security.tls, security.interceptors)
+        inside = (CallCount(metrics.commanded), *security.interceptors)
+        listener = Listener(config.grpc_address, security.tls, inside)
         http = stack.enter_context(_http(config, metrics, listener, fleet, security))
         conductor = Conductor(store, fleet, _patience(config), publisher)
         _watch(metrics, fleet, conductor, security)
+        metrics.watch_store(lambda: stock.kept)
         await stack.enter_async_context(conductor)
         parts = Parts(
             store=store,
@@ -89,7 +96,7 @@ async def serve(config: CollectorConfig) -> None:
         await listener.start(CollectorServicer(parts))
         security.listens_at(listener.address, http.address)
         _announce(str(listener.address), str(http.address))
-        await _until(stop, publisher, keeper)
+        await _until(stop, publisher.run(), keeper.run(), stock.run())
         _log.info("draining")
         conductor.close_watches()
         await listener.stop(config.drain)
@@ -127,18 +134,19 @@ def _http(
 
 def _watch(metrics: Metrics, fleet: Fleet, conductor: Conductor, security: Security) -> None:
     """Let the metrics ask for what changes by itself."""
-    metrics.watch(lambda: _hosts(fleet), lambda: _runs(conductor))
-    if security.expiry is not None:
-        metrics.watch_certificates(security.expiry.timestamps)
+    metrics.watch(fleet.leases, lambda: _runs(conductor))
+    expiry = security.expiry
+    if expiry is not None:
+        metrics.watch_certificates(expiry.timestamps, lambda: _ends_of_known(fleet, expiry))
 
 
-async def _until(stop: asyncio.Event, publisher: Publisher, keeper: Keeper) -> None:
+async def _until(stop: asyncio.Event, *standing: Coroutine[Any, Any, None]) -> None:
+    """Do the standing work until told to stop."""
     async with asyncio.TaskGroup() as group:
-        publishing = group.create_task(publisher.run(), name="publisher")
-        keeping = group.create_task(keeper.run(), name="keeper")
+        tasks = [group.create_task(work) for work in standing]
         await stop.wait()
-        publishing.cancel()
-        keeping.cancel()
+        for task in tasks:
+            task.cancel()
 
 
 def _announce(listening: str, http: str) -> None:
@@ -166,9 +174,10 @@ def _patience(config: CollectorConfig) -> Patience:
     )
 
 
-def _hosts(fleet: Fleet) -> Mapping[str, int]:
-    found = Counter(host.state for host in fleet.hosts())
-    return {state: found[state] for state in ("healthy", "draining", "suspect", "lost")}
+def _ends_of_known(fleet: Fleet, expiry: Expiry) -> Mapping[str, float]:
+    """Of hosts that were forgotten, nothing."""
+    ends, known = expiry.hosts, (lease.host for lease in fleet.leases()[:MOST_HOSTS])
+    return {host: ends[host] for host in known if host in ends}
 
 
 def _runs(conductor: Conductor) -> Mapping[str, int]:

@@ -14,7 +14,7 @@ from dataclasses import replace
 from collector.agents import Agent
 from collector.errors import InvalidInput, NoSuchHost, WrongState
 from collector.fleet.keeper import Keeper
-from collector.fleet.member import Clocks, Member, known_as, same_but_for_time
+from collector.fleet.member import Clocks, Lease, Member, known_as, same_but_for_time
 from collector.fleet.registration import Registration, check
 from collector.model import KnownHost
 from collector.views import HostInfo
@@ -144,6 +144,12 @@ class Fleet:
         now = self._clocks.monotonic()
         members = sorted(self._members.copy().items())
         return tuple(m.info(m.state(now, self._lost_after)) for _, m in members)
+
+    def leases(self) -> tuple[Lease, ...]:
+        """How every host stands at one moment, by name."""
+        now = self._clocks.monotonic()
+        members = sorted(self._members.copy().items())
+        return tuple(m.lease(name, now, self._lost_after) for name, m in members)
 
     def healthy(self) -> tuple[HostInfo, ...]:
         """The hosts that take new runs, by name."""

@@ -9,6 +9,9 @@ from collector.fleet.registration import Registration
 from collector.model import KnownHost
 from collector.views import HostInfo
 
+STATES = ("healthy", "draining", "suspect", "lost")
+"""Every state that a host may be in."""
+
 
 @dataclass(frozen=True, slots=True)
 class Clocks:
@@ -17,6 +20,16 @@ class Clocks:
 
     monotonic: Callable[[], float]
     wall: Callable[[], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """How a host stands. ``remaining_seconds`` is negative since its lease ended."""
+
+    host: str
+    state: str
+    last_seen_unix_ns: int
+    remaining_seconds: float
 
 
 @dataclass(slots=True)
@@ -36,6 +49,11 @@ class Member:
         if now < self.lease_ends:
             return "draining" if self.known.draining else "healthy"
         return "lost" if now - self.heard_at >= lost_after else "suspect"
+
+    def lease(self, host: str, now: float, lost_after: float) -> Lease:
+        """How it stands."""
+        seen, left = self.known.last_seen_unix_ns, self.lease_ends - now
+        return Lease(host, self.state(now, lost_after), seen, left)
 
     def info(self, state: str) -> HostInfo:
         """What is told of it."""

@@ -16,18 +16,23 @@ _ROLES = frozenset({AUTHORITY, *Role})
 
 def ending(certificates: Iterable[Certificate], now: datetime) -> Sequence[Certificate]:
     """Those in the last sixth of their life that were neither revoked nor replaced."""
-    latest: dict[tuple[str, str], Certificate] = {}
+    return [
+        each
+        for each in latest(certificates)
+        if lived(each).is_ending(now) and lived(each).ends > now
+    ]
+
+
+def latest(certificates: Iterable[Certificate]) -> Sequence[Certificate]:
+    """Of each role and name the one that lasts longest and was not revoked."""
+    found: dict[tuple[str, str], Certificate] = {}
     for each in certificates:
-        other = latest.get((each.role, each.name))
+        other = found.get((each.role, each.name))
         if each.revoked_at_unix_ns is None and (
             other is None or each.not_after_unix_ns > other.not_after_unix_ns
         ):
-            latest[each.role, each.name] = each
-    return [
-        each
-        for each in latest.values()
-        if each.role in _ROLES and lived(each).is_ending(now) and lived(each).ends > now
-    ]
+            found[each.role, each.name] = each
+    return [each for each in found.values() if each.role in _ROLES]
 
 
 def lived(certificate: Certificate) -> Lifetime:

@@ -9,13 +9,13 @@ from datetime import datetime
 import structlog
 
 from collector.errors import TonnageError
-from collector.pki.expiry import ending, lived
+from collector.pki.expiry import ending, latest, lived
 from collector.pki.folder import PkiFolder
 from collector.stores.base import IdentityStore
 from tonnage.identity import Role
 from tonnage.lifetime import Lifetime, lifetime, utc_now
 
-_LOOK_EVERY_SECONDS = 3600.0
+_LOOK_EVERY_SECONDS = 300.0
 _AGAIN_SECONDS = 86_400.0
 _REMEDIES = {
     Role.AGENT: "See why its agent does not renew it; once it ended, the host joins again.",
@@ -29,12 +29,17 @@ _log = structlog.get_logger(__name__)
 
 
 class Expiry:
-    """Looks at what is in the store and at the folder's own certificates."""
+    """Looks at what is in the store and at the folder's own certificates.
+
+    ``hosts`` says by host when its latest certificate ends, in Unix seconds, as seen at
+    the latest look.
+    """
 
     def __init__(self, folder: PkiFolder, store: IdentityStore) -> None:
         self._folder = folder
         self._store = store
         self._told: dict[str, datetime] = {}
+        self.hosts: Mapping[str, float] = {}
 
     def timestamps(self) -> Mapping[str, float]:
         """When the collector's own certificate and the authority's end, Unix seconds; nothing
@@ -62,7 +67,13 @@ class Expiry:
         authority = lifetime(self._folder.authority().certificate)
         if authority.is_ending(now):
             self._warn("authority", "the authority", authority, _AUTHORITY, now)
-        for each in ending(await self._store.certificates(), now):
+        known = await self._store.certificates()
+        self.hosts = {
+            each.name: each.not_after_unix_ns / 1e9
+            for each in latest(known)
+            if each.role == Role.AGENT
+        }
+        for each in ending(known, now):
             who = f"{each.role} {each.name}"
             self._warn(each.serial, who, lived(each), _REMEDIES[Role(each.role)], now)
 

@@ -45,6 +45,13 @@ def status_of(error: errors.TonnageError) -> StatusCode:
     return _CODES_BY_KIND[error.problem.kind]
 
 
+def status_of_any(error: Exception) -> StatusCode:
+    """The status that a call ends with which raised ``error``, a defect included."""
+    if isinstance(error, WireError):
+        return StatusCode.INVALID_ARGUMENT
+    return status_of(error) if isinstance(error, errors.TonnageError) else StatusCode.INTERNAL
+
+
 class ErrorBorder(Surrounding):
     """Turns what a method raises into a status with its ``Problem`` attached."""
 

@@ -90,3 +90,23 @@ def test_the_ends_of_its_own_are_metrics_and_nothing_where_they_cannot_be_read(
     }
     folder.authorities.unlink()
     assert Expiry(folder, store).timestamps() == {}
+
+
+async def test_of_each_host_the_end_of_its_latest_certificate_is_known(tmp_path: Path) -> None:
+    folder = PkiFolder(tmp_path / "pki")
+    folder.create("test", "olga")
+    known = [
+        certificate("h1", 4 * DAY),
+        certificate("h1", 24 * DAY),
+        certificate("h2", -DAY),
+        replace(certificate("h3", 9 * DAY), revoked_at_unix_ns=1),
+        certificate("jane", 50 * DAY, "operator", 365),
+    ]
+    store: IdentityStore = _Kept(known)  # type: ignore[assignment]  # only what is asked of it
+    expiry = Expiry(folder, store)
+    assert expiry.hosts == {}
+    await expiry.tell(NOW)
+    assert expiry.hosts == {
+        "h1": (NOW + 24 * DAY).timestamp(),
+        "h2": (NOW - DAY).timestamp(),
+    }

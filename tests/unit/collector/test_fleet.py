@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from collector.errors import InvalidInput, NoSuchHost, StoreError, Unreachable, WrongState
-from collector.fleet import Fleet, Keeper, Registration
+from collector.fleet import Fleet, Keeper, Lease, Registration
 from collector.fleet.member import Clocks
 from collector.model import KnownHost
 from collector.stores.open import open_store
@@ -116,6 +116,18 @@ def test_a_host_is_healthy_then_suspect_then_lost(fleet: Fleet, time: _Time) -> 
     assert fleet.get("b").metrics_address == "127.0.0.1:2"
     fleet.register(_told("b"))
     assert fleet.get("b").state == "healthy"
+
+
+def test_leases_tell_how_every_host_stands_at_one_moment(fleet: Fleet, time: _Time) -> None:
+    begun = time.wall
+    fleet.register(_told("b"))
+    time.passes(4.0)
+    fleet.register(_told("a"))
+    time.passes(7.0)
+    assert fleet.leases() == (
+        Lease("a", "healthy", begun + 4 * 10**9, 3.0),
+        Lease("b", "suspect", begun, -1.0),
+    )
 
 
 @pytest.mark.parametrize("step", [_HOUR_NS, -_HOUR_NS, 10_000 * _HOUR_NS])
