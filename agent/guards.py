@@ -32,7 +32,8 @@ class HostState:
     """The host just before a launch; ``None`` means the kernel does not say.
 
     ``disk_free_bytes`` is that of the fullest disk watched; ``instances`` counts
-    all that the agent holds; ``elapsed_seconds`` is since the run began.
+    all that the agent holds; ``elapsed_seconds`` is since the run began;
+    ``reserved_bytes`` is the memory that starts in flight may still take.
     """
 
     mem_available_bytes: int | None
@@ -42,6 +43,7 @@ class HostState:
     cpu_some_avg10: float | None = None
     memory_some_avg10: float | None = None
     io_some_avg10: float | None = None
+    reserved_bytes: int = 0
 
 
 def check(limits: Limits, state: HostState) -> GuardTripped | None:
@@ -56,6 +58,26 @@ def check(limits: Limits, state: HostState) -> GuardTripped | None:
         or check_disk(limits, state.disk_free_bytes)
         or _count(limits, state)
         or _pressure(limits, state)
+    )
+
+
+def check_crowd(limits: Limits, state: HostState, wanted_bytes: int) -> GuardTripped | None:
+    """The memory guard for a launch that may take so much, beside those in flight.
+
+    A launch can wait for one of those to end; that launching has to end is only for
+    ``check`` to say, from memory that is really gone.
+    """
+    available, reserved = state.mem_available_bytes, state.reserved_bytes
+    if available is None or reserved == 0:
+        return None
+    if available - reserved - wanted_bytes >= limits.memory_headroom_bytes:
+        return None
+    return GuardTripped(
+        f"the memory guard holds launching back: MemAvailable is {_mebibytes(available)}, starts"
+        f" in flight may take {_mebibytes(reserved)} of it and this one"
+        f" {_mebibytes(wanted_bytes)}, guard_memory_headroom_bytes is"
+        f" {limits.memory_headroom_bytes} ({_mebibytes(limits.memory_headroom_bytes)})",
+        StopReason.MEMORY_HEADROOM,
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from agent.clock import BootClock
-from agent.guards import Limits
+from agent.guards import HostState, Limits
 from agent.metrics import Metrics
 from agent.runner.holdings import Holdings
 from agent.runner.inventory import Inventory
@@ -40,3 +40,8 @@ class Equipment:
     spool_patience_seconds: float = 60.0
     orphan_grace_seconds: float = 600.0
     unswept: dict[str, Plan] = field(default_factory=dict)
+
+    def state(self, used_seconds: float) -> HostState:
+        """What the guards look at before a launch of a run that was at work so long."""
+        reserved = self.trials.reserve.total_bytes()
+        return self.observer.state(len(self.holdings), used_seconds, reserved)

@@ -90,8 +90,9 @@ class Manual:
     async def _attempt(self, order: Order) -> Attempt:
         """Nothing comes between the question whether it may be launched, and its launch."""
         self._require_leave()
-        state = self._equipment.observer.state(len(self._equipment.holdings), 0.0)
-        trip = guards.check(self._equipment.limits, state)
+        limits, state = self._equipment.limits, self._equipment.state(0.0)
+        wanted = self._equipment.trials.reserve.of(order.target, order.accelerator)
+        trip = guards.check(limits, state) or guards.check_crowd(limits, state, wanted)
         if trip is not None:
             raise trip
         return await self._equipment.trials.attempt(order)

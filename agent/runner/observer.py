@@ -85,20 +85,23 @@ class Observer:
         names = {name: f"{name}_some_avg10" for name in RESOURCES}
         return {name: found.values[key] for name, key in names.items() if key in found.values}
 
-    def state(self, instances: int, elapsed_seconds: float) -> HostState:
-        """What the guards look at, now."""
+    def mem_available_bytes(self) -> int | None:
+        """The host's available memory; ``None`` where it cannot be read."""
         memory = self._memory.read()
+        return None if isinstance(memory, NoData) else int(memory.values["mem_available_bytes"])
+
+    def state(self, instances: int, elapsed_seconds: float, reserved_bytes: int = 0) -> HostState:
+        """What the guards look at, now."""
         pressure = self.pressure()
         return HostState(
-            mem_available_bytes=None
-            if isinstance(memory, NoData)
-            else int(memory.values["mem_available_bytes"]),
+            mem_available_bytes=self.mem_available_bytes(),
             disk_free_bytes=self.disk_free_bytes(),
             instances=instances,
             elapsed_seconds=elapsed_seconds,
             cpu_some_avg10=pressure.get("cpu"),
             memory_some_avg10=pressure.get("memory"),
             io_some_avg10=pressure.get("io"),
+            reserved_bytes=reserved_bytes,
         )
 
     def disk_free_bytes(self) -> int | None:

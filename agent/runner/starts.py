@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from agent import guards
-from agent.errors import RuntimeUnavailable, SpoolError, SpoolFull
+from agent.errors import GuardTripped, RuntimeUnavailable, SpoolError, SpoolFull
 from agent.experiments.base import Launch
 from agent.runner.attempts import Attempt, Order
 from agent.runner.engines import Engines
@@ -32,6 +32,7 @@ class Starts:
         self._engines = Engines(work.equipment.inventory.answers, stopped, self._paused)
         self.held: dict[str, Holding] = {}
         self.ready_trials = 0
+        self._crowded = False
 
     async def make(self, launch: Launch) -> Trial:
         """Make one attempt; the row says what became of it. A launch that was not begun has
@@ -42,6 +43,9 @@ class Starts:
             refusal = await self._refusal()
             if refusal:
                 return order.trial(Outcome.CANCELLED, refusal)
+            if (crowd := self._crowd(order)) is not None:
+                await self._wait(crowd)
+                continue
             trial = await self._attempt(order)
             if trial is not None:
                 return trial
@@ -58,12 +62,26 @@ class Starts:
             self._trip(StopReason.DISK_HEADROOM, str(trouble))
             return f"not launched: {trouble}"
         equipment = self._work.equipment
-        state = equipment.observer.state(len(equipment.holdings), self._work.used_seconds())
-        trip = guards.check(equipment.limits, state)
+        trip = guards.check(equipment.limits, equipment.state(self._work.used_seconds()))
         if trip is not None:
             self._trip(trip.reason, str(trip))
             return f"not launched: {trip}"
         return ""
+
+    def _crowd(self, order: Order) -> GuardTripped | None:
+        """Why the launch has to wait for another start in flight, if so."""
+        equipment = self._work.equipment
+        state = equipment.state(self._work.used_seconds())
+        wanted = equipment.trials.reserve.of(order.target, order.accelerator)
+        return guards.check_crowd(equipment.limits, state, wanted)
+
+    async def _wait(self, crowd: GuardTripped) -> None:
+        """Let a start in flight end first. Told once a stage: how many are in flight is
+        then not what the plan says."""
+        if not self._crowded:
+            self._crowded = True
+            self._tell(f"{crowd}; fewer instances start at a time than was asked for")
+        await self._work.equipment.trials.reserve.ended(self._stopped)
 
     async def _room(self) -> SpoolFull | None:
         """Wait until the launch can be recorded; why it cannot be, after much patience."""

@@ -20,6 +20,7 @@ from agent.errors import InstanceLeaked, LaunchFailed, SpoolError, TonnageError
 from agent.runner.attempts import Attempt, Order, Start
 from agent.runner.holdings import Holding, Holdings
 from agent.runner.observer import Observer
+from agent.runner.reserve import Reserve
 from agent.runtimes.base import Instance, LaunchSpec, Runtime, Scope
 from agent.storage.journal import Entry, Journal
 from tonnage.model import Outcome, Trial, TrialEnd
@@ -49,6 +50,7 @@ class Trials:
         self._journal = journal
         self._holdings = holdings
         self._observer = observer
+        self.reserve = Reserve(runtimes, holdings, observer.mem_available_bytes)
         self._destroying = asyncio.Semaphore(_DESTROYS_IN_FLIGHT)
         self._halts = 0
 
@@ -76,6 +78,10 @@ class Trials:
         ``SpoolError``, with nothing launched, when the journal cannot take it.
         """
         holding = self._begin(order)
+        with self.reserve.during(holding):
+            return await self._attempt(order, holding)
+
+    async def _attempt(self, order: Order, holding: Holding) -> Attempt:
         try:
             await self._journal.opened(holding.entry)
         except SpoolError:

@@ -64,6 +64,8 @@ class Capabilities:
     modes: tuple[str, ...] = ("warm",)
     readiness: tuple[str, ...] = ("log",)
     health: tuple[str, ...] = ("console",)
+    takes_memory: bool = True
+    """Whether instances really take memory, so that it is set aside for those that start."""
 
 
 class Instance(Protocol):

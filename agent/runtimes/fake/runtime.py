@@ -30,6 +30,7 @@ class FakeRuntime:
         networks=(Network.NONE, Network.BRIDGE),
         readiness=("log", "tcp", "http"),
         health=("console", "http"),
+        takes_memory=False,
     )
 
     def __init__(self, settings: RuntimeSettings) -> None:

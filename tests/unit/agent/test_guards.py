@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agent.guards import HostState, Limits, check
+from agent.guards import HostState, Limits, check, check_crowd
 from tonnage.model import StopReason
 
 MIB = 1024 * 1024
@@ -62,3 +62,23 @@ def test_pressure_that_is_unguarded_or_unknown_stops_nothing(resource: str) -> N
     high: dict[str, Any] = {key: 100.0}
     assert check(replace(LIMITS, **off), replace(FINE, **high)) is None
     assert check(replace(LIMITS, **low), replace(FINE, **off)) is None
+
+
+def test_what_starts_in_flight_may_take_holds_back_a_launch_and_ends_no_run() -> None:
+    full = replace(FINE, reserved_bytes=1)
+    trip = check_crowd(LIMITS, full, 2 * MIB)
+    assert trip is not None
+    assert trip.reason is StopReason.MEMORY_HEADROOM
+    assert "holds launching back: MemAvailable is 1000.0 MiB" in str(trip)
+    assert "this one 2.0 MiB" in str(trip)
+    assert check(LIMITS, full) is None
+
+
+@pytest.mark.parametrize(
+    ("available", "reserved"), [(1400 * MIB, 300 * MIB), (0, 0), (None, 300 * MIB)]
+)
+def test_room_beside_what_is_reserved_holds_nothing_back(
+    available: int | None, reserved: int
+) -> None:
+    state = replace(FINE, mem_available_bytes=available, reserved_bytes=reserved)
+    assert check_crowd(LIMITS, state, 100 * MIB) is None
