@@ -16,9 +16,10 @@ answered is ``open``.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from agent.errors import TonnageError
 from agent.experiments.base import (
     Destroy,
     Destroyed,
@@ -44,9 +45,20 @@ from tonnage.model import (
     TrialEnd,
 )
 
+_SHOWN = 3
 
-class HistoryMismatch(ValueError):
+
+class HistoryMismatch(TonnageError):
     """The stored rows are not those of this plan and machine."""
+
+    def __init__(self, stored: str, awaited: Sequence[str]) -> None:
+        shown = ", ".join(awaited[:_SHOWN]) + (", …" if len(awaited) > _SHOWN else "")
+        super().__init__(
+            f"the stage cannot go on from its stored rows: {stored} is stored, but its plan"
+            f" awaits {shown or 'nothing'} there",
+            remedy="Its rows are kept; submit the experiment again. Unless another version of"
+            " the agent began the run, this is a defect of Tonnage.",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +161,7 @@ class Course:
                 return self.handle(Destroyed(trial_id)) if trial_id in self._leaving else []
             case Step() | FootprintPoint():
                 if self._measure is None:
-                    raise HistoryMismatch("a measurement is stored that was not asked for")
+                    raise HistoryMismatch(_named(row), self._awaited())
                 return self.handle(Measured(row.sample))
             case _:
                 return []
@@ -160,10 +172,15 @@ class Course:
         if trial.trial_id in self._starting:
             return self.handle(TrialDone(trial))
         if trial.trial_id not in self._orders:
-            raise HistoryMismatch(f"trial {trial.trial_id} is stored that was not asked for")
+            raise HistoryMismatch(f"trial {trial.trial_id}", self._awaited())
         if trial.outcome is Outcome.READY:
             self.held(trial)  # launched again
         return []
+
+    def _awaited(self) -> list[str]:
+        """What a next row may be of."""
+        trials = [f"trial {trial_id}" for trial_id in (*self._starting, *self._leaving)]
+        return trials if self._measure is None else [*trials, "a measurement"]
 
     def lost(self) -> tuple[Launch, ...]:
         """Instances that the machine holds to be alive and the host has not, oldest first."""
@@ -217,6 +234,12 @@ def _open(
             case _:
                 yield instruction
     yield from course.unanswered()
+
+
+def _named(row: Step | FootprintPoint) -> str:
+    if isinstance(row, Step):
+        return f"step {row.number}"
+    return f"the footprint of {row.sample.instances} instances"
 
 
 def _mark(row: Payload) -> tuple[object, ...]:

@@ -29,7 +29,7 @@ from agent.experiments.base import (
     TrialDone,
 )
 from agent.experiments.catalog import open_experiment
-from agent.experiments.course import Course, take_up
+from agent.experiments.course import Course, HistoryMismatch, take_up
 from agent.runner.holdings import Holding
 from agent.runner.starts import Starts
 from agent.runner.weighing import weigh_all
@@ -116,6 +116,10 @@ class StageRun:
             problem = await self._drive()
         except Suspended:
             pass
+        except HistoryMismatch as mismatch:
+            _log.error("a stage cannot go on", stage=self._stage.id, why=str(mismatch))
+            problem = mismatch.problem
+            self.stop(StopReason.CANCELLED, "the stage failed", now=True)
         except Exception as error:  # noqa: BLE001 (whatever it is, the run must go on and say so)
             problem = self._internal(error)
             self.stop(StopReason.CANCELLED, "the stage failed", now=True)

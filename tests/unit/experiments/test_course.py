@@ -341,5 +341,17 @@ def test_rows_of_another_plan_are_told_from_those_of_this_one() -> None:
     stage = StartupStage((TargetTrials("a", 2),), 0, (1,), 10)
     order = Launch("s/b/c1/0000", "b", Population.MEASURED, 0)
     foreign = trial_of(order, Outcome.READY)
-    with pytest.raises(HistoryMismatch, match="was not asked for"):
+    with pytest.raises(HistoryMismatch) as caught:
         take_up(Course(Startup("s", stage, 7)), [foreign])
+    problem = caught.value.problem
+    assert "trial s/b/c1/0000 is stored, but its plan awaits trial s/a/c1/0000 there" in str(
+        problem
+    )
+    assert "submit the experiment again" in problem.remedy
+
+
+def test_a_measurement_that_nobody_awaits_is_named_and_a_long_list_is_cut() -> None:
+    stage = StartupStage((TargetTrials("a", 9),), 0, (5,), 10)
+    measured = Step("s", 3, weigh(0), probes=0, met_slo=True)
+    with pytest.raises(HistoryMismatch, match=r"step 3 is stored, but .*(trial \S+, ){3}… there"):
+        take_up(Course(Startup("s", stage, 7)), [measured])
