@@ -54,6 +54,10 @@ lint: ## Check style, types, import contracts and protos (after a bootstrap)
 protos: bootstrap ## Write the stubs anew from protos/tonnage/v1/*.proto
 	@protos/generate.sh
 
+.PHONY: dashboards
+dashboards: bootstrap-dev ## Write grafana/dashboards/*.json anew from collector/dashboards
+	@$(BIN)/python -m collector.dashboards
+
 .PHONY: bootstrap
 bootstrap: ## Set up what is missing: engine, QEMU, guest files, images, .venv
 	@deploy/bootstrap.sh
