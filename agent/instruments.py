@@ -40,14 +40,14 @@ class Measured:
             registry=registry,
         )
         self.limit = Gauge(
-            "tonnage_density_limit_instances",
-            "Largest number of instances that met the SLO in the latest ramp.",
+            "tonnage_agent_ramp_limit_instances",
+            "Largest number of instances that met the SLO in this agent's latest ramp.",
             ("runtime", "accelerator"),
             registry=registry,
         )
         self.forecast = Gauge(
-            "tonnage_density_forecast_instances",
-            "Limit foreseen in the latest ramp.",
+            "tonnage_agent_ramp_forecast_instances",
+            "Limit foreseen in this agent's latest ramp.",
             ("runtime", "accelerator"),
             registry=registry,
         )

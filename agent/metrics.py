@@ -7,7 +7,6 @@ are bounded: never a run, a trial, an instance or an image.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 
 from prometheus_client import (
     CollectorRegistry,
@@ -18,6 +17,7 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from agent.instruments import Measured, Probed, Tally
+from agent.live import Live, LiveCollector
 from tonnage.model import (
     Accelerator,
     DensityResult,
@@ -36,23 +36,6 @@ _ESTIMATORS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Live:
-    """What is read at each scrape; every function is cheap and safe in any thread.
-
-    ``instances``: (runtime, state) of each instance held. ``pressure``: PSI "some"
-    over 10 s by resource, in percent. ``healthy``: by runtime.
-    """
-
-    instances: Callable[[], Iterable[tuple[str, str]]]
-    pressure: Callable[[], Mapping[str, float]]
-    healthy: Callable[[], Mapping[str, bool]]
-    spool_bytes: Callable[[], int]
-    spool_pending: Callable[[], int]
-    spool_full: Callable[[], bool]
-    run_active: Callable[[], bool]
-
-
 class Metrics:
     """The agent's metrics in a registry of their own."""
 
@@ -63,13 +46,15 @@ class Metrics:
         self._measured = Measured(registry)
         self._probed = Probed(registry)
         self._tally = Tally(registry)
+        self._contact = _ContactCollector()
+        registry.register(self._contact)
         info = Gauge("tonnage_agent_info", "The agent's version.", ("version",), registry=registry)
         info.labels(version).set(1)
         ProcessCollector(namespace="tonnage_agent", registry=registry)
 
     def watch(self, live: Live) -> None:
         """Show what the agent holds, read at each scrape."""
-        self.registry.register(_LiveCollector(live, self._runtimes))
+        self.registry.register(LiveCollector(live, self._runtimes))
 
     def watch_certificates(self, ends: Callable[[], Mapping[str, float]]) -> None:
         """Show when the agent's certificate and the authority end, read at each scrape."""
@@ -122,9 +107,11 @@ class Metrics:
         """Count instances that survived."""
         self._tally.leaks.inc(count)
 
-    def registered(self, yes: bool) -> None:
-        """Note whether the collector knows this agent."""
-        self._tally.registered.set(yes)
+    def registered(self, at_unix_seconds: float | None) -> None:
+        """Note that the collector took this agent's registration, when; ``None``: it did not."""
+        self._tally.registered.set(at_unix_seconds is not None)
+        if at_unix_seconds is not None:
+            self._contact.latest_unix_seconds = at_unix_seconds
 
 
 def phases(trial: Trial) -> dict[str, float]:
@@ -163,67 +150,17 @@ class _CertificateCollector:
         yield family
 
 
-class _LiveCollector:
-    """Reads the agent at each scrape."""
+class _ContactCollector:
+    """When the collector last took a registration; nothing before the first one."""
 
-    def __init__(self, live: Live, runtimes: tuple[str, ...]) -> None:
-        self._live = live
-        self._runtimes = runtimes
+    latest_unix_seconds: float | None = None
 
     def collect(self) -> Iterable[Metric]:
-        """The families, in a fixed order."""
-        yield self._instances()
-        yield self._healthy()
-        yield self._pressure()
-        for name, text, value in (
-            ("tonnage_spool_bytes", "Size of the outbox on disk.", self._live.spool_bytes()),
-            (
-                "tonnage_agent_spool_pending_events",
-                "Events recorded that are not on disk yet.",
-                self._live.spool_pending(),
-            ),
-            (
-                "tonnage_agent_spool_full",
-                "Whether launching pauses because outbox or disk have no room.",
-                self._live.spool_full(),
-            ),
-            (
-                "tonnage_agent_run_active",
-                "Whether a run is being worked on.",
-                self._live.run_active(),
-            ),
-        ):
-            yield GaugeMetricFamily(name, text, value=float(value))
-
-    def _instances(self) -> Metric:
+        """One family."""
         family = GaugeMetricFamily(
-            "tonnage_instances", "Instances held by the agent.", labels=("runtime", "state")
+            "tonnage_agent_collector_contact_timestamp_seconds",
+            "When the collector last took this agent's registration, in Unix time.",
         )
-        counts = {
-            (runtime, state): 0
-            for runtime in self._runtimes
-            for state in ("starting", "ready", "stopping", "orphaned")
-        }
-        for key in self._live.instances():
-            counts[key] = counts.get(key, 0) + 1
-        for (runtime, state), count in counts.items():
-            family.add_metric((runtime, state), count)
-        return family
-
-    def _healthy(self) -> Metric:
-        family = GaugeMetricFamily(
-            "tonnage_runtime_healthy", "Whether a runtime can launch.", labels=("runtime",)
-        )
-        for runtime, healthy in self._live.healthy().items():
-            family.add_metric((runtime,), healthy)
-        return family
-
-    def _pressure(self) -> Metric:
-        family = GaugeMetricFamily(
-            "tonnage_host_pressure_ratio",
-            "Share of the last 10 s in which some task waited for a resource.",
-            labels=("resource",),
-        )
-        for resource, percent in self._live.pressure().items():
-            family.add_metric((resource,), percent / 100)
-        return family
+        if self.latest_unix_seconds is not None:
+            family.add_metric((), self.latest_unix_seconds)
+        yield family

@@ -10,7 +10,8 @@ import structlog
 
 from agent.config import AgentConfig
 from agent.facts import Identity, agent_version, read_facts
-from agent.metrics import Live, Metrics
+from agent.live import Live, Outbox
+from agent.metrics import Metrics
 from agent.probes.base import Roots
 from agent.runner.equipment import Equipment
 from agent.runner.holdings import Holdings
@@ -85,18 +86,26 @@ def watch(equipment: Equipment, runs: Runs) -> None:
     equipment.metrics.watch(
         Live(
             instances=lambda: [(h.entry.runtime, h.state) for h in equipment.holdings],
+            instances_limit=equipment.limits.max_instances,
             pressure=equipment.observer.pressure,
             healthy=lambda: {
                 name: found.state is RuntimeState.HEALTHY
                 for name, found in equipment.inventory.found.items()
             },
-            spool_bytes=lambda: equipment.spool.size_bytes,
-            spool_pending=lambda: equipment.spool.pending,
-            spool_full=lambda: (
-                equipment.spool.full() is not None
-                or equipment.journal.trouble is not None
-                or any(log.trouble is not None for log in equipment.spool.runs)
-            ),
+            host=equipment.observer.host,
+            outbox=lambda: _outbox(equipment),
             run_active=lambda: bool(runs.active_run_id),
         )
+    )
+
+
+def _outbox(equipment: Equipment) -> Outbox:
+    spool = equipment.spool
+    troubled = equipment.journal.trouble is not None or any(run.trouble for run in spool.runs)
+    return Outbox(
+        size_bytes=spool.size_bytes,
+        limit_bytes=spool.cap_bytes,
+        pending_events=spool.pending,
+        unacknowledged_events=spool.unacknowledged,
+        full=troubled or spool.full() is not None,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 
 import grpc
 import structlog
@@ -40,7 +41,7 @@ async def keep_registered(
         try:
             lease_seconds = await _register(dial, standing, addresses, equipment)
         except Exception as error:  # noqa: BLE001 (whatever it is, runs and instances live on)
-            equipment.metrics.registered(False)
+            equipment.metrics.registered(None)
             if (reason := _reason(error)) != trouble:
                 _log.warning("cannot register, trying on", collector=collector, reason=reason)
             known, trouble = False, reason
@@ -49,7 +50,7 @@ async def keep_registered(
         else:
             if not known:
                 _log.info("registered", collector=collector, lease_seconds=lease_seconds)
-            equipment.metrics.registered(True)
+            equipment.metrics.registered(time.time())
             known, trouble, pause = True, "", _FIRST_PAUSE_SECONDS
             await asyncio.sleep(max(lease_seconds * _RENEW_SHARE, 0.1))
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.guards import HostState
+from agent.live import HostFigures
 from agent.probes.base import NoData, Roots
 from agent.probes.load import Accounts, HostLoad
 from agent.probes.memory import HostMemory
@@ -34,7 +35,7 @@ class Observer:
     def __init__(
         self, roots: Roots, disks: Iterable[Path], on_probe: OnProbe | None = None
     ) -> None:
-        """``disks``: folders whose file systems the disk guard watches."""
+        """``disks``: folders whose file systems the disk guard watches; the first has our data."""
         self._disks = tuple(disks)
         self._memory = HostMemory(roots)
         self._pressure = Pressure(roots)
@@ -106,14 +107,21 @@ class Observer:
 
     def disk_free_bytes(self) -> int | None:
         """Of the fullest disk watched; ``None`` where one cannot be read."""
-        free = []
-        for disk in self._disks:
-            try:
-                found = os.statvfs(disk)
-            except OSError:
-                return None
-            free.append(found.f_bavail * found.f_frsize)
-        return min(free, default=None)
+        free = [_free_bytes(disk) for disk in self._disks]
+        known = [size for size in free if size is not None]
+        return min(known, default=None) if len(known) == len(free) else None
+
+    def host(self) -> HostFigures:
+        """The host's size and what is left of it, of the first disk watched. Any thread."""
+        memory = self._memory.read()
+        values = {} if isinstance(memory, NoData) else memory.values
+        total, available = values.get("mem_total_bytes"), values.get("mem_available_bytes")
+        return HostFigures(
+            cpus=len(os.sched_getaffinity(0)),
+            memory_total_bytes=None if total is None else int(total),
+            memory_available_bytes=None if available is None else int(available),
+            disk_free_bytes=_free_bytes(self._disks[0]) if self._disks else None,
+        )
 
     def sample(self, census: Census) -> Sample:
         """Weigh host and instances now. Blocking: call it in a thread."""
@@ -125,3 +133,11 @@ class Observer:
             engine_pids=census.engine_pids,
             program_pids=[os.getpid(), *self._collector()],
         )
+
+
+def _free_bytes(disk: Path) -> int | None:
+    try:
+        found = os.statvfs(disk)
+    except OSError:
+        return None
+    return found.f_bavail * found.f_frsize

@@ -44,7 +44,7 @@ class Spool:
         reason. Raises ``SpoolError`` when the folder cannot be used.
         """
         self._folder = folder
-        self._cap_bytes = cap_bytes
+        self.cap_bytes = cap_bytes
         self._keep_seconds = keep_seconds
         self._executor = executor
         self._runs: dict[str, RunLog] = {}
@@ -99,6 +99,11 @@ class Spool:
         """Events that are not on disk yet."""
         return sum(run.pending for run in self.runs)
 
+    @property
+    def unacknowledged(self) -> int:
+        """Events recorded that the collector has not said it stored."""
+        return sum(max(run.last - run.acked, 0) for run in self.runs)
+
     def knows(self, run_id: str) -> bool:
         """Whether there is, or was, such a run; of those long gone, the latest."""
         return run_id in self._runs or run_id in self.corrupt or run_id in self._known
@@ -150,10 +155,10 @@ class Spool:
     def full(self) -> SpoolFull | None:
         """Why no launch may begin, if the outbox is at its cap."""
         used = self.size_bytes
-        if used + _RESERVE_BYTES <= self._cap_bytes:
+        if used + _RESERVE_BYTES <= self.cap_bytes:
             return None
         return SpoolFull(
-            f"the spool holds {used} of {self._cap_bytes} bytes",
+            f"the spool holds {used} of {self.cap_bytes} bytes",
             remedy="Bring the collector back, or raise spool_cap_bytes.",
         )
 

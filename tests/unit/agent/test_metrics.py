@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from prometheus_client import generate_latest
 
-from agent.metrics import Live, Metrics, phases
+from agent.live import HostFigures, Live, Outbox
+from agent.metrics import Metrics, phases
 from tonnage.model import (
     Accelerator,
     DensityResult,
@@ -67,11 +68,11 @@ def metrics() -> Metrics:
     made.watch(
         Live(
             instances=lambda: [("docker", "ready"), ("docker", "ready"), ("docker", "orphaned")],
+            instances_limit=2000,
             pressure=lambda: {"cpu": 12.5, "memory": 0.0, "io": 1.0},
             healthy=lambda: {"docker": True, "qemu-microvm": False},
-            spool_bytes=lambda: 4096,
-            spool_pending=lambda: 3,
-            spool_full=lambda: False,
+            host=lambda: HostFigures(8, 64 << 30, 48 << 30, 100 << 30),
+            outbox=lambda: Outbox(4096, 512 << 20, 3, 7, full=False),
             run_active=lambda: True,
         )
     )
@@ -90,7 +91,7 @@ def metrics() -> Metrics:
     made.run_ended(RunState.FINISHED.value)
     made.guard_tripped(StopReason.MEMORY_HEADROOM)
     made.leaked(1)
-    made.registered(True)
+    made.registered(1.7e9)
     made.watch_certificates(lambda: {"authority": 2.1e9, "agent": 1.8e9})
     return made
 
@@ -137,3 +138,37 @@ def test_a_machine_has_phases_that_a_container_has_not() -> None:
         "kernel": pytest.approx(1.6),
         "userspace": pytest.approx(0.1),
     }
+
+
+def test_what_nobody_knows_has_no_series() -> None:
+    """A zero would say that the collector was met in 1970, and that the disk is full."""
+    unknown = Metrics("0.1.0", ())
+    unknown.watch(
+        Live(
+            instances=list,
+            instances_limit=1,
+            pressure=dict,
+            healthy=dict,
+            host=lambda: HostFigures(1, None, None, None),
+            outbox=lambda: Outbox(0, 1, 0, 0, full=False),
+            run_active=lambda: False,
+        )
+    )
+    unknown.registered(None)
+    series = re.findall(r"^(\w+)[ {]", exposition(unknown), flags=re.MULTILINE)
+    assert "tonnage_host_cpus" in series
+    assert not {
+        "tonnage_agent_collector_contact_timestamp_seconds",
+        "tonnage_host_memory_total_bytes",
+        "tonnage_host_memory_available_bytes",
+        "tonnage_host_disk_free_bytes",
+    } & set(series)
+
+
+def test_a_lost_contact_keeps_its_time() -> None:
+    metrics = Metrics("0.1.0", ())
+    metrics.registered(1.7e9)
+    metrics.registered(None)
+    read = metrics.registry.get_sample_value
+    assert read("tonnage_agent_registered") == 0
+    assert read("tonnage_agent_collector_contact_timestamp_seconds") == 1.7e9
