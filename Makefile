@@ -19,7 +19,7 @@ export PATH := $(PATH):$(CURDIR)/build/tools:/usr/sbin:/sbin
 
 .PHONY: help
 help: ## Show the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: demo
 demo: bootstrap ## Compare containers and VMs on this machine; report in build/demo/
@@ -37,6 +37,14 @@ bench: bootstrap ## Measure Tonnage's own cost; result in build/bench/
 .PHONY: fleet-demo
 fleet-demo: bootstrap ## Three hosts in network namespaces, mutual TLS; one dies and comes back
 	@$(WITH_ENGINE) $(BIN)/python -m deploy.fleet $(ARGS)
+
+.PHONY: observe
+observe: bootstrap-dev ## Collector, PostgreSQL, agents, Prometheus, until Ctrl-C: point a Grafana at it
+	@$(WITH_ENGINE) $(BIN)/python -m deploy.observe up --out build/observe $(ARGS)
+
+.PHONY: observe-check
+observe-check: bootstrap-dev ## The same, then prove every panel, rule and alert; up to 20 minutes
+	@$(WITH_ENGINE) $(BIN)/python -m deploy.observe check --out build/observe $(ARGS)
 
 .PHONY: faults
 faults: bootstrap-dev ## Pull plugs and show that nothing is lost; result in build/faults/

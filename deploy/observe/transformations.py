@@ -117,6 +117,29 @@ def _labels_to_fields(frames: Frames, _: Mapping[str, Any]) -> list[Frame]:
     return _merge(made, {})
 
 
+def _partition(frames: Frames, options: Mapping[str, Any]) -> list[Frame]:
+    """A frame for each combination of values of some fields, in the order they are met."""
+    names = tuple(options.get("fields") or ())
+    parts = [part for frame in frames for part in _parts(frame, names)]
+    if options.get("keepFields"):
+        return parts
+    return [replace(f, fields=tuple(e for e in f.fields if e.name not in names)) for f in parts]
+
+
+def _parts(frame: Frame, names: tuple[str, ...]) -> list[Frame]:
+    keys = [*zip(*(e.values for e in frame.fields if e.name in names), strict=True)]
+    places: dict[object, list[int]] = {}
+    for at, key in enumerate(keys):
+        places.setdefault(key, []).append(at)
+    return [
+        replace(
+            frame,
+            fields=tuple(replace(e, values=[e.values[at] for at in those]) for e in frame.fields),
+        )
+        for those in places.values()
+    ]
+
+
 def _reduce(frames: Frames, options: Mapping[str, Any]) -> list[Frame]:
     """A row for each series, with a column for each calculation."""
     series = [each for frame in frames for each in frame.of("number")]
@@ -158,6 +181,7 @@ _KNOWN: Mapping[str, Transformation] = {
     "labelsToFields": _labels_to_fields,
     "merge": _merge,
     "organize": _organize,
+    "partitionByValues": _partition,
     "reduce": _reduce,
     "renameByRegex": _as_they_are,
     "sortBy": _as_they_are,

@@ -173,6 +173,19 @@ async def test_tables_joined_by_a_field_are_one_table() -> None:
     assert (found.judgement.series, found.judgement.points) == (5, 2)
 
 
+async def test_rows_parted_by_a_field_are_series_of_their_own() -> None:
+    asked = {
+        "type": "xychart",
+        "datasource": BY_SQL,
+        "targets": [{"rawSql": "select 1", "format": "table"}],
+        "transformations": [{"id": "partitionByValues", "options": {"fields": ["runtime"]}}],
+    }
+    rows = [["docker", 1, 0.5], ["docker", 2, 1], ["qemu", 3, 0.5], ["qemu", 4, 1]]
+    database = RecordedPostgres(["runtime", "x", "y"], *rows)
+    found = await proof(dashboard(asked), RecordedPrometheus({}), database)
+    assert (found.ok, found.judgement.series, found.judgement.points) == (True, 2, 4)
+
+
 async def test_a_transformation_that_is_not_known_fails() -> None:
     asked = {**panel("table"), "transformations": [{"id": "magic"}]}
     found = await proof(dashboard(asked), RecordedPrometheus({"up": TWO_LINES}))

@@ -1,0 +1,125 @@
+"""``python -m deploy.observe up|check``: the whole of it on this machine, for a Grafana or a proof.
+
+Run it beside a container engine (``make observe`` and ``make observe-check`` do). ``up`` stays
+until Ctrl-C. ``check`` writes ``result.json`` and exits 3 when a row fails. Either takes
+everything down again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from benchmarks.report import tell
+from benchmarks.rows import Row
+from deploy.commands import CommandFailed
+from deploy.observe import check, filling
+from deploy.observe.configuration import SCRAPE_SECONDS, NotAsShipped
+from deploy.observe.filling import HOSTS, Machine
+from deploy.observe.prometheus import QueryFailed
+from deploy.observe.stack import CHECKOUT, Stack, stack
+from deploy.programs import ProgramFailed
+
+_MOST_SECONDS = 1200.0
+_HEALTHY_SECONDS = 60.0
+_FAILURES = (CommandFailed, NotAsShipped, ProgramFailed, QueryFailed, TimeoutError, OSError)
+
+
+def main() -> int:
+    """The command; its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m deploy.observe")
+    parser.add_argument("what", choices=("up", "check"))
+    parser.add_argument("--out", type=Path, default=CHECKOUT / "build" / "observe")
+    arguments = parser.parse_args()
+    out = arguments.out.resolve()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # all of it must come down
+    work = _up(out) if arguments.what == "up" else _check(out)
+    try:
+        return asyncio.run(work)
+    except KeyboardInterrupt:
+        return 0 if arguments.what == "up" else 130
+    except _FAILURES as error:
+        logs = out / "logs"
+        sys.stderr.write(f"observe: {str(error) or 'something took too long'}\n  logs: {logs}\n")
+        return 1
+
+
+@asynccontextmanager
+async def _filled(out: Path) -> AsyncIterator[tuple[Stack, Machine]]:
+    """Everything up, with something to see in it."""
+    machine = Machine.here()
+    _say("Starting PostgreSQL, a collector, three agents and Prometheus.\n")
+    async with (
+        stack(out, HOSTS, machine.flags(out), _quiet, lambda: _link(machine, out)) as made,
+        filling.neighbours(machine, out),
+    ):
+        await filling.healthy(made, _HEALTHY_SECONDS)
+        _say("Running experiments, so that there is something to see.\n")
+        await filling.standing(made, machine)
+        await filling.experiments(made, machine, _say)
+        yield made, machine
+
+
+def _link(machine: Machine, out: Path) -> None:
+    filling.link_engine(machine, out)
+
+
+async def _up(out: Path) -> int:
+    async with _filled(out) as (made, _), filling.trickle(made):
+        _say(_where(made))
+        await asyncio.Event().wait()
+    return 0
+
+
+async def _check(out: Path) -> int:
+    began = time.monotonic()
+    rows: list[Row] = []
+    async with asyncio.timeout(_MOST_SECONDS), _filled(out) as (made, machine):
+        _say("\nProving the dashboards.\n")
+        async with filling.trickle(made):
+            rows += await check.dashboards(made, SCRAPE_SECONDS)
+        rows += await check.recording_rules(made)
+        _say("\nMaking alerts fire.\n")
+        rows += await check.alerts(made, machine, _say)
+    rows.append(check.verdict("containers and VMs are both here", found=machine.whole))
+    tell(rows, "What operators look at, and what alerts them", out)
+    _say(f"{time.monotonic() - began:.0f} s; all of it is taken down again.\n")
+    return 0 if all(row.ok for row in rows) else 3
+
+
+def _where(made: Stack) -> str:
+    return f"""
+All of it is up, and goes on until Ctrl-C:
+
+  Prometheus   {made.prometheus.where["url"]}
+  PostgreSQL   {made.store}
+  collector    {made.address}, pages at https://{made.door}
+               tonnage hosts --collector {made.address} --tls-dir {made.pki}
+  logs         {made.folder / "logs"}
+
+Point a Grafana on this machine at it: a data source of type Prometheus (scrape interval
+{SCRAPE_SECONDS}s) and one of type PostgreSQL (TLS off) with these addresses; then import
+grafana/dashboards/*.json, or let {CHECKOUT / "grafana" / "provisioning"}
+do both. The rules are evaluated by Prometheus: {made.prometheus.where["url"]}/alerts
+"""
+
+
+def _say(text: str) -> None:
+    with contextlib.suppress(BrokenPipeError):
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+
+def _quiet(_: str) -> None:
+    """What an operator would type is not the story here."""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,101 @@
+"""Everything that is claimed of what operators look at, as rows with a verdict each."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+from benchmarks.rows import Row
+from deploy.observe import panels, rules
+from deploy.observe.causes import BY_ALERT, CAUSES, firing_while
+from deploy.observe.dashboards import Dashboard, read
+from deploy.observe.filling import Machine
+from deploy.observe.panels import Proof
+from deploy.observe.stack import CHECKOUT, Stack
+from deploy.observe.times import Range
+from deploy.operator import Say
+
+DASHBOARDS = CHECKOUT / "grafana" / "dashboards"
+_RANGE_SECONDS = 900.0
+_PATIENCE_SECONDS = 90.0
+_LOOK_SECONDS = 5.0
+_FIRES_SECONDS = 75.0
+
+
+async def dashboards(made: Stack, scrape_seconds: float) -> list[Row]:
+    """A row for each panel, annotation and dashboard's links.
+
+    What needs another scrape or two is asked again, for a while; what is empty then, fails.
+    """
+    shown = read(DASHBOARDS)
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        proofs = await _now(shown, made, scrape_seconds)
+        if all(each.ok for each in proofs) or time.monotonic() > deadline:
+            break
+        await asyncio.sleep(_LOOK_SECONDS)
+    panels.tell(proofs)
+    return [_row(each) for each in proofs] or [verdict("dashboards", found=False, note="none")]
+
+
+async def _now(shown: Sequence[Dashboard], made: Stack, scrape_seconds: float) -> list[Proof]:
+    now = time.time()
+    looked_at = Range(now - _RANGE_SECONDS, now, scrape_seconds)
+    return await panels.prove(shown, made.sources, looked_at)
+
+
+def _row(proof: Proof) -> Row:
+    judged = proof.judgement
+    name = f"{proof.dashboard}: {proof.title}"
+    note = judged.problem or f"{proof.kind}, {judged.points} points, {proof.seconds * 1000:.0f} ms"
+    made = verdict(name, found=proof.ok, note=note)
+    return replace(made, n=judged.series)
+
+
+async def recording_rules(made: Stack) -> list[Row]:
+    """A row for each recording rule, and one for those that could not be evaluated."""
+    prometheus = made.sources.prometheus
+    counts = {r: await rules.series_of(prometheus, r, time.time()) for r in rules.records()}
+    rows = [
+        Row(f"rule {record}", count, (count, count), "series", 1, "min", count)
+        for record, count in counts.items()
+    ]
+    wrong = await rules.unhealthy(prometheus)
+    note = "; ".join(wrong)
+    return [*rows, verdict("every rule can be evaluated", found=not wrong, note=note)]
+
+
+async def alerts(made: Stack, machine: Machine, say: Say) -> list[Row]:
+    """A row for each alert: fired by a real cause, or else by promtool's series alone."""
+    refused = await rules.promtool_says()
+    await rules.hurry(made)
+    watch = partial(rules.firing, made.sources.prometheus)
+    fired: set[str] = set()
+    for cause in CAUSES:
+        say(f"  {cause.what} …")
+        seen = await firing_while(cause, made, machine, watch, _FIRES_SECONDS)
+        fired |= seen
+        say(f" {', '.join(sorted(seen)) or 'nothing fires'}\n")
+    return [_alert(name, fired, refused) for name in rules.alerts()]
+
+
+def _alert(name: str, fired: set[str], refused: str) -> Row:
+    fires, silent = rules.cases(name)
+    tested = not refused and fires > 0 and silent > 0
+    by_series = f"promtool: fires in {fires} cases, silent in {silent}"
+    by_series = f"{by_series}; {refused}" if refused else by_series
+    cause = BY_ALERT.get(name)
+    if cause is None:
+        note = f"takes longer than minutes; {by_series}"
+        return verdict(f"alert {name}", found=tested, note=note)
+    note = f"{cause.what} (durations cut to nothing); {by_series}"
+    return verdict(f"alert {name}", found=tested and name in fired, note=note)
+
+
+def verdict(name: str, *, found: bool, note: str = "") -> Row:
+    """A row for what is there or is not."""
+    value = float(found)
+    return Row(name, value, (value, value), "", 1, "min", 1, note)
