@@ -10,6 +10,7 @@ pull        events into the store, acknowledged after commit
 dialling    from a host to its agent
 patience    when to try again, and when to stop trying
 progress    how far a run has come, told to any number of watchers
+ownerless   runs that nobody drives
 returning   runs that an agent still holds when it registers
 resuming    whether a run can be resumed
 ==========  =========================================================

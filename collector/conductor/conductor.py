@@ -20,11 +20,13 @@ from collector.conductor.barrier import Barrier
 from collector.conductor.dialling import Dialler
 from collector.conductor.drive import Drive
 from collector.conductor.liverun import Figures, LiveRun
+from collector.conductor.ownerless import Ownerless
 from collector.conductor.patience import Patience
-from collector.conductor.progress import RunTracker, restore
+from collector.conductor.progress import RunTracker, restore, stored_progress
 from collector.conductor.resuming import forgotten_by, nothing_left, refuse_resuming
 from collector.conductor.returning import Returning
 from collector.conductor.turns import Turns
+from collector.conductor.work import unless
 from collector.errors import StoreError
 from collector.fleet import Fleet
 from collector.model import HostRun, Run
@@ -36,7 +38,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Conductor:
-    """Owns every run that has not ended.
+    """Drives every run that has not ended, and that no other collector owns.
 
     ``async with`` it: entering takes up what a collector before it left, leaving
     stops the driving, not the runs.
@@ -54,18 +56,15 @@ class Conductor:
         self._unwanted: set[str] = set()
         self._reopening = asyncio.Lock()
         self._returning = Returning(store, self, self._spawn)
+        self._ownerless = Ownerless(store, self, patience.look_every)
         self._group = asyncio.TaskGroup()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._closing = asyncio.Event()
 
     async def __aenter__(self) -> Self:
         await self._group.__aenter__()
-        for run in await self._store.unfinished_runs():
-            _log.info("taking up again", run=run.run_id)
-            try:
-                await self._begin(run)
-            except StoreError as error:  # one that cannot be read keeps no other from going on
-                _log.error("not taken up", run=run.run_id, why=str(error))
+        await self._ownerless.look(at_once=True)
+        self._spawn(self._ownerless.keep_looking(), "look for runs without an owner")
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -154,18 +153,33 @@ class Conductor:
         if not run.state.ended:
             async with self._reopening:  # it may be about to go on
                 pass
-        live = self._live.get(run.run_id)
-        if live is None:
-            # It ended, perhaps only since it was looked up: nothing will change any more.
-            run = await self._store.find_run(run.run_id)
-            tracker = RunTracker(run, await self._store.host_runs(run.run_id))
-            await restore(self._store, tracker)
-            yield tracker.snapshot()
-            return
-        async for progress in live.tracker.updates():
-            yield progress
-            if self._closing.is_set():
-                return
+        shown: Progress | None = None
+        while not self._closing.is_set() or shown is None:
+            live = self._live.get(run.run_id)
+            updates = live.tracker.updates() if live else self._stored(run.run_id, shown)
+            async for shown in updates:
+                yield shown
+                if shown.state.ended or self._closing.is_set():
+                    return
+                if live is not None and live.gone.is_set():
+                    break  # not ours any more
+
+    async def _stored(self, run_id: str, shown: Progress | None) -> AsyncIterator[Progress]:
+        """What is stored of a run that is not driven here, after each change, until it is:
+        another collector may drive it. Once something is shown, a failing store is waited for."""
+        while run_id not in self._live and not self._closing.is_set():
+            try:
+                progress = await stored_progress(self._store, run_id)
+            except StoreError as error:
+                if shown is None:
+                    raise
+                _log.info("not seen for now", run=run_id, why=str(error))
+            else:
+                if progress != shown:
+                    yield (shown := progress)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._patience.look_every):
+                    await self._closing.wait()
 
     def before(self, run_id: str) -> Sequence[str]:
         """The runs that a run waits for; none where it waits for none."""
@@ -191,23 +205,57 @@ class Conductor:
     async def reopen(self, run_id: str, at_work: Sequence[str]) -> Sequence[str]:
         """See ``returning.Runs``."""
         async with self._reopening:
+            if run_id in self._live or not await self._store.own(run_id):
+                return ()
             reopened = await self._store.reopen_run(run_id)
             if reopened:
                 await self._begin(await self._store.find_run(run_id), at_work)
+            else:
+                await self._store.disown(run_id)
             return reopened
 
+    async def go_on(self, run: Run) -> None:
+        """See ``ownerless.Runs``."""
+        async with self._reopening:
+            if run.run_id in self._live or run.run_id in self._entering:
+                return
+            if await self._store.own(run.run_id):
+                now = await self._store.find_run(run.run_id)
+                if now.state.ended:  # its owner ended it meanwhile
+                    await self._store.disown(run.run_id)
+                    return
+                _log.info("taking up again", run=run.run_id)
+                try:
+                    await self._begin(now)
+                except StoreError:  # another collector may be able to read it
+                    await self._store.disown(run.run_id)
+                    raise
+
     async def _take_in(self, run: Run, hosts: Sequence[HostRun]) -> Run:
+        owned = False
         try:
             stored = await self._store.create_run(run, hosts)
+            if stored.run_id == run.run_id:
+                owned = await self._owned(run.run_id)
         finally:
             del self._entering[run.run_id]
             unwanted = run.run_id in self._unwanted  # the red button was pressed meanwhile
             self._unwanted.discard(run.run_id)
-        if stored.run_id == run.run_id:
+        if owned:
             self._drive(stored, hosts, RunTracker(stored, hosts, self._ahead(stored)), new=True)
             if unwanted:
                 await self._live[run.run_id].cancel()
+        elif unwanted:
+            await self._store.request_cancel(run.run_id)
         return stored
+
+    async def _owned(self, run_id: str) -> bool:
+        """Whether a run that was just stored is ours; else it is taken up later."""
+        try:
+            return await self._store.own(run_id)
+        except StoreError as error:
+            _log.warning("not begun yet", run=run_id, why=str(error))
+            return False
 
     async def _begin(self, run: Run, at_work: Sequence[str] = ()) -> None:
         """Go on with a run as its rows tell it."""
@@ -250,17 +298,28 @@ class Conductor:
 
     async def _conduct(self, live: LiveRun) -> None:
         """Drive a run to its end. A defect ends this run, not the collector."""
+        run_id = live.run.run_id
         try:
-            await live.drive(self._turns)
+            if not await unless(self._store.disowned(run_id), live.drive(self._turns)):
+                _log.warning("not driven any more: it is not ours", run=run_id)
+                self._ownerless.left(run_id, cancelled=live.cancelled)
         except Exception as error:  # noqa: BLE001 - see the docstring
-            _log.exception("a defect ended the run", run=live.run.run_id)
+            _log.exception("a defect ended the run", run=run_id)
             problem = Problem(ProblemKind.INTERNAL, f"a defect of Tonnage: {error!r}")
             with suppress(StoreError):
                 await live.end(RunState.FAILED, problem)
             live.tracker.moved(RunState.FAILED, problem)
         finally:
-            del self._live[live.run.run_id]
+            del self._live[run_id]
             live.gone.set()
+            live.tracker.changed()
+        await self._let_go(run_id)
+
+    async def _let_go(self, run_id: str) -> None:
+        async with self._reopening:
+            if run_id not in self._live:  # it may go on already
+                with suppress(StoreError):
+                    await self._store.disown(run_id)
 
 
 def _barrier(live: LiveRun, hosts: Sequence[HostRun], *, new: bool) -> Barrier | None:

@@ -7,9 +7,9 @@ what the store does not hold yet, so it may break and be taken up anywhere.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 import structlog
 
@@ -19,6 +19,7 @@ from collector.conductor.dialling import Dialler
 from collector.conductor.patience import Patience, Trouble
 from collector.conductor.pull import Pull
 from collector.conductor.storing import until_stored
+from collector.conductor.work import unless
 from collector.model import HostRun, ended_as, is_lost
 from collector.stores.base import Store
 from tonnage import wire
@@ -76,7 +77,7 @@ class Drive:
         """
         if self.state.ended:
             return
-        if not await unless(self._cancelled, turn.wait()):
+        if not await unless(self._cancelled.wait(), turn.wait()):
             await self._end(RunState.CANCELLED, None)
             return
         self._has_turn = True
@@ -203,8 +204,8 @@ class Drive:
     async def _pause(self, cancelled: bool) -> None:
         """Wait, though no longer than until there is news: a cancellation, or of the host."""
         self._awake.clear()
-        rest = unless(self._awake, asyncio.sleep(self._trouble.delay()))
-        await (rest if cancelled else unless(self._cancelled, rest))
+        rest = unless(self._awake.wait(), asyncio.sleep(self._trouble.delay()))
+        await (rest if cancelled else unless(self._cancelled.wait(), rest))
 
     async def _abandon(self, problem: Problem) -> None:
         """Stop the run there too, if anybody listens: nothing of it is waited for."""
@@ -233,18 +234,3 @@ class Drive:
 
     async def _tell_cancelled(self) -> bool:
         return await self._dialler.cancel(self._row)
-
-
-async def unless(event: asyncio.Event, work: Coroutine[Any, Any, object]) -> bool:
-    """Await ``work`` unless ``event`` comes first; whether it was done."""
-    done, stop = asyncio.ensure_future(work), asyncio.ensure_future(event.wait())
-    try:
-        await asyncio.wait({done, stop}, return_when=asyncio.FIRST_COMPLETED)
-        if done.done():
-            done.result()
-            return True
-        return False
-    finally:
-        done.cancel()
-        stop.cancel()
-        await asyncio.gather(done, stop, return_exceptions=True)

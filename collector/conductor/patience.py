@@ -18,6 +18,7 @@ class Patience:
     ``busy_after``: for another run to leave a host.
     ``overtime``: beyond a plan's own time limit.
     ``backoff_first`` doubles with each try up to ``backoff_most``.
+    ``look_every``: between two looks for runs that nobody drives.
     """
 
     lost_after: float = 300.0
@@ -26,6 +27,7 @@ class Patience:
     overtime: float = 120.0
     backoff_first: float = 0.2
     backoff_most: float = 5.0
+    look_every: float = 5.0
 
 
 # A gap may be a batch that was lost on its way; one that comes back is a hole.

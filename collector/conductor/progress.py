@@ -188,6 +188,13 @@ async def restore(store: Store, tracker: RunTracker) -> None:
         tracker.hosts[fact.host].restore((), [fact])
 
 
+async def stored_progress(store: Store, run_id: str) -> Progress:
+    """How far a run has come by what is stored of it."""
+    tracker = RunTracker(await store.find_run(run_id), await store.host_runs(run_id))
+    await restore(store, tracker)
+    return tracker.snapshot()
+
+
 _OUTCOMES = {
     model_pb2.OUTCOME_READY: Outcome.READY,
     model_pb2.OUTCOME_FAILED: Outcome.FAILED,

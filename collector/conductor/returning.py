@@ -6,6 +6,7 @@ the run goes on, the host was given up  the host is taken up again, out of turn
 it ended, and the host was lost         it is reopened, out of turn
 it was cancelled                        the agent is told; what it has is stored
 it ended otherwise                      what the agent has is stored
+it goes on, and is not driven here      it is left to whoever drives it
 it is not of this collector's store     it is left alone
 ======================================  =========================================
 """
@@ -91,6 +92,8 @@ class Returning:
         if found is None:
             return
         run, row = found
+        if live is None and not run.state.ended:  # another collector drives it, or soon one will
+            return
         agent = self._runs.agent(row)
         await agent.connected()
         if held.finished and held.last_sequence <= row.high_water:

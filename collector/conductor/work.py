@@ -1,4 +1,4 @@
-"""Tasks that may be joined by others while they run; done when none is left."""
+"""Tasks that others join while they run, done when none is left; and one that another ends."""
 
 from __future__ import annotations
 
@@ -51,3 +51,18 @@ class Work:
             self._failure = task.exception()
         if not self._tasks:
             self._none_left.set()
+
+
+async def unless(end: Coroutine[Any, Any, object], work: Coroutine[Any, Any, object]) -> bool:
+    """Await ``work`` unless ``end`` returns first; whether it was done. Raises what it does."""
+    done, stop = asyncio.ensure_future(work), asyncio.ensure_future(end)
+    try:
+        await asyncio.wait({done, stop}, return_when=asyncio.FIRST_COMPLETED)
+        if done.done():
+            done.result()
+            return True
+        return False
+    finally:
+        done.cancel()
+        stop.cancel()
+        await asyncio.gather(done, stop, return_exceptions=True)

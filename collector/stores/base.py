@@ -85,6 +85,23 @@ class RunStore(Protocol):
         came off the wire: this is the hot path.
         """
 
+    async def own(self, run_id: str) -> bool:
+        """Make this collector the one that drives a run that is stored; false when another is.
+
+        Of the collectors that share a store one owns a run at a time. It is owned until
+        ``disown`` or ``close``, until the collector ends, however it does, or until the
+        store cannot be sure of it any more: then ``disowned`` returns. Idempotent.
+        """
+
+    async def disown(self, run_id: str) -> None:
+        """Let a run go, for another or for later. Idempotent."""
+
+    async def disowned(self, run_id: str) -> None:
+        """Return once this collector does not own the run: at once if it does not now."""
+
+    async def owner(self, run_id: str) -> str | None:
+        """Which collector drives the run, or was the last to; ``None`` if none ever did."""
+
     async def find_run(self, prefix: str) -> Run:
         """The run whose id is, or uniquely begins with, ``prefix``.
 

@@ -30,6 +30,7 @@ _IMPATIENT = Patience(
     overtime=0.3,
     backoff_first=0.02,
     backoff_most=0.1,
+    look_every=0.1,
 )
 
 

@@ -18,6 +18,8 @@ from collector.stores.postgres.address import without_password
 from collector.stores.postgres.appends import Appends
 from collector.stores.postgres.border import retried, told
 from collector.stores.postgres.opening import engine, prepare
+from collector.stores.postgres.ownership import Ownership
+from collector.stores.sql.owning import new_name
 from collector.stores.sql.runs import SqlStore
 from tonnage.v1 import model_pb2
 
@@ -28,11 +30,14 @@ _SIZE = text("SELECT pg_database_size(current_database())")
 class PostgresStore(SqlStore):
     """See ``Store``. Made by ``open_postgres``."""
 
-    def __init__(self, place: str, reader: AsyncEngine, writer: AsyncEngine) -> None:
+    def __init__(
+        self, place: str, reader: AsyncEngine, writer: AsyncEngine, ownership: Ownership
+    ) -> None:
         self._place = place
         self._reader = reader
         self._writer = writer
         self._appends = Appends(writer)
+        self._ownership = ownership
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
@@ -62,6 +67,20 @@ class PostgresStore(SqlStore):
         with told(self._place):
             return await self._appends.append((run_id, host), events)
 
+    async def own(self, run_id: str) -> bool:
+        """See ``RunStore``."""
+        with told(self._place):
+            return await self._ownership.own(run_id)
+
+    async def disown(self, run_id: str) -> None:
+        """See ``RunStore``."""
+        with told(self._place):
+            await self._ownership.disown(run_id)
+
+    async def disowned(self, run_id: str) -> None:
+        """See ``RunStore``."""
+        await self._ownership.lost(run_id)
+
     async def size_bytes(self) -> int:
         """See ``ResultStore``: the database with all that is in it."""
         async with self.reading() as connection:
@@ -69,6 +88,7 @@ class PostgresStore(SqlStore):
 
     async def close(self) -> None:
         """See ``Store``."""
+        await self._ownership.close()
         await self._reader.dispose()
         await self._writer.dispose()
 
@@ -81,8 +101,10 @@ async def open_postgres(url: str) -> PostgresStore:
     """
     place = without_password(url)
     await prepare(url, place)
+    writer = engine(url, "SERIALIZABLE", size=8, overflow=0)
     return PostgresStore(
         place,
         reader=engine(url, "REPEATABLE READ", size=4, overflow=16, readonly=True),
-        writer=engine(url, "SERIALIZABLE", size=8, overflow=0),
+        writer=writer,
+        ownership=Ownership(url, new_name(), writer),
     )

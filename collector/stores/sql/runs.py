@@ -19,6 +19,7 @@ from collector.stores import schema
 from collector.stores.sql import rows
 from collector.stores.sql.connections import translated
 from collector.stores.sql.events import SqlEvents
+from collector.stores.sql.owning import SqlOwners
 from collector.stores.sql.registry import SqlRegistry
 from collector.stores.sql.results import SqlResults
 from tonnage.model import Problem, RunState
@@ -28,7 +29,7 @@ _REOPENABLE = (RunState.PARTIAL.value, RunState.FAILED.value)
 _SHOWN = 5
 
 
-class SqlStore(SqlEvents, SqlResults, SqlRegistry):
+class SqlStore(SqlEvents, SqlResults, SqlOwners, SqlRegistry):
     """A ``Store`` but for ``append`` and ``close``. Runs are here, what their hosts told in
     ``SqlEvents``, what was computed of them in ``SqlResults``, what else is kept in
     ``SqlRegistry``."""

@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from collector.errors import StoreUnusable
 from collector.stores.migrate import migrate
+from collector.stores.sql.owning import Held, new_name
 from collector.stores.sql.runs import SqlStore
 from collector.stores.sqlite.appends import Appends
 from collector.stores.sqlite.lock import FolderLock
@@ -40,6 +41,8 @@ class SqliteStore(SqlStore):
         self._lock = lock
         self._turn = asyncio.Lock()
         self._appends = Appends(writer, self._turn)
+        self._held = Held()
+        self._name = new_name()
         self._closed = False
 
     @asynccontextmanager
@@ -58,6 +61,21 @@ class SqliteStore(SqlStore):
         """See ``Store``."""
         return await self._appends.append((run_id, host), events)
 
+    async def own(self, run_id: str) -> bool:
+        """See ``RunStore``: the lock on the folder makes every run this collector's."""
+        if run_id not in self._held:
+            await self.note_owner(run_id, self._name)
+            self._held.take(run_id)
+        return True
+
+    async def disown(self, run_id: str) -> None:
+        """See ``RunStore``."""
+        self._held.lose(run_id)
+
+    async def disowned(self, run_id: str) -> None:
+        """See ``RunStore``."""
+        await self._held.lost(run_id)
+
     async def size_bytes(self) -> int:
         """See ``ResultStore``: the file and its write-ahead log."""
         return await asyncio.to_thread(self._files_bytes)
@@ -71,6 +89,7 @@ class SqliteStore(SqlStore):
         if self._closed:
             return
         self._closed = True
+        self._held.lose(*self._held)
         async with self._turn:
             await self._reader.dispose()
             await self._writer.dispose()
