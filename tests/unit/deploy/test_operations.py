@@ -12,18 +12,18 @@ import pytest
 import typer
 
 from collector.cli.app import app
-from tonnage.identity import METRICS_NAME
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs/operations.md").read_text()
 INSTALL = (ROOT / "deploy/install.sh").read_text()
 
 
-def commands(program: str) -> list[list[str]]:
+def commands(program: str, page: str = PAGE) -> list[list[str]]:
     """The arguments of every call of ``program``, in blocks and in running text."""
-    blocks = re.findall(r"^```\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    blocks = [block for language, block in fenced if not language]
     inline = re.findall(
-        r"`([^`]+)`", re.sub(r"^```.*?^```", "", PAGE, flags=re.MULTILINE | re.DOTALL)
+        r"`([^`]+)`", re.sub(r"^```.*?^```", "", page, flags=re.MULTILINE | re.DOTALL)
     )
     text = "\n".join([*blocks, *(" ".join(each.split()) for each in inline)]).replace("\\\n", " ")
     found = []
@@ -41,6 +41,11 @@ def flags(words: list[str]) -> set[str]:
 
 @pytest.mark.parametrize("words", [w for w in commands("tonnage") if w], ids=" ".join)
 def test_the_command_line_takes_it(words: list[str]) -> None:
+    takes(words)
+
+
+def takes(words: list[str]) -> None:
+    """Fail unless the command line has this command and its flags."""
     command = typer.main.get_command(app)
     depth = 0
     while (below := getattr(command, "commands", {})) and not words[depth].startswith("-"):
@@ -71,18 +76,6 @@ def test_install_sh_takes_what_the_page_says() -> None:
     for command, rest in calls:
         for word in (command, *rest.split()):
             assert re.search(rf"^\t\t[a-z| -]*{word}\b", INSTALL, re.MULTILINE), word
-
-
-def test_prometheus_takes_its_settings(promtool: str, tmp_path: Path) -> None:
-    (block,) = re.findall(r"^```yaml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
-    for name in ("tonnage.token", "tonnage-ca.pem"):
-        (tmp_path / name).touch()
-    path = tmp_path / "prometheus.yml"
-    path.write_text(block.replace("/etc/prometheus", str(tmp_path)))
-    checked = subprocess.run([promtool, "check", "config", path], capture_output=True, text=True)
-    assert checked.returncode == 0, checked.stdout + checked.stderr
-    assert block.count("authorization: {type: Bearer,") == 3
-    assert block.count(f"server_name: {METRICS_NAME}") == 3
 
 
 def test_every_page_it_links_to_is_there() -> None:
