@@ -223,3 +223,16 @@ async def test_a_link_leads_to_a_dashboard_with_its_variables(url: str, problem:
     links = next(each for each in found if each.kind == "links")
     assert links.judgement.points == 1
     assert (problem in links.judgement.problem) if problem else links.ok
+
+
+async def test_rows_parted_by_a_value_are_a_line_each() -> None:
+    asked = {
+        "type": "xychart",
+        "datasource": BY_SQL,
+        "targets": [{"refId": "A", "format": "table", "rawSql": "SELECT 1"}],
+        "transformations": [{"id": "partitionByValues", "options": {"fields": ["series"]}}],
+    }
+    rows = (0.1, 0.5, "vm"), (0.2, 1.0, "vm"), (0.3, 0.5, "container"), (0.4, 1.0, "container")
+    answer = RecordedPostgres(("seconds", "share", "series"), *rows)
+    found = await proof(dashboard(asked), RecordedPrometheus({}), answer)
+    assert (found.ok, found.judgement.series, found.judgement.points) == (True, 2, 4)
