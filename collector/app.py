@@ -91,6 +91,7 @@ async def serve(config: CollectorConfig) -> None:
             outcomes=outcomes,
             access=security,
             enrolment=security.enrolment,
+            revoking=security.revoking,
             audit=security.audit,
         )
         await listener.start(CollectorServicer(parts))
@@ -119,7 +120,7 @@ async def _security(
     life = timedelta(seconds=config.certificate_life)
     settings = Settings(folder=_folder(config), life=life, advertise=config.advertise)
     security = await Security.open(store, settings, lambda name: _is_live(fleet, name))
-    await fleet.bar(await security.enrolment.shut_out())
+    await fleet.bar(await security.revoking.shut_out())
     return await stack.enter_async_context(security)
 
 

@@ -24,6 +24,7 @@ from collector.server.enrolment import Addresses, Enrolment
 from collector.server.expiry import Expiry
 from collector.server.issued import SignedByHand
 from collector.server.renewal import keep_renewed, renew_if_due
+from collector.server.revoking import Revoking
 from collector.server.scraping import ScrapeTokens
 from collector.stores.base import Store
 from tonnage.address import Address, Place, UnixSocket
@@ -60,7 +61,8 @@ class Security:
         self._by_hand = _by_hand(settings.folder, store) if settings.folder else None
         self.expiry = Expiry(settings.folder, store) if settings.folder else None
         self.audit = AuditLog(store)
-        self.enrolment = Enrolment(store, settings.folder, revocations, is_live, settings.life)
+        self.revoking = Revoking(store, settings.folder, revocations)
+        self.enrolment = Enrolment(store, settings.folder, self.revoking, is_live, settings.life)
         self.door = Door(self.enrolment, self.audit, self._tokens)
         self.interceptors: Sequence[aio.ServerInterceptor] = (
             AuditTrail(self.audit, registered),

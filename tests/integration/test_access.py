@@ -114,7 +114,7 @@ async def serving(folder: Path) -> AsyncIterator[Served]:
         listener = Listener(Address("127.0.0.1", 0), security.tls, security.interceptors)
         await listener.start(_answers())
         stack.push_async_callback(listener.stop, 0)
-        await security.enrolment.revoke(keyring.serial("revoked"), "")
+        await security.revoking.revoke(keyring.serial("revoked"), "")
         address = str(listener.address)
         channels = {kind: _channel(address, files) for kind, files in keyring.pairs.items()}
         channels["plain"] = aio.insecure_channel(address)
@@ -238,7 +238,7 @@ async def test_revoking_ends_open_streams_and_refuses_the_next_call(tmp_path: Pa
         other = collector_pb2_grpc.CollectorServiceStub(served.channels["operator"])
         kept = other.WatchRun(pb.WatchRunRequest(run_id="endless"), timeout=30)
         assert await kept.read() is not aio.EOF
-        await served.security.enrolment.revoke(served.keyring.serial("viewer"), "")
+        await served.security.revoking.revoke(served.keyring.serial("viewer"), "")
         for stream in (watch, beat):
             with pytest.raises(aio.AioRpcError, match="revoked"):
                 await stream.read()

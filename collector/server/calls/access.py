@@ -64,8 +64,8 @@ class AccessCalls(Calls):
     ) -> pb.RevokeCertificateResponse:
         """See the contract."""
         await self.parts.access.catch_up()
-        revoked = await self.parts.enrolment.revoke(request.serial, request.host, request.person)
-        await self.parts.fleet.bar(await self.parts.enrolment.shut_out())
+        revoked = await self.parts.revoking.revoke(request.serial, request.host, request.person)
+        await self.parts.fleet.bar(await self.parts.revoking.shut_out())
         return pb.RevokeCertificateResponse(serials=revoked)
 
     async def ListAudit(

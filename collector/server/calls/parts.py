@@ -13,6 +13,7 @@ from collector.fleet import Fleet
 from collector.server.audit import AuditLog
 from collector.server.enrolment import Enrolment
 from collector.server.outcomes import Outcomes
+from collector.server.revoking import Revoking
 from collector.server.submission import Submission
 from collector.stores.base import Store
 from tonnage.v1 import collector_pb2_grpc
@@ -44,6 +45,7 @@ class Parts:
     outcomes: Outcomes
     access: Access
     enrolment: Enrolment
+    revoking: Revoking
     audit: AuditLog
 
 

@@ -14,6 +14,7 @@ from collector.errors import Forbidden, InvalidInput
 from collector.pki.folder import PkiFolder
 from collector.server.access import Caller, Revocations
 from collector.server.enrolment import Enrolment
+from collector.server.revoking import Revoking
 from collector.stores.base import Store
 from collector.stores.open import open_store
 from tonnage.lifetime import utc_now
@@ -27,6 +28,7 @@ HOUR = 3600.0
 @dataclass
 class Place:
     enrolment: Enrolment
+    revoking: Revoking
     revocations: Revocations
     store: Store
     folder: PkiFolder
@@ -45,8 +47,9 @@ async def place(tmp_path: Path) -> AsyncIterator[Place]:
     folder.create("test", "olga")
     store = await open_store(str(tmp_path / "store"))
     revocations, live = Revocations(), set[str]()
-    enrolment = Enrolment(store, folder, revocations, live.__contains__, timedelta(days=30))
-    yield Place(enrolment, revocations, store, folder, live)
+    revoking = Revoking(store, folder, revocations)
+    enrolment = Enrolment(store, folder, revoking, live.__contains__, timedelta(days=30))
+    yield Place(enrolment, revoking, revocations, store, folder, live)
     await store.close()
 
 
@@ -59,7 +62,7 @@ async def test_a_name_is_free_again_when_its_host_is_gone_or_its_certificates_ar
     with pytest.raises(Forbidden, match="live host"):
         await place.join()
     await place.join(bound_to="h1")
-    await place.enrolment.revoke("", "h1")
+    await place.revoking.revoke("", "h1")
     assert serial in place.revocations
     await place.join()
     with pytest.raises(Forbidden, match="live host"):
@@ -74,25 +77,25 @@ async def test_a_name_that_differs_by_case_alone_is_refused_whatever_the_token(
         with pytest.raises(Forbidden, match="by case alone from the host Web-1"):
             await place.join("web-1", bound_to=bound_to)
     await place.join("Web-1")
-    await place.enrolment.revoke("", "Web-1")
+    await place.revoking.revoke("", "Web-1")
     await place.join("web-1")
 
 
 async def test_a_host_is_shut_out_while_it_has_no_certificate_that_holds(place: Place) -> None:
     first = await place.join()
-    assert await place.enrolment.shut_out() == set()
-    await place.enrolment.revoke(first, "")
-    assert await place.enrolment.shut_out() == {"h1"}
+    assert await place.revoking.shut_out() == set()
+    await place.revoking.revoke(first, "")
+    assert await place.revoking.shut_out() == {"h1"}
     second = await place.join()
-    assert await place.enrolment.shut_out() == set()
-    await place.enrolment.revoke(second, "")
-    assert await place.enrolment.shut_out() == {"h1"}
+    assert await place.revoking.shut_out() == set()
+    await place.revoking.revoke(second, "")
+    assert await place.revoking.shut_out() == {"h1"}
 
 
 async def test_what_is_renewed_while_it_is_revoked_does_not_outlive_that(place: Place) -> None:
     serial = await place.join()
     thief = Caller("agent", "h1", "ipv4:10.0.0.1:5", serial)
-    await place.enrolment.revoke(serial, "")  # after the call was let in
+    await place.revoking.revoke(serial, "")  # after the call was let in
     with pytest.raises(Forbidden, match="revoked"):
         await place.enrolment.renew(thief, REQUEST)
     assert len(await place.store.certificates()) == 2
@@ -136,8 +139,8 @@ async def test_of_many_at_once_no_more_join_than_there_are_uses(place: Place) ->
 
 
 async def test_a_serial_that_was_never_seen_is_revoked_for_good(place: Place) -> None:
-    assert await place.enrolment.revoke("AB:CD", "") == ("abcd",)
-    assert await place.enrolment.revoke("abcd", "") == ()
+    assert await place.revoking.revoke("AB:CD", "") == ("abcd",)
+    assert await place.revoking.revoke("abcd", "") == ()
     assert place.revocations.serials == ("abcd",)
     (known,) = await place.store.certificates()
     assert known.revoked_at_unix_ns is not None

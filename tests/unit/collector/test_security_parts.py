@@ -17,9 +17,9 @@ from collector.pki.describe import described
 from collector.pki.folder import COLLECTOR, PkiFolder
 from collector.server.access import Caller
 from collector.server.audit import AuditLog, entry
-from collector.server.enrolment import normal_serial
 from collector.server.notable import Notable
 from collector.server.renewal import renew_if_due
+from collector.server.revoking import normal_serial
 from collector.server.scraping import ScrapeTokens
 from collector.server.throttle import Throttle
 from collector.stores.base import EVERYTHING, IdentityStore
