@@ -26,6 +26,7 @@ from tonnage.model import Accelerator
 
 KERNEL_LINE = "Linux version"
 PROGRAM = "qemu-system-x86_64"
+_SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 _MEBIBYTE = 1 << 20
 
 # Early parameters act in their order: at level 6 the early console prints the
@@ -79,36 +80,20 @@ def qemu_arguments(
     """
     return (
         PROGRAM,
-        "-name",
-        name,
-        "-machine",
-        board or "microvm,acpi=off",
+        *("-name", name),
+        *("-machine", board or "microvm,acpi=off"),
         *_accelerator(machine.accelerator),
-        "-m",
-        f"{machine.memory_bytes // _MEBIBYTE}M",
-        "-smp",
-        str(machine.cpus),
-        "-no-user-config",
-        "-nodefaults",
-        "-no-reboot",
-        "-display",
-        "none",
-        "-chardev",
-        f"socket,id=console,fd={console_fd}",
-        "-serial",
-        "chardev:console",
-        "-chardev",
-        f"socket,id=monitor,fd={monitor_fd}",
-        "-mon",
-        "chardev=monitor,mode=control",
-        "-sandbox",
-        "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
-        "-kernel",
-        str(machine.kernel),
-        "-initrd",
-        str(machine.initramfs),
-        "-append",
-        kernel_command_line(machine.hostname),
+        *("-m", f"{machine.memory_bytes // _MEBIBYTE}M"),
+        *("-smp", str(machine.cpus)),
+        *("-no-user-config", "-nodefaults", "-no-reboot"),
+        *("-display", "none"),
+        *("-chardev", f"socket,id=console,fd={console_fd}", "-serial", "chardev:console"),
+        *("-chardev", f"socket,id=monitor,fd={monitor_fd}"),
+        *("-mon", "chardev=monitor,mode=control"),
+        *("-sandbox", _SANDBOX),
+        *("-kernel", str(machine.kernel)),
+        *("-initrd", str(machine.initramfs)),
+        *("-append", kernel_command_line(machine.hostname)),
     )
 
 
