@@ -79,7 +79,8 @@ async def test_batches_fail_as_calls_do_and_are_closed_when_left() -> None:
     inner = _Store()
     store, failures = _watched(inner)
     batches = store.trials("r1", batch=7)
-    assert list(await anext(batches)) == ["r1"]
+    first: Any = await anext(batches)
+    assert first == ["r1"]
     inner.raises = StoreError("gone")
     with pytest.raises(StoreError):
         await anext(batches)
