@@ -98,7 +98,8 @@ def _there() -> Panel:
 def _tight() -> Panel:
     return figure(
         "Hosts under 15 % headroom",
-        "Pairs of host and runtime below the threshold of the alert TonnageDensityHeadroomLow.",
+        "Pairs of host and runtime below the threshold of the alert TonnageDensityHeadroomLow, by "
+        "host_runtime:tonnage_density_headroom:ratio.",
         [Ask(f"count({_HEADROOM} < 0.15) or vector(0)")],
         Numbers("none", steps=looks.ANY_IS_BAD, decimals=0),
         background=True,
@@ -188,9 +189,9 @@ def _headroom() -> Panel:
 def _error() -> Panel:
     return bars(
         "Error of the forecast",
-        "Forecast over limit, less one, of each subject's latest ramp: what was foreseen from the "
-        "first steps, before the ramp got there. Means nothing where the ramp ended at "
-        "max_instances or was cancelled (see its reason above).",
+        "tonnage_density_forecast_instances over tonnage_density_limit_instances, less one, in each "
+        "subject's latest ramp: what was foreseen from its first steps. Means nothing where the "
+        "ramp ended at max_instances or was cancelled (see its reason above).",
         [Ask(f"sort_desc({_FORECAST} / {_LIMIT} - 1)", _SERIES)],
         Numbers(
             "percentunit",

@@ -47,7 +47,7 @@ def dashboard() -> Dashboard:
             Section(
                 "What does the agent itself cost, and does it lose nothing?",
                 [Line(8, [(6, _cpu()), (6, _resident()), (6, _spool()), (6, _events())]),
-                 Line(4, [(6, _guards()), (6, _leaked()), (6, _contact()), (6, _certificate())])],
+                 Line(4, [(8, _trouble()), (8, _contact()), (8, _certificate())])],
             ),
         ],
     )  # fmt: skip
@@ -121,7 +121,7 @@ def _run() -> Panel:
 def _version() -> Panel:
     return figure(
         "Agent",
-        "The agent's version, from tonnage_agent_info.",
+        "The agent's version, from tonnage_agent_info: there while Prometheus reaches the agent.",
         [Ask(f"max by (version) (tonnage_agent_info{{{_IT}}})", "{{version}}")],
         Numbers("none", mapping=looks.words({"1": looks.GOOD}, {"1": "up"}), nothing="down"),
         named_values=True,
@@ -335,27 +335,21 @@ def _events() -> Panel:
     )
 
 
-def _guards() -> Panel:
-    asked = f"round(sum(increase(tonnage_agent_guard_trips_total{{{_IT}}}[$__range])) or vector(0))"
-    return figure(
-        "Guards tripped",
-        "Times in the time range that a guard stopped a run to protect the host, from "
-        "tonnage_agent_guard_trips_total. The run says which.",
-        [Ask(asked)],
-        Numbers("none", steps=looks.ANY_IS_FAIR, decimals=0),
-        background=True,
-    )
+def _trouble() -> Panel:
+    def counted(metric: str) -> str:
+        return f"round(sum(increase({metric}{{{_IT}}}[$__range])) or vector(0))"
 
-
-def _leaked() -> Panel:
-    asked = f"round(sum(increase(tonnage_agent_leaked_instances_total{{{_IT}}}[$__range])))"
     return figure(
-        "Instances leaked",
-        "Instances that survived their removal, in the time range, from "
-        "tonnage_agent_leaked_instances_total.",
-        [Ask(asked)],
+        "Guards tripped and instances leaked",
+        "In the time range: times that a guard stopped a run to protect the host "
+        "(tonnage_agent_guard_trips_total; the run says which), and instances that survived their "
+        "removal (tonnage_agent_leaked_instances_total). 0 also where the agent was not scraped.",
+        [
+            Ask(counted("tonnage_agent_guard_trips_total"), "guards"),
+            Ask(counted("tonnage_agent_leaked_instances_total"), "leaked"),
+        ],
         Numbers("none", steps=looks.ANY_IS_BAD, decimals=0),
-        background=True,
+        named_values=True,
     )
 
 

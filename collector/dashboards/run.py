@@ -193,9 +193,9 @@ def _phases() -> Panel:
 def _compared() -> Panel:
     return table_of_sql(
         "Beside the other run",
-        "The same targets in both runs, over raw trials of the chosen hosts, pooled. A ratio "
-        "above 1: this run is slower. Neither an interval nor a test: two runs differ in time and "
-        "in what else the hosts did. For a verdict: tonnage compare.",
+        "The same targets in both runs, over raw trials of the chosen hosts, pooled (table trial). "
+        "A ratio above 1: this run is slower. Neither an interval nor a test: two runs differ in "
+        "time and in what else the hosts did. For a verdict: tonnage compare.",
         Sql(run_sql.COMPARED),
         [
             Column("target"),
