@@ -105,13 +105,7 @@ class PrivatePostgres:
 
     def run(self, statement: str, database: str = "postgres") -> str:
         """Run a statement; what it answers, without decoration."""
-        asked = [str(_program("psql")), "-XAtq", "-v", "ON_ERROR_STOP=1", "-c", statement]
-        done = subprocess.run(
-            [*asked, self.url(database)], capture_output=True, text=True, check=False
-        )
-        if done.returncode:
-            raise PostgresFailed(done.stderr.strip())
-        return done.stdout.strip()
+        return query(self.url(database), statement)
 
     def create_database(self, name: str, template: str = "template1") -> str:
         """A new database, a copy of another; its address."""
@@ -191,6 +185,18 @@ class PrivatePostgres:
     def _end_of_log(self) -> str:
         lines = self._log.read_text(errors="replace").splitlines()[-4:]
         return "\n".join(f"    {line}" for line in lines)
+
+
+def query(url: str, statement: str) -> str:
+    """Run a statement in a database; what it answers, a line a row, without decoration.
+
+    Raises ``PostgresFailed``.
+    """
+    asked = [str(_program("psql")), "-XAtq", "-v", "ON_ERROR_STOP=1", "-c", statement, url]
+    done = subprocess.run(asked, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise PostgresFailed(done.stderr.strip())
+    return done.stdout.strip()
 
 
 def _programs() -> Path | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.storage.records import payloads
+from deploy.postgres import query
 from tonnage.model import Event, Outcome, Trial, TrialEnd
 from tonnage.wire import from_bytes
 
@@ -38,11 +39,11 @@ class Proof:
         return not (self.lost or self.doubled or self.repeated or self.unmade)
 
 
-def prove(store: Path, spool: Path, run: tuple[str, str], planned: int) -> Proof:
+def prove(store: Path | str, spool: Path, run: tuple[str, str], planned: int) -> Proof:
     """Compare the agent's spool of a run that has ended with the store's rows.
 
-    ``run`` is its id and the host's name; ``planned`` is the number of trials that
-    the plan is known to make.
+    ``store`` is SQLite's file or PostgreSQL's address; ``run`` is its id and the host's
+    name; ``planned`` is the number of trials that the plan is known to make.
     """
     events = _spooled(spool)
     stored = _stored(store, *run)
@@ -67,18 +68,25 @@ def _spooled(path: Path) -> list[Event]:
     return [from_bytes(record, Event) for record in payloads(path.read_bytes())]
 
 
-def _stored(database: Path, run_id: str, host: str) -> dict[int, list[str]]:
+def _stored(store: Path | str, run_id: str, host: str) -> dict[int, list[str]]:
     """The tables that hold a row of each sequence."""
     found: dict[int, list[str]] = {}
-    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as store:
-        for table in _TABLES:
-            query = (
-                f"SELECT sequence FROM {table} JOIN host_run ON host_run.id = host_run_id"  # noqa: S608 - own names
-                " WHERE run_id = ? AND host = ?"
-            )
-            for (sequence,) in store.execute(query, (run_id, host)):
-                found.setdefault(sequence, []).append(table)
+    for table in _TABLES:
+        statement = (
+            f"SELECT sequence FROM {table} JOIN host_run ON host_run.id = host_run_id"  # noqa: S608 - own names
+            f" WHERE run_id = '{run_id}' AND host = '{host}'"
+        )
+        for sequence in _sequences(store, statement):
+            found.setdefault(sequence, []).append(table)
     return found
+
+
+def _sequences(store: Path | str, statement: str) -> list[int]:
+    """What a statement finds, whichever engine: beside the collector, not through it."""
+    if isinstance(store, str):
+        return [int(line) for line in query(store, statement).splitlines()]
+    with closing(sqlite3.connect(f"file:{store}?mode=ro", uri=True)) as connection:
+        return [sequence for (sequence,) in connection.execute(statement)]
 
 
 def _table(event: Event) -> str:

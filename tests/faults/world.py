@@ -19,8 +19,12 @@ _GUARDS = ("--guard-memory-headroom-bytes", "1", "--guard-disk-headroom-bytes", 
 class World:
     """``programs`` by name: ``collector``, and each agent by its host's name."""
 
-    def __init__(self, folder: Path, collector: Program, agents: Mapping[str, Program]) -> None:
+    def __init__(
+        self, folder: Path, collector: Program, agents: Mapping[str, Program], store: str = ""
+    ) -> None:
+        """``store`` is the address of a database, if it is not a file in ``folder``."""
         self.folder = folder
+        self._database = store
         self.collector = collector
         self.agents = agents
 
@@ -31,7 +35,7 @@ class World:
 
     @property
     def store(self) -> Path:
-        """The collector's database."""
+        """The collector's database, where that is a file."""
         return self.folder / "store" / "tonnage.db"
 
     def client(self) -> Client:
@@ -41,7 +45,7 @@ class World:
     def prove(self, run_id: str, host: str, planned: int) -> Proof:
         """What is wrong with the host's part of a run that has ended."""
         spool = self.folder / host / "spool" / run_id / "events.log"
-        return prove(self.store, spool, (run_id, host), planned)
+        return prove(self._database or self.store, spool, (run_id, host), planned)
 
     def fakes(self) -> list[Path]:
         """The durable fake instances that exist: files that outlive their agent."""
@@ -61,13 +65,16 @@ async def world(
     agent_flags: Sequence[str] = (),
     lease: str = "2",
     before: Sequence[str] = (),
+    store: str = "",
 ) -> AsyncIterator[World]:
-    """Start all of it; kill what still runs at the end. ``before``: what each is run through."""
+    """Start all of it; kill what still runs at the end. ``before``: what each is run through;
+    ``store``: the address of a database, if it is not to be a file in ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - before anything runs
-    collector = _collector(folder, ("--lease", lease, *collector_flags), before)
+    kept = ("--store", store or str(folder / "store"))
+    collector = _collector(folder, (*kept, "--lease", lease, *collector_flags), before)
     flags = (*("--runtimes", runtimes), *_GUARDS, *agent_flags)
     agents = {host: _agent(folder, host, collector, flags, before) for host in hosts}
-    made = World(folder, collector, agents)
+    made = World(folder, collector, agents, store)
     try:
         for program in made.programs.values():
             await program.start()
@@ -82,8 +89,7 @@ def _collector(folder: Path, flags: Sequence[str], before: Sequence[str]) -> Pro
     listen = f"127.0.0.1:{_kept_port()}"
 
     def arguments() -> Sequence[str]:
-        where = ("--listen", listen, "--http", "127.0.0.1:0", "--store", str(folder / "store"))
-        return (*where, *flags)
+        return ("--listen", listen, "--http", "127.0.0.1:0", *flags)
 
     command = module("collector.app", before)
     return Program("collector", command, arguments, folder / "collector.log")
