@@ -22,6 +22,7 @@ from benchmarks.rows import Row
 from deploy.commands import CommandFailed
 from deploy.observe import check, filling
 from deploy.observe.configuration import SCRAPE_SECONDS, NotAsShipped
+from deploy.observe.dashboards import read
 from deploy.observe.filling import HOSTS, Machine
 from deploy.observe.prometheus import QueryFailed
 from deploy.observe.stack import CHECKOUT, Stack, stack
@@ -29,6 +30,7 @@ from deploy.programs import ProgramFailed
 
 _MOST_SECONDS = 1200.0
 _HEALTHY_SECONDS = 60.0
+_PATIENCE_SECONDS = 60.0
 _FAILURES = (CommandFailed, NotAsShipped, ProgramFailed, QueryFailed, TimeoutError, OSError)
 
 
@@ -52,8 +54,8 @@ def main() -> int:
 
 
 @asynccontextmanager
-async def _filled(out: Path) -> AsyncIterator[tuple[Stack, Machine]]:
-    """Everything up, with something to see in it."""
+async def _filled(out: Path) -> AsyncIterator[tuple[Stack, Machine, str]]:
+    """Everything up, with something to see in it, most of all one run."""
     machine = Machine.here()
     _say("Starting PostgreSQL, a collector, three agents and Prometheus.\n")
     async with (
@@ -63,8 +65,7 @@ async def _filled(out: Path) -> AsyncIterator[tuple[Stack, Machine]]:
         await filling.healthy(made, _HEALTHY_SECONDS)
         _say("Running experiments, so that there is something to see.\n")
         await filling.standing(made, machine)
-        await filling.experiments(made, machine, _say)
-        yield made, machine
+        yield made, machine, await filling.experiments(made, machine, _say)
 
 
 def _link(machine: Machine, out: Path) -> None:
@@ -72,7 +73,7 @@ def _link(machine: Machine, out: Path) -> None:
 
 
 async def _up(out: Path) -> int:
-    async with _filled(out) as (made, _), filling.trickle(made):
+    async with _filled(out) as (made, *_), filling.trickle(made):
         _say(_where(made))
         await asyncio.Event().wait()
     return 0
@@ -81,13 +82,17 @@ async def _up(out: Path) -> int:
 async def _check(out: Path) -> int:
     began = time.monotonic()
     rows: list[Row] = []
-    async with asyncio.timeout(_MOST_SECONDS), _filled(out) as (made, machine):
+    async with asyncio.timeout(_MOST_SECONDS), _filled(out) as (made, machine, run_id):
         _say("\nProving the dashboards.\n")
+        shown = read(check.DASHBOARDS)
+        viewer = check.Viewer(made.sources, run_id, SCRAPE_SECONDS)
         async with filling.trickle(made):
-            rows += await check.dashboards(made, SCRAPE_SECONDS)
+            proofs = await viewer.sees(shown, _PATIENCE_SECONDS)
         rows += await check.recording_rules(made)
         _say("\nMaking alerts fire.\n")
         rows += await check.alerts(made, machine, _say)
+        proofs = check.better(proofs, await viewer.sees(shown, 0))
+    rows = [*check.dashboards(proofs), *rows]
     rows.append(check.verdict("containers and VMs are both here", found=machine.whole))
     tell(rows, "What operators look at, and what alerts them", out)
     _say(f"{time.monotonic() - began:.0f} s; all of it is taken down again.\n")

@@ -5,46 +5,63 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 from benchmarks.rows import Row
 from deploy.observe import panels, rules
 from deploy.observe.causes import BY_ALERT, CAUSES, firing_while
-from deploy.observe.dashboards import Dashboard, read
+from deploy.observe.dashboards import Dashboard
 from deploy.observe.filling import Machine
 from deploy.observe.panels import Proof
+from deploy.observe.sources import Sources
 from deploy.observe.stack import CHECKOUT, Stack
 from deploy.observe.times import Range
 from deploy.operator import Say
 
 DASHBOARDS = CHECKOUT / "grafana" / "dashboards"
 _RANGE_SECONDS = 900.0
-_PATIENCE_SECONDS = 90.0
 _LOOK_SECONDS = 5.0
 _FIRES_SECONDS = 75.0
 
 
-async def dashboards(made: Stack, scrape_seconds: float) -> list[Row]:
-    """A row for each panel, annotation and dashboard's links.
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Somebody who looks at the last quarter of an hour, and at one run of it."""
 
-    What needs another scrape or two is asked again, for a while; what is empty then, fails.
-    """
-    shown = read(DASHBOARDS)
-    deadline = time.monotonic() + _PATIENCE_SECONDS
-    while True:
-        proofs = await _now(shown, made, scrape_seconds)
-        if all(each.ok for each in proofs) or time.monotonic() > deadline:
-            break
-        await asyncio.sleep(_LOOK_SECONDS)
+    sources: Sources
+    run_id: str
+    scrape_seconds: float
+
+    async def sees(self, shown: Sequence[Dashboard], patience_seconds: float) -> list[Proof]:
+        """A proof for everything there is to see.
+
+        What needs another scrape or two is asked again, for as long as patience lasts.
+        """
+        deadline = time.monotonic() + patience_seconds
+        while True:
+            now = time.time()
+            looked_at = Range(now - _RANGE_SECONDS, now, self.scrape_seconds)
+            proofs = await panels.prove(shown, self.sources, looked_at, {"run": self.run_id})
+            if all(each.ok for each in proofs) or time.monotonic() > deadline:
+                return proofs
+            await asyncio.sleep(_LOOK_SECONDS)
+
+
+def better(before: Sequence[Proof], after: Sequence[Proof]) -> list[Proof]:
+    """What was seen before, or else after: what tells of alerts has something to tell only
+    once there were some."""
+    later = {(each.dashboard, each.kind, each.title): each for each in after}
+    return [
+        each if each.ok else later.get((each.dashboard, each.kind, each.title), each)
+        for each in before
+    ]
+
+
+def dashboards(proofs: Sequence[Proof]) -> list[Row]:
+    """A row for each panel, annotation and dashboard's links; prints them as a table, too."""
     panels.tell(proofs)
     return [_row(each) for each in proofs] or [verdict("dashboards", found=False, note="none")]
-
-
-async def _now(shown: Sequence[Dashboard], made: Stack, scrape_seconds: float) -> list[Proof]:
-    now = time.time()
-    looked_at = Range(now - _RANGE_SECONDS, now, scrape_seconds)
-    return await panels.prove(shown, made.sources, looked_at)
 
 
 def _row(proof: Proof) -> Row:

@@ -9,8 +9,9 @@ not know.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from textwrap import shorten
 
 from rich.console import Console
 from rich.markup import escape
@@ -25,9 +26,10 @@ from deploy.observe.judging import Judgement, judge
 from deploy.observe.prometheus import QueryFailed
 from deploy.observe.sources import Sources
 from deploy.observe.times import Range
-from deploy.observe.variables import resolve
+from deploy.observe.variables import NO_PICKS, resolve
 
 _WIDTH = 150
+_LONGEST_QUERY = 240
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +48,32 @@ class Proof:
         return not self.judgement.problem
 
 
-async def prove(dashboards: Sequence[Dashboard], sources: Sources, looked_at: Range) -> list[Proof]:
-    """A proof for every panel, annotation and dashboard's links, in order."""
+async def prove(
+    dashboards: Sequence[Dashboard],
+    sources: Sources,
+    looked_at: Range,
+    picks: Mapping[str, str] = NO_PICKS,
+) -> list[Proof]:
+    """A proof for every panel, annotation and dashboard's links, in order.
+
+    ``picks`` are values that somebody chooses after opening a dashboard, by variable.
+    """
     return [
         proof
         for dashboard in dashboards
-        for proof in await _of_dashboard(dashboard, dashboards, sources, looked_at)
+        for proof in await _of_dashboard(dashboard, dashboards, sources, looked_at, picks)
     ]
 
 
 async def _of_dashboard(
-    dashboard: Dashboard, all_of_them: Sequence[Dashboard], sources: Sources, looked_at: Range
+    dashboard: Dashboard,
+    all_of_them: Sequence[Dashboard],
+    sources: Sources,
+    looked_at: Range,
+    picks: Mapping[str, str],
 ) -> list[Proof]:
     try:
-        scope = await resolve(dashboard, sources, looked_at)
+        scope = await resolve(dashboard, sources, looked_at, picks)
     except QueryFailed as error:
         return [_failed(dashboard, error)]
     proofs = [
@@ -115,7 +129,8 @@ async def _judged(panel: Panel, scope: Scope, sources: Sources, looked_at: Range
     if not judgement.problem:
         return judgement
     asked = " | ".join(dict.fromkeys(frame.executed for frame in frames)) or _queries(panel)
-    return replace(judgement, problem=f"{judgement.problem}: {asked}")
+    brief = shorten(asked, _LONGEST_QUERY, placeholder=" …")
+    return replace(judgement, problem=f"{judgement.problem}: {brief}")
 
 
 def _queries(panel: Panel) -> str:

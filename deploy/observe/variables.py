@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from deploy.observe.dashboards import Dashboard, Json
@@ -14,6 +15,7 @@ from deploy.observe.sources import Sources, engine_of
 from deploy.observe.times import Range
 
 ALL = "$__all"
+NO_PICKS: Mapping[str, str] = MappingProxyType({})
 _LABEL = r"[a-zA-Z_$][a-zA-Z0-9_]*"
 _LABEL_VALUES = re.compile(rf"^label_values\((?:(.+),\s*)?({_LABEL})\)\s*$", re.DOTALL)
 _QUERY_RESULT = re.compile(r"^query_result\((.+)\)\s*$", re.DOTALL)
@@ -29,8 +31,14 @@ class Option:
     value: str
 
 
-async def resolve(dashboard: Dashboard, sources: Sources, looked_at: Range) -> dict[str, Bound]:
-    """Every variable as it is when the dashboard is opened. Raises ``QueryFailed``."""
+async def resolve(
+    dashboard: Dashboard,
+    sources: Sources,
+    looked_at: Range,
+    picks: Mapping[str, str] = NO_PICKS,
+) -> dict[str, Bound]:
+    """Every variable as it is when the dashboard is opened, but for ``picks``: values that
+    somebody then chooses, by variable. Raises ``QueryFailed``."""
     scope: dict[str, Bound] = dict(looked_at.variables(looked_at.interval(1000)))
     for variable in dashboard.variables:
         name = variable["name"]
@@ -38,18 +46,21 @@ async def resolve(dashboard: Dashboard, sources: Sources, looked_at: Range) -> d
             options = await _options(variable, scope, sources, looked_at)
         except QueryFailed as error:
             raise QueryFailed(f"variable {name}: {error}") from error
-        scope[name] = chosen(variable, options)
+        scope[name] = chosen(variable, options, picks.get(name))
     return scope
 
 
-def chosen(variable: Json, options: Sequence[Option]) -> Bound:
+def chosen(variable: Json, options: Sequence[Option], pick: str | None = None) -> Bound:
     """What is chosen before anybody chooses: what was saved if it is there, else the first.
+    ``pick`` goes before it, if it is there.
 
     Raises ``QueryFailed`` when there is nothing to choose.
     """
     if not options:
         raise QueryFailed(f"variable {variable['name']}: nothing to choose from")
     saved = _as_list((variable.get("current") or {}).get("value"))
+    if pick in [each.value for each in options]:
+        saved = [str(pick)]
     with_all, several = bool(variable.get("includeAll")), bool(variable.get("multi"))
     there = [each for each in options if each.value in saved]
     if with_all and (ALL in saved or not there):
