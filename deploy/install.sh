@@ -152,9 +152,10 @@ print(max(wheel for folder in folders for wheel in folder.glob("pip-*.whl")))'
 
 # What pip installs for the roles, as its arguments.
 requirements() {
-	local role
+	local role extras
 	if [[ -f $from ]]; then
-		printf '%s\n' "tonnage[$(IFS=,; echo "$*")] @ file://$wheel"
+		extras=$(IFS=,; echo "$*")
+		printf '%s\n' "tonnage[${extras/collector/collector,postgres}] @ file://$wheel"
 		return
 	fi
 	printf '%s\n' --require-hashes

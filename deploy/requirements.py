@@ -13,6 +13,9 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROLES = ("agent", "collector")
+# The extras of pyproject.toml that a role comes with: a server without internet can turn to
+# PostgreSQL at any time.
+EXTRAS = {"agent": ("agent",), "collector": ("collector", "postgres")}
 LOCK = Path(__file__).with_name("requirements.lock")
 
 
@@ -42,7 +45,8 @@ def needed(project: Mapping[str, object], role: str, python: str) -> list[str]:
     dependencies = project["dependencies"]
     if not isinstance(dependencies, list):
         raise TypeError("dependencies is no list")
-    waiting = [Requirement(text) for text in [*dependencies, *extras[role]]]
+    of_role = [text for extra in EXTRAS[role] for text in extras[extra]]
+    waiting = [Requirement(text) for text in [*dependencies, *of_role]]
     seen: dict[str, set[str]] = {}
     while waiting:
         one = waiting.pop()

@@ -21,7 +21,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from deploy.requirements import LOCK, ROLES, needed, pins, project_table
+from deploy.requirements import EXTRAS, LOCK, ROLES, needed, pins, project_table
 
 ROOT = Path(__file__).resolve().parents[1]
 KEPT = ROOT / "build/wheels"
@@ -137,7 +137,9 @@ def _pinned(role: str, pythons: Sequence[str]) -> str:
 
 def _own_pin(wheel: Path, role: str) -> str:
     digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
-    return f"tonnage[{role}]=={_version_of(wheel)} \\\n    --hash=sha256:{digest}\n"
+    return (
+        f"tonnage[{','.join(EXTRAS[role])}]=={_version_of(wheel)} \\\n    --hash=sha256:{digest}\n"
+    )
 
 
 def _version_of(wheel: Path) -> str:

@@ -24,7 +24,7 @@ def declared(extra: str) -> set[str]:
 @pytest.mark.parametrize("role", requirements.ROLES)
 def test_all_that_a_role_needs_is_pinned(role: str, python: str) -> None:
     needed = set(requirements.needed(PROJECT, role, python))
-    assert declared(role) <= needed
+    assert all(declared(extra) <= needed for extra in requirements.EXTRAS[role])
     assert needed <= requirements.pins(requirements.LOCK.read_text()).keys()
 
 
@@ -34,9 +34,13 @@ def test_no_server_gets_what_only_developers_use(role: str) -> None:
     assert not needed & declared("dev")
 
 
+def test_a_collector_can_turn_to_postgresql_without_internet() -> None:
+    assert "asyncpg" in requirements.needed(PROJECT, "collector", "3.11")
+
+
 def test_an_agent_host_gets_little() -> None:
     agent = set(requirements.needed(PROJECT, "agent", "3.11"))
-    assert not agent & {"numpy", "scipy", "sqlalchemy", "typer", "rich", "uvicorn"}
+    assert not agent & {"numpy", "scipy", "sqlalchemy", "asyncpg", "typer", "rich", "uvicorn"}
 
 
 def test_a_pin_keeps_all_of_its_hashes() -> None:
