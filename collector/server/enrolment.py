@@ -71,6 +71,7 @@ class Enrolment:
         self._names = Names(store, is_live)
         self._life = life
         self.addresses = Addresses("", "")
+        self.tell_issued: Callable[[Certificate], None] = lambda _: None
 
     async def create_token(self, ttl_seconds: float, uses: int, host: str, by: Caller) -> NewToken:
         """Make a token. Raises ``InvalidInput`` or ``WrongState``."""
@@ -165,7 +166,9 @@ class Enrolment:
     async def _issue(self, authority: Authority, who: Identity, key: PublicKey) -> Issued:
         life = self._life if who.role is Role.AGENT else PERSON_LIFE
         certificate = authority.issue(who, key, life, utc_now())
-        await self._store.add_certificate(described(certificate))
+        row = described(certificate)
+        await self._store.add_certificate(row)
+        self.tell_issued(row)
         return Issued(pem(certificate), self.authorities())
 
     def _need_folder(self) -> PkiFolder:

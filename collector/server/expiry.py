@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 import structlog
 
 from collector.errors import TonnageError
+from collector.model import Certificate
 from collector.pki.expiry import ending, latest, lived
 from collector.pki.folder import PkiFolder
 from collector.stores.base import IdentityStore
@@ -31,8 +32,8 @@ _log = structlog.get_logger(__name__)
 class Expiry:
     """Looks at what is in the store and at the folder's own certificates.
 
-    ``hosts`` says by host when its latest certificate ends, in Unix seconds, as seen at
-    the latest look.
+    ``hosts`` says by host when its latest certificate ends, in Unix seconds: as seen at the
+    latest look, or issued since.
     """
 
     def __init__(self, folder: PkiFolder, store: IdentityStore) -> None:
@@ -53,6 +54,10 @@ class Expiry:
             "collector": own.not_valid_after_utc.timestamp(),
         }
 
+    def issued(self, certificate: Certificate) -> None:
+        """One was issued just now."""
+        self.hosts = {**self.hosts, **dict(_ends([certificate]))}
+
     async def keep(self) -> None:
         """Log what ends soon, each certificate once a day, for ever."""
         while True:
@@ -68,11 +73,7 @@ class Expiry:
         if authority.is_ending(now):
             self._warn("authority", "the authority", authority, _AUTHORITY, now)
         known = await self._store.certificates()
-        self.hosts = {
-            each.name: each.not_after_unix_ns / 1e9
-            for each in latest(known)
-            if each.role == Role.AGENT
-        }
+        self.hosts = dict(_ends(latest(known)))
         for each in ending(known, now):
             who = f"{each.role} {each.name}"
             self._warn(each.serial, who, lived(each), _REMEDIES[Role(each.role)], now)
@@ -82,3 +83,10 @@ class Expiry:
         if told is None or (now - told).total_seconds() >= _AGAIN_SECONDS:
             self._told[key] = now
             _log.warning("a certificate ends soon", of=of, when=life.words(now), remedy=remedy)
+
+
+def _ends(certificates: Sequence[Certificate]) -> Iterator[tuple[str, float]]:
+    """Hosts of agents' certificates, and when those end."""
+    for each in certificates:
+        if each.role == Role.AGENT:
+            yield each.name, each.not_after_unix_ns / 1e9

@@ -63,6 +63,8 @@ class Security:
         self.audit = AuditLog(store)
         self.revoking = Revoking(store, settings.folder, revocations)
         self.enrolment = Enrolment(store, settings.folder, self.revoking, is_live, settings.life)
+        if self.expiry is not None:
+            self.enrolment.tell_issued = self.expiry.issued
         self.door = Door(self.enrolment, self.audit, self._tokens)
         self.interceptors: Sequence[aio.ServerInterceptor] = (
             AuditTrail(self.audit, registered),

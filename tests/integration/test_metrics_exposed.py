@@ -20,7 +20,6 @@ import pytest
 
 from collector.client import Client
 from collector.endpoint import Endpoint
-from tests.integration.collector_process import collector_process
 from tests.integration.enrolling import fleet, serving
 from tonnage.identity import METRICS_NAME
 from tonnage.model import RunState
@@ -98,22 +97,14 @@ class Scene:
 
 @pytest.fixture
 async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
-    """A host that has joined and has been through every experiment.
-
-    Its collector began anew since, so that it has looked at the host's certificate.
-    """
+    """A host that has joined and has been through every experiment."""
     data = tmp_path / "data"
     async with fleet(tmp_path) as one:
         await one.join(data, "h1")
-        await one.process.stop()
-        tls, at = ("--tls-dir", str(one.pki)), one.process.address
-        async with (
-            collector_process(tmp_path, *tls, listen=at) as collector,
-            serving(data, "h1", one.collector_files) as agent,
-        ):
+        async with serving(data, "h1", one.collector_files) as agent:
             await one.host("h1")
-            await _run_everything(Endpoint(at, one.pki))
-            yield Scene(one.pki, agent.metrics, collector.http)
+            await _run_everything(Endpoint(one.process.address, one.pki))
+            yield Scene(one.pki, agent.metrics, one.http)
 
 
 async def _run_everything(at: Endpoint) -> None:

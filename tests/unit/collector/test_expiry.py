@@ -110,3 +110,9 @@ async def test_of_each_host_the_end_of_its_latest_certificate_is_known(tmp_path:
         "h1": (NOW + 24 * DAY).timestamp(),
         "h2": (NOW - DAY).timestamp(),
     }
+    expiry.issued(certificate("h2", 30 * DAY))
+    expiry.issued(certificate("jane", 30 * DAY, "operator", 365))
+    assert expiry.hosts == {
+        "h1": (NOW + 24 * DAY).timestamp(),
+        "h2": (NOW + 30 * DAY).timestamp(),
+    }
