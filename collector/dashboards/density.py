@@ -189,8 +189,8 @@ def _headroom() -> Panel:
 def _error() -> Panel:
     return bars(
         "Error of the forecast",
-        "tonnage_density_forecast_instances over tonnage_density_limit_instances, less one, in each "
-        "subject's latest ramp: what was foreseen from its first steps. Means nothing where the "
+        "tonnage_density_forecast_instances over tonnage_density_limit_instances, less one, of "
+        "each latest ramp: what was foreseen from its first steps. Means nothing where the "
         "ramp ended at max_instances or was cancelled (see its reason above).",
         [Ask(f"sort_desc({_FORECAST} / {_LIMIT} - 1)", _SERIES)],
         Numbers(

@@ -168,18 +168,15 @@ def _disk() -> Panel:
 def _instances() -> Panel:
     return trend(
         "Tonnage's instances",
-        "By runtime and state, below the guard's limit, dashed; from tonnage_instances and "
-        "tonnage_agent_instances_limit. Orphaned ones could not be removed yet: the janitor goes "
-        "on trying.",
+        "By runtime and state, from tonnage_instances. Orphaned ones could not be removed yet: the "
+        "janitor goes on trying. Outside a run there should be none.",
         [
             Ask(
-                f"sum by (runtime, state) (tonnage_instances{{{_IT}}}) > 0",
+                f"sum by (runtime, state) (tonnage_instances{{{_IT}}})",
                 "{{runtime}} {{state}}",
-            ),
-            Ask(f"max(tonnage_agent_instances_limit{{{_IT}}})", "guard's limit"),
+            )
         ],
         Numbers("none", decimals=0),
-        dash="^guard's limit$",
         stacked=True,
     )
 
@@ -311,14 +308,11 @@ def _resident() -> Panel:
 def _spool() -> Panel:
     return trend(
         "Spool",
-        "What events take on the agent's disk, below the limit, dashed; from tonnage_spool_bytes "
-        "and tonnage_spool_limit_bytes. Grows while the collector does not fetch them.",
-        [
-            Ask(f"max(tonnage_spool_bytes{{{_IT}}})", "spool"),
-            Ask(f"max(tonnage_spool_limit_bytes{{{_IT}}})", "limit"),
-        ],
+        "What events take on the agent's disk, from tonnage_spool_bytes. Grows while the collector "
+        "does not fetch them; its share of the limit is on Fleet overview, and at the limit a run "
+        "stops.",
+        [Ask(f"max(tonnage_spool_bytes{{{_IT}}})", "spool")],
         Numbers("bytes"),
-        dash="^limit$",
     )
 
 

@@ -147,10 +147,10 @@ def _by_host() -> Panel:
     )
     return table_of(
         "Hosts",
-        "One row a host; click its name for the host in depth. State and silence are the "
-        "collector's view (tonnage_collector_host_*), all else is scraped from agents: a row with "
-        "a state and no figures is an agent that Prometheus does not reach. Headroom is that of "
-        "the runtime with the least; it needs a density run of the host.",
+        "One row a host, the longest silent first; click its name for the host in depth. State and "
+        "silence are the collector's view (tonnage_collector_host_*), all else is scraped from "
+        "agents: a row with a state and no figures is an agent that Prometheus does not reach. "
+        "Headroom is that of the runtime with the least; it needs a density run of the host.",
         [
             (Column(""), f"max by (host, state) (tonnage_collector_host_state{{{OF_HOST}}} == 1)"),
             (
@@ -181,7 +181,8 @@ def _by_host() -> Panel:
             Column("state", colors=looks.HOST_STATES, width=100),
             Column("version", width=100),
         ],
-        sort="host",
+        sort="silent for",
+        descending=True,
     )
 
 

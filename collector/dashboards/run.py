@@ -110,7 +110,7 @@ def _runs() -> Panel:
 
 def _this() -> Panel:
     return table_of_sql(
-        "$run",
+        "${run:text}",
         "The chosen run, from the table run. Skew is the upper bound on how far apart its hosts "
         "began. Where raw rows were removed by retention, statistics over trials are empty, and "
         "what was kept (verdicts, limits) is not.",
@@ -366,7 +366,7 @@ def _by_series(
         ],
         options=xychart.Options(
             mapping=xychart.SeriesMapping.AUTO,
-            series=[],
+            series=[xychart.XYSeriesConfig()],
             legend=looks.legend(),
             tooltip=looks.tooltip(),
         ),

@@ -45,7 +45,8 @@ def dashboard() -> Dashboard:
             Section(
                 "Does it change?",
                 [Line(9, [(12, _live()), (12, _recorded())]),
-                 Line(9, [(8, _containers()), (8, _machines()), (8, _outcomes())])],
+                 Line(9, [(7, _containers()), (7, _machines()), (6, _outcomes()),
+                         (4, _failures())])],
             ),
             Section(
                 "Where does the time go?",
@@ -53,7 +54,7 @@ def dashboard() -> Dashboard:
             ),
             Section(
                 "And what starts without an experiment?",
-                [Line(8, [(12, _observed()), (8, _observed_count()), (4, _failures())])],
+                [Line(8, [(12, _observed()), (12, _observed_count())])],
             ),
         ],
     )  # fmt: skip
@@ -95,7 +96,7 @@ def _latest() -> Panel:
             Column("mode", width=70),
             Column("workload"),
             Column("memory", "bytes"),
-            Column("concurrency", width=90),
+            Column("concurrency", "none", width=95),
         ],
         without=("variant", "network"),
         sort="p50",

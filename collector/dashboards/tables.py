@@ -93,6 +93,7 @@ def table_of(
         targets=[rows(each, ref) for each, ref in zip(asked, ascii_uppercase, strict=False)],
         transformations=[
             DataTransformerConfig(id_val="merge", options={}),
+            *_numbers([label.name for label in labels if label.unit]),
             DataTransformerConfig(
                 id_val="organize",
                 options={
@@ -187,6 +188,14 @@ def chart(
             )
         ),
     )
+
+
+def _numbers(names: Sequence[str]) -> list[DataTransformerConfig]:
+    """Labels that are numbers: Prometheus knows words alone, and words have no unit."""
+    if not names:
+        return []
+    conversions = [{"targetField": name, "destinationType": "number"} for name in names]
+    return [DataTransformerConfig(id_val="convertFieldType", options={"conversions": conversions})]
 
 
 def _value_names(count: int) -> list[str]:
