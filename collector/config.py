@@ -64,8 +64,9 @@ class CollectorConfig(BaseSettings):
     store: str = Field(
         default_factory=_default_store,
         min_length=1,
-        description="Where runs are kept: a folder, or sqlite:////PATH (four slashes: an "
-        "absolute path).",
+        description="Where runs are kept: a folder, sqlite:////PATH (four slashes: an absolute "
+        "path), or postgresql://USER@HOST:PORT/DATABASE, where ?passfile=/PATH names a file with "
+        "the password.",
     )
     lease: float = Field(15.0, ge=0.1, le=3600, description="Time until an agent registers again.")
     lost_after: float = Field(

@@ -18,7 +18,7 @@ def serve(
     ] = None,
     store: Annotated[
         str | None,
-        typer.Option(help="A folder, or sqlite:////PATH (absolute), where runs are kept."),
+        typer.Option(help="Where runs are kept: a folder, sqlite:////PATH or postgresql://…"),
     ] = None,
     tls_dir: Annotated[
         str | None,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +13,7 @@ from collector.errors import ExitCode, StoreError, StoreUnusable
 from collector.stores.open import open_store
 from collector.stores.postgres.address import without_password
 from deploy.postgres import PrivatePostgres
+from tests.runs_made_up import host_run, run
 
 
 async def test_collectors_that_start_at_once_make_the_store_once(
@@ -107,3 +110,37 @@ async def test_an_address_that_cannot_be_read_does_not_show_its_password() -> No
     with pytest.raises(StoreUnusable, match="cannot be read") as refused:
         await open_store("postgresql://u:s3/cret@h/d")
     assert "cret" not in str(refused.value)
+
+
+@pytest.fixture
+def locked(postgres_url: str, postgres: PrivatePostgres) -> Iterator[str]:
+    """The address of a database that wants the password ``s3cret``."""
+    role = f"locked_{postgres_url.rpartition('/')[2]}"
+    database = postgres_url.rpartition("/")[2]
+    postgres.run(f"CREATE ROLE {role} LOGIN PASSWORD 's3cret'")
+    postgres.run(f"GRANT ALL ON SCHEMA public TO {role}", database)
+    rules = postgres.home / "data" / "pg_hba.conf"
+    trusting = rules.read_text()
+    rules.write_text(f"host all {role} 127.0.0.1/32 scram-sha-256\n{trusting}")
+    postgres.run("SELECT pg_reload_conf()")
+    yield postgres_url.replace("postgres@", f"{role}@")
+    rules.write_text(trusting)
+    postgres.run("SELECT pg_reload_conf()")
+    postgres.run(f"DROP OWNED BY {role}", database)
+    postgres.run(f"DROP ROLE {role}")
+
+
+async def test_a_password_comes_from_a_file_or_a_variable(
+    locked: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(StoreUnusable, match="password"):
+        await open_store(locked)
+    kept = tmp_path / "pgpass"
+    kept.write_text("127.0.0.1:*:*:*:s3cret\n")
+    kept.chmod(0o600)
+    store = await open_store(f"{locked}?passfile={kept}")
+    await store.create_run(run(), [host_run()])
+    assert await store.own("r1")  # over a connection of its own
+    await store.close()
+    monkeypatch.setenv("PGPASSWORD", "s3cret")
+    await (await open_store(locked)).close()
