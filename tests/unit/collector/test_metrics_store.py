@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any, cast
 
@@ -12,6 +13,8 @@ from collector.errors import NoSuchRun, SequenceGap, StoreError
 from collector.metrics import Kept
 from collector.server.stocktaking import Stocktaking
 from collector.stores.base import ResultStore, Store
+from collector.stores.postgres.store import PostgresStore
+from collector.stores.sqlite.store import SqliteStore
 from collector.stores.watched import watched
 
 
@@ -110,3 +113,18 @@ async def test_stock_is_taken_again_and_again_and_forgotten_while_the_store_fail
     with pytest.raises(StoreError):
         await stock.look()
     assert stock.kept == Kept()
+
+
+@pytest.mark.parametrize("store", [SqliteStore, PostgresStore])
+def test_every_operation_of_every_store_can_be_watched(store: type) -> None:
+    """What is neither a coroutine nor a generator of its kind would fail unseen."""
+    methods = [
+        name
+        for protocol in Store.__mro__
+        for name, found in vars(protocol).items()
+        if inspect.isfunction(found) and not name.startswith("_")
+    ]
+    assert len(methods) > 20
+    for name in methods:
+        method = getattr(store, name)
+        assert inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method), name
