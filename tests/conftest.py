@@ -30,6 +30,7 @@ FIXTURES = frozenset(
         "guest_dir",
         "images_dir",
         "postgres",
+        "prometheus",
         "promtool",
         "server_image",
         "systemd_analyze",
@@ -77,9 +78,19 @@ def server_image(guest_dir: Path) -> Path:
 @pytest.fixture(scope="session")
 def promtool() -> str:
     """Prometheus' own check of an exposition."""
-    found = shutil.which("promtool", path=f"{os.environ['PATH']}:{CHECKOUT / 'build/tools'}")
+    return _fetched("promtool")
+
+
+@pytest.fixture(scope="session")
+def prometheus() -> str:
+    """Prometheus itself."""
+    return _fetched("prometheus")
+
+
+def _fetched(tool: str) -> str:
+    found = shutil.which(tool, path=f"{os.environ['PATH']}:{CHECKOUT / 'build/tools'}")
     if found is None:
-        pytest.skip("promtool is missing: run deploy/bootstrap.sh --dev")
+        pytest.skip(f"{tool} is missing: run deploy/bootstrap.sh --dev")
     return found
 
 

@@ -141,8 +141,8 @@ def _run(settings: Callable[[], tuple[Path, tuple[str, ...]]]) -> Making:
 
 
 def _failing_starts() -> tuple[Path, tuple[str, ...]]:
-    failing = _environment("FAKE_FAIL_RATE=0.95", *_AT_ONCE)
-    return _trickle("startup.trials=3000", f"hosts.names=[{ODD_HOST}]", *failing)
+    failing = _environment("FAKE_FAIL_RATE=0.3", *_AT_ONCE)
+    return _trickle("startup.trials=1000", f"hosts.names=[{ODD_HOST}]", *failing)
 
 
 @asynccontextmanager
@@ -214,7 +214,7 @@ CAUSES = (
     ),
     Cause(
         ("TonnageStartFailures",),
-        f"nineteen in twenty starts on {ODD_HOST} fail",
+        f"three in ten starts on {ODD_HOST} fail",
         _run(_failing_starts),
     ),
 )

@@ -25,7 +25,8 @@ ODD_HOST = HOSTS[2]  # whose engine, outbox and probes are made to fail
 
 _SPECS = Path(__file__).parent / "experiments"
 _IMAGE = "tonnage/idle:1"
-_NEIGHBOUR = "tonnage-observe-neighbour"
+# Others may do the same beside the same engine.
+_NEIGHBOUR = f"tonnage-observe-{os.getpid()}"
 _RUN_SECONDS = 420.0
 _LOOK_SECONDS = 0.5
 _LAUNCHES = 4
@@ -35,7 +36,6 @@ _SMALL_SPOOL = ("--spool-cap-bytes", str(2 << 20), "--spool-keep-seconds", "5")
 # Of experiments/quick-compare.yaml: what takes a minute, on two hosts that share a machine,
 # and half of that for the run that it is compared with.
 _QUICKER = (
-    "hosts.names=[h1,h2]",
     "startup.trials=60",
     "startup.per_target.qemu-microvm.trials=6",
     "footprint.counts=[2,4,6]",
@@ -126,13 +126,19 @@ async def ended(made: Stack, run_id: str) -> str:
             await asyncio.sleep(_LOOK_SECONDS)
 
 
-async def experiments(made: Stack, machine: Machine, say: Callable[[str], None]) -> str:
+async def experiments(
+    made: Stack, machine: Machine, say: Callable[[str], None], *, brief: bool = False
+) -> str:
     """Everything that is measured, and a run to compare with; the id of the last run, which has
-    all of it. Raises ``ProgramFailed`` when one does not finish."""
+    all of it. ``brief``: too little to say anything, but all of it.
+
+    Raises ``ProgramFailed`` when one does not finish.
+    """
     specs: list[tuple[Path, Sequence[str]]] = [(_SPECS / "fakes.yaml", ())]
     if machine.whole:
         quick = CHECKOUT / "experiments" / "quick-compare.yaml"
-        specs += [(quick, _QUICKEST), (quick, _QUICKER)]
+        on = f"hosts.names=[{','.join(host for host in made.agents if host in REAL_HOSTS)}]"
+        specs += [(quick, (*_QUICKEST, on)), (quick, (*(_QUICKEST if brief else _QUICKER), on))]
     run_id = ""
     for spec, settings in specs:
         run_id = await experiment(made, spec, settings)
@@ -149,16 +155,20 @@ async def healthy(made: Stack, within_seconds: float) -> None:
     async with asyncio.timeout(within_seconds):
         while True:
             done = await made.operator.tonnage("hosts", "--output", "json", quiet=True)
-            if sum(host["state"] == "healthy" for host in json.loads(done.out)) == len(HOSTS):
+            states = [host["state"] for host in json.loads(done.out)]
+            if states.count("healthy") == len(made.agents):
                 return
             await asyncio.sleep(_LOOK_SECONDS)
 
 
 async def standing(made: Stack, machine: Machine) -> None:
     """Instances that stay, so that there is something to count and to weigh."""
-    wanted = [("fake", "fake:ok", host) for host in HOSTS for _ in range(2)]
-    wanted += [("docker", _IMAGE, host) for host in HOSTS if machine.engine]
-    wanted += [("qemu-microvm", _IMAGE, host) for host in REAL_HOSTS if machine.guest]
+    hosts = [*made.agents]
+    wanted = [("fake", "fake:ok", host) for host in hosts for _ in range(2)]
+    wanted += [("docker", _IMAGE, host) for host in hosts if machine.engine]
+    wanted += [
+        ("qemu-microvm", _IMAGE, host) for host in hosts if machine.guest and host in REAL_HOSTS
+    ]
     for runtime, image, host in wanted:
         await launch(made, runtime, image, host)
 

@@ -27,6 +27,7 @@ SHIPPED = CHECKOUT / "deploy" / "prometheus"
 LOST_AFTER_SECONDS = 8.0
 LEASE_SECONDS = 2.0
 _DATABASE = "tonnage"
+_OBSERVING = ("--observe", "true", "--observe-interval-seconds", "2")
 
 Flags = Callable[[str], Sequence[str]]
 
@@ -155,7 +156,7 @@ class Stack:
         def arguments() -> Sequence[str]:
             return (
                 *("--name", host, "--listen", "127.0.0.1:0", "--metrics", "127.0.0.1:0"),
-                *("--data-dir", str(self.data_dir(host))),
+                *("--data-dir", str(self.data_dir(host)), *_OBSERVING),
                 *self._flags(host),
             )
 

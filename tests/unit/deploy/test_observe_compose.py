@@ -141,30 +141,27 @@ def test_the_image_has_what_the_wheel_is_made_of() -> None:
 
 
 def test_grafana_s_user_reads_what_the_collector_writes_and_changes_nothing(
-    tmp_path: Path, prepared: Path
+    postgres: PrivatePostgres, postgres_url: str, prepared: Path
 ) -> None:
-    if (reason := PrivatePostgres.unavailable()) is not None:
-        pytest.skip(reason)
-    home = Path(f"/tmp/tonnage-reader-{os.getpid()}")
-    with PrivatePostgres(home) as server:
-        try:
-            server.run("CREATE TABLE made (host text); INSERT INTO made VALUES ('h1')")
-            reader(server, prepared / "grafana-reader.password")
-            asked = server.url().replace("postgresql://postgres@", "postgresql://reader@")
-            read = psql(asked, "SELECT host FROM made")
-            written = psql(asked, "INSERT INTO made VALUES ('h2')")
-        finally:
-            server.remove()
+    database = postgres_url.rpartition("/")[2]
+    postgres.run("CREATE TABLE made (host text); INSERT INTO made VALUES ('h1')", database)
+    reader(postgres, database, prepared / "grafana-reader.password")
+    try:
+        asked = postgres_url.replace("postgresql://postgres@", "postgresql://reader@")
+        read = psql(asked, "SELECT host FROM made")
+        written = psql(asked, "INSERT INTO made VALUES ('h2')")
+    finally:
+        postgres.run("DROP ROLE reader")
     assert read.stdout == "h1\n"
     assert "read-only" in written.stderr or "permission denied" in written.stderr
 
 
-def reader(server: PrivatePostgres, password: Path) -> None:
+def reader(server: PrivatePostgres, database: str, password: Path) -> None:
     """Run the script as the image of PostgreSQL runs it."""
     environment = {
         **os.environ,
         "POSTGRES_USER": "postgres",
-        "POSTGRES_DB": "postgres",
+        "POSTGRES_DB": database,
         "READER_PASSWORD_FILE": str(password),
         "PGHOST": "127.0.0.1",
         "PGPORT": str(server.port),
@@ -180,7 +177,7 @@ def psql(url: str, statement: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_prometheus_takes_its_flags_and_the_mounted_configuration(
-    tmp_path: Path, prepared: Path, promtool: str
+    tmp_path: Path, prepared: Path, promtool: str, prometheus: str
 ) -> None:
     for source, target in mounts("prometheus"):
         made = tmp_path / Path(target).relative_to("/etc/prometheus")
@@ -190,7 +187,7 @@ def test_prometheus_takes_its_flags_and_the_mounted_configuration(
     configuration = tmp_path / "prometheus.yml"
     done = subprocess.run([promtool, "check", "config", configuration], capture_output=True)
     assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()
-    known = subprocess.run(["prometheus", "--help"], capture_output=True, text=True)
+    known = subprocess.run([prometheus, "--help"], capture_output=True, text=True)
     for flag in SERVICES["prometheus"]["command"]:
         assert flag.partition("=")[0] in known.stdout + known.stderr
 
