@@ -201,6 +201,6 @@ async def test_no_statement_must_read_a_whole_table_of_rows(filled: PostgreSQL) 
             plan = str(await _rows(indexed, f"EXPLAIN {statement}"))
             assert "Seq Scan on trial" not in plan, name
             assert "Seq Scan on fact" not in plan, name
-            looked += "Scan" in plan and ("on trial t" in plan or "on fact f" in plan)
+            looked += "trial_pkey" in plan or "fact_pkey" in plan
     assert looked >= 8
     assert "Seq Scan on trial" in str(await _rows(indexed, "EXPLAIN SELECT evidence FROM trial"))
