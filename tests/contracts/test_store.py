@@ -238,6 +238,18 @@ async def test_ten_thousand_events_come_back_in_batches(begun: Store) -> None:
     assert max(sizes) <= 701
 
 
+async def test_who_reads_sees_the_moment_at_which_it_began(begun: Store) -> None:
+    events = whole_run(600)
+    await begun.append("r1", "h1", events[:601])
+    reading = begun.trials("r1", batch=50)
+    seen = len(await anext(reading))
+    await begun.append("r1", "h1", events[601:])
+    async for batch in reading:
+        seen += len(batch)
+    assert seen == trials_in(events[:601])
+    assert len(await _sequences(begun)) == 600
+
+
 async def test_an_append_for_a_host_that_was_not_planned_is_refused(begun: Store) -> None:
     with pytest.raises(StoreError, match="never planned"):
         await begun.append("r1", "h3", whole_run(1))

@@ -7,10 +7,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import asyncpg
 import pytest
+from sqlalchemy import text
 
 from collector.errors import ExitCode, StoreError, StoreUnusable
 from collector.stores.open import open_store
+from collector.stores.postgres import opening
 from collector.stores.postgres.address import without_password
 from deploy.postgres import PrivatePostgres
 from tests.runs_made_up import host_run, run
@@ -25,6 +28,21 @@ async def test_collectors_that_start_at_once_make_the_store_once(
         await store.close()
     database = postgres_url.rpartition("/")[2]
     assert postgres.run("SELECT count(*) FROM alembic_version", database) == "1"
+
+
+async def test_a_migration_by_another_collector_is_waited_for_in_bounds(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening, "_PATIENCE", text("SET lock_timeout = '50ms'"))
+    other = await asyncpg.connect(postgres_url)
+    try:
+        await other.execute(str(opening._LOCK))
+        with pytest.raises(StoreError, match="another collector is migrating") as waiting:
+            await open_store(postgres_url)
+        assert waiting.value.exit_code == ExitCode.INTERNAL
+    finally:
+        await other.close()
+    await (await open_store(postgres_url)).close()
 
 
 async def test_both_names_of_the_scheme_are_known(postgres_url: str) -> None:

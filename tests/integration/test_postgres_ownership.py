@@ -80,6 +80,10 @@ async def test_two_collectors_never_drive_the_same_run(
             seen = await second.until(lambda progress: progress.hosts[0].ready >= 10)
             assert seen.state is RunState.RUNNING
             assert not any(second.conductor.active().values())
+            await second.returned(agent, 40)  # it moved, and is still the first one's to ask
+            taking = [t for t in asyncio.all_tasks() if t.get_name().startswith("take back")]
+            assert taking
+            await asyncio.wait(taking)
             agent.holds[30].set()
             assert (await second.ended()).state is RunState.FINISHED
             assert await second.numbers() == list(range(TRIALS))

@@ -26,7 +26,6 @@ _UNUSABLE = (
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
     asyncpg.InsufficientPrivilegeError,
-    asyncpg.InterfaceError,
     asyncpg.exceptions.ClientConfigurationError,
 )
 
@@ -94,16 +93,18 @@ def _refused(place: str) -> Iterator[None]:
     """What will not pass by itself is told apart from what may."""
     try:
         yield
-    except StoreError:
+    except (DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        why = cause(error)
+        if isinstance(why, asyncpg.LockNotAvailableError):
+            raise StoreError(
+                "another collector is migrating this store",
+                field="store",
+                value=place,
+                remedy="Start this one once the other serves.",
+            ) from error
+        if isinstance(why, _UNUSABLE):
+            raise _unusable(str(why), place) from error
         raise
-    except DBAPIError as error:
-        if isinstance(cause(error), _UNUSABLE):
-            raise _unusable(str(cause(error)), place) from error
-        raise
-    except asyncpg.LockNotAvailableError as error:
-        raise StoreError("another collector migrates this store", value=place) from error
-    except _UNUSABLE as error:
-        raise _unusable(str(error), place) from error
     except ValueError:  # from reading the address: its words may quote the password
         raise _unusable("the address cannot be read", place) from None
 
