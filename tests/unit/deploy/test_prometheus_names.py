@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from tests.unit.deploy.test_prometheus import ALERTS, TESTS, rules
+from tests.unit.deploy.test_prometheus import ALERTS, RECORDED, TESTS, rules
 from tonnage.model import Outcome, RunState, StopReason
 
 EXPOSED = Path(__file__).parents[2] / "fixtures/metrics"
@@ -41,6 +41,16 @@ def selectors(expression: str) -> Iterator[tuple[str, dict[str, str]]]:
         r"\b((?:host_runtime:)?tonnage_[\w:]+|up)\b(?:\{([^}]*)\})?", expression
     ):
         yield name, dict(re.findall(r'(\w+)[=!]~?"([^"]*)"', matchers))
+
+
+def test_what_the_rules_read_is_exposed_with_those_labels() -> None:
+    real = exposed()
+    read = [each for rule in (*ALERTS, *rules("record")) for each in selectors(rule["expr"])]
+    assert {name for name, _ in read} - real.keys() - RECORDED - OF_PROMETHEUS == set()
+    for name, matchers in read:
+        known = real.get(name, set()) | TARGET_LABELS
+        if name not in RECORDED:
+            assert matchers.keys() <= known | {"le"}, name
 
 
 def test_values_that_rules_look_for_are_values_there_are() -> None:
