@@ -11,8 +11,7 @@ from tests.unit.agent.house import events_of, open_house
 
 
 async def test_a_scrape_shows_limits_outbox_and_host(tmp_path: Path) -> None:
-    limits = {"guard_max_instances": 17, "spool_cap_bytes": 3 << 20}
-    async with open_house(tmp_path, **limits) as house:
+    async with open_house(tmp_path, guard_max_instances=17, spool_cap_bytes=3 << 20) as house:
         watch(house.equipment, house.runs)
         read = house.equipment.metrics.registry.get_sample_value
         assert read("tonnage_agent_instances_limit") == 17
