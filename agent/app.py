@@ -31,7 +31,7 @@ from agent.identity.renewal import keep_renewed, keep_told
 from agent.identity.standing import Standing
 from agent.listener import Listener
 from agent.metrics_server import MetricsServer
-from agent.opening import open_parts, watch
+from agent.opening import observing, open_parts, watch
 from agent.recovery import recover
 from agent.registration import keep_registered
 from agent.runner.equipment import Equipment
@@ -47,6 +47,8 @@ from tonnage.systemd import report_ready
 from tonnage.tls import TlsError
 
 _log = structlog.get_logger("agent")
+
+Work = Coroutine[Any, Any, Any]
 
 # gRPC waits up to two minutes before it tries again, and that long a collector that is back
 # would take its hosts for gone.
@@ -116,7 +118,8 @@ async def serve(
         announce(at)
         gc.collect()
         gc.freeze()  # what lives now lives on: no collection walks it during a trial
-        await _until(ending.asked, config, standing, at, equipment, runs)
+        looking = observing(config, equipment, runs, stack)
+        await _until(ending.asked, config, standing, at, equipment, runs, looking)
         await _drain(config, server, runs, manual, ending.hurried)
 
 
@@ -135,11 +138,13 @@ async def _until(
     at: Addresses,
     equipment: Equipment,
     runs: Runs,
+    more: Sequence[Work],
 ) -> None:
     """Tidy up, stay registered, with a certificate that is good, until told to stop."""
     collector = Identity(Role.COLLECTOR, "collector")
     dial = Dial(config.collector, collector, standing.files, _CONNECTING)
-    work: list[Coroutine[Any, Any, Any]] = [
+    work: list[Work] = [
+        *more,
         equipment.inventory.keep_current(lambda: bool(runs.active_run_id)),
         keep_tidy(equipment, runs),
     ]

@@ -113,6 +113,15 @@ class AgentConfig(BaseModel):
         (), description="Folders whose disks are guarded, beside that of data_dir."
     )
 
+    observe: bool = Field(
+        False,
+        description="Whether to count and weigh what runs on this host beside the agent's own"
+        " instances, read-only: containers by the Docker engine, VMs by their VMM processes.",
+    )
+    observe_interval_seconds: float = Field(
+        15, ge=1, description="How often that is looked at; never while a run is at work."
+    )
+
     drain_seconds: float = Field(
         30, gt=0, description="How long streams may go on once the agent was asked to stop."
     )

@@ -118,8 +118,12 @@ def _parser() -> argparse.ArgumentParser:
     for key, field in AgentConfig.model_fields.items():
         default = "" if field.default_factory or field.default in (None, "", ()) else field.default
         shown = ",".join(default) if isinstance(default, tuple) else default
+        shown = "" if shown is False else shown
         text = f"{field.description} [{shown}]" if shown != "" else f"{field.description}"
-        parser.add_argument(_flag(key), metavar=_metavar(key), help=text.replace("%", "%%"))
+        flag: dict[str, Any] = {"metavar": _metavar(key), "help": text.replace("%", "%%")}
+        if field.annotation is bool:
+            flag |= {"nargs": "?", "const": "true", "metavar": "true|false"}
+        parser.add_argument(_flag(key), **flag)
     return parser
 
 

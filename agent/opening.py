@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Coroutine
 from concurrent.futures import Executor
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -19,7 +22,7 @@ from agent.runner.inventory import Inventory
 from agent.runner.observer import Observer
 from agent.runner.runs import Runs
 from agent.runner.trials import Trials
-from agent.runtimes.registry import RuntimeSettings, open_runtimes
+from agent.runtimes.registry import RuntimeSettings, engine_url, open_runtimes
 from agent.storage.folder import own
 from agent.storage.journal import Journal
 from agent.storage.spool import Spool
@@ -109,3 +112,25 @@ def _outbox(equipment: Equipment) -> Outbox:
         unacknowledged_events=spool.unacknowledged,
         full=troubled or spool.full() is not None,
     )
+
+
+def observing(
+    config: AgentConfig, equipment: Equipment, runs: Runs, stack: AsyncExitStack
+) -> list[Coroutine[Any, Any, None]]:
+    """What looks for ever at what else runs on the host, if that is wanted; closed with
+    ``stack``. Never while a run is at work or an instance starts."""
+    if not config.observe:
+        return []
+    # Imported late: it needs the Docker SDK, which takes its time to load.
+    from agent.observed.watching import Watch
+
+    metrics = equipment.metrics
+    url = engine_url(config.docker_host)
+    watch = Watch(url, equipment.agent_id, metrics.registry, metrics.probe)
+    stack.push_async_callback(asyncio.to_thread, watch.close)
+
+    def busy() -> bool:
+        starting = any(holding.state == "starting" for holding in equipment.holdings)
+        return starting or bool(runs.active_run_id)
+
+    return [watch.keep_looking(config.observe_interval_seconds, busy)]

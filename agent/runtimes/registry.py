@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -15,6 +16,14 @@ RUNTIMES: dict[str, str] = {
     "qemu-microvm": "agent.runtimes.qemu:open_microvm",
     "fake": "agent.runtimes.fake:open_fake",
 }
+
+
+DEFAULT_ENGINE = "unix:///var/run/docker.sock"
+
+
+def engine_url(configured: str | None) -> str:
+    """Of the Docker engine: as configured, else the environment's, else the default socket."""
+    return configured or os.environ.get("DOCKER_HOST") or DEFAULT_ENGINE
 
 
 @dataclass(frozen=True, slots=True)

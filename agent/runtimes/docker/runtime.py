@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,10 +26,9 @@ from agent.runtimes.docker.instance import DockerInstance
 from agent.runtimes.docker.order import Order
 from agent.runtimes.docker.places import Places
 from agent.runtimes.docker.stream import ConsoleStream
-from agent.runtimes.registry import RuntimeSettings
+from agent.runtimes.registry import RuntimeSettings, engine_url
 from tonnage.model import Fingerprint, LogReadiness, Network, Workload
 
-DEFAULT_HOST = "unix:///var/run/docker.sock"
 REMOVALS_AT_ONCE = 4
 
 
@@ -57,10 +55,9 @@ class DockerRuntime:
     )
 
     def __init__(self, profile: EngineProfile, settings: RuntimeSettings) -> None:
-        host = profile.host or settings.docker_host or os.environ.get("DOCKER_HOST")
         self._profile = profile
         self._agent_id = settings.agent_id
-        self._url = host or DEFAULT_HOST
+        self._url = engine_url(profile.host or settings.docker_host)
         self._engine = Engine(self._url, profile.name)
         self._places = Places()
         self._daemons = Daemons(Path(self._url.removeprefix("unix://")))

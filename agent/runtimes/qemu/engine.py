@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agent.runtimes.registry import engine_url
+
 if TYPE_CHECKING:
     from docker import DockerClient
 
 _TIMEOUT_SECONDS = 60
-_DEFAULT_HOST = "unix:///var/run/docker.sock"
 
 
 class NotGiven(Exception):
@@ -47,7 +47,7 @@ def _client(docker_host: str | None) -> Iterator[DockerClient]:
         from requests.exceptions import RequestException
     except ModuleNotFoundError as missing:
         raise NotGiven(f"the Python package {missing.name} is not installed") from missing
-    _check_socket(docker_host or os.environ.get("DOCKER_HOST") or _DEFAULT_HOST)
+    _check_socket(engine_url(docker_host))
     try:
         if docker_host:
             client = docker.DockerClient(docker_host, timeout=_TIMEOUT_SECONDS)

@@ -1,0 +1,1 @@
+"""Observing what already runs on a host."""
