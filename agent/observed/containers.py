@@ -22,8 +22,8 @@ from agent.observed.starts import ACTIONS, Starts
 from agent.probes.base import Roots
 from agent.runtimes.docker.config import LABEL_AGENT
 from agent.runtimes.docker.engine import innermost
-from agent.runtimes.docker.places import Place, Places
 from agent.runtimes.docker.transport import connect
+from agent.runtimes.places import Place, Places
 
 CALL_SECONDS = 10
 # New containers whose first process is asked for in a round; the others in the next.

@@ -16,7 +16,7 @@ from agent import process
 from agent.observed.seen import Seen
 from agent.probes.base import Roots
 from agent.process import Identity, ProcessView
-from agent.runtimes.docker.places import cgroup_folders
+from agent.runtimes.places import cgroup_folders
 from agent.runtimes.qemu.machine import process_name
 
 _PROGRAM = re.compile(r"qemu-system-[\w.-]+|qemu-kvm|kvm")

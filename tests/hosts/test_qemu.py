@@ -23,7 +23,7 @@ from agent.runtimes.qemu.machine import PROGRAM, process_name
 from agent.runtimes.qemu.runtime import Bootable
 from agent.runtimes.registry import RuntimeSettings
 from tests.contracts.runtimes import IDLE
-from tests.unit.qemu.archive_makers import docker_archive, layer, member, program
+from tests.unit.images.archive_makers import docker_archive, layer, member, program
 from tonnage.model import Accelerator, LogReadiness, Mode, Network, Target, Workload
 
 pytestmark = pytest.mark.qemu

@@ -6,10 +6,8 @@ transport   the SDK's connections, mended
 order       the three calls of a start: create, attach, start
 stream      the attached console, demultiplexed on the event loop
 config      a launch as the body of a create call
-places      a container's processes and cgroups, found without the engine
 daemons     the engine's own processes
 details     what only the engine knows of a container
-process_end the end of a container's first process, as an event
 instance    one container
 health      whether the engine can launch, and what it is made of
 runtime     the runtime

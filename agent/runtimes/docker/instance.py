@@ -14,9 +14,9 @@ from agent.process import ProcessView
 from agent.runtimes.console import Console, ConsoleEnded
 from agent.runtimes.docker.details import Details, ending
 from agent.runtimes.docker.engine import Engine
-from agent.runtimes.docker.places import Place, Places
-from agent.runtimes.docker.process_end import on_process_end, process_end
 from agent.runtimes.docker.stream import ConsoleStream
+from agent.runtimes.places import Place, Places
+from agent.runtimes.process_end import on_process_end, process_end
 from agent.runtimes.readiness import healthy, network_ready
 from tonnage.model import HttpReadiness, LogReadiness, TcpReadiness, Workload
 

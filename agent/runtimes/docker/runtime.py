@@ -24,8 +24,8 @@ from agent.runtimes.docker.engine import Engine, Inspection
 from agent.runtimes.docker.health import fingerprint
 from agent.runtimes.docker.instance import DockerInstance
 from agent.runtimes.docker.order import Order
-from agent.runtimes.docker.places import Places
 from agent.runtimes.docker.stream import ConsoleStream
+from agent.runtimes.places import Places
 from agent.runtimes.registry import RuntimeSettings, engine_url
 from tonnage.model import Fingerprint, LogReadiness, Network, Workload
 

@@ -3,10 +3,7 @@
 =========== ==============================================================
 runtime     the runtime; equipment, accelerator: what the host has of it
 demands     what may be asked of it
-images      from an image's name to a built guest
-  archives  image archives       engine   images of a Docker engine
-  tree      a file tree          layers   layers to one tree
-  user      whom to run as       command  what to run
+images      from an image (of the room ``runtimes.images``) to a built guest
   guest     our init             cpio     the tree as an initramfs
 machine     the VM as a command line
 starting    sockets and process; vmm: how processes begin and surely end

@@ -18,14 +18,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from agent.runtimes.console import Console, ConsoleEnded
-from agent.runtimes.qemu.command import Process
+from agent.runtimes.images.command import Process
+from agent.runtimes.images.tree import Tree
+from agent.runtimes.images.user import User
 from agent.runtimes.qemu.cpio import write_newc
 from agent.runtimes.qemu.guest import INIT_LINE, add_init
 from agent.runtimes.qemu.machine import Machine
 from agent.runtimes.qemu.places import read_json, write_atomically
 from agent.runtimes.qemu.starting import start
-from agent.runtimes.qemu.tree import Tree
-from agent.runtimes.qemu.user import User
 from tonnage.model import Accelerator
 
 DEVICE = Path("/dev/kvm")

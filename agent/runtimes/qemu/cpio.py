@@ -11,13 +11,14 @@ import stat
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from agent.runtimes.qemu.tree import Content, Node, Tree
+from agent.runtimes.images.tree import Content, Node, Tree
+from agent.runtimes.images.unfit import UnfitImage
 
 MAX_FILE_BYTES = 0xFFFF_FFFF  # eight hexadecimal digits
 _CHUNK_BYTES = 1 << 20
 
 
-class CpioError(ValueError):
+class CpioError(UnfitImage):
     """The tree does not fit into the format; the text names the path."""
 
 

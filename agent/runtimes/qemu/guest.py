@@ -13,9 +13,9 @@ import shlex
 import stat
 from pathlib import Path
 
-from agent.runtimes.qemu.command import Process, is_shell_variable
-from agent.runtimes.qemu.tree import Content, Node, Tree, directory, read, regular, symlink
-from agent.runtimes.qemu.user import User
+from agent.runtimes.images.command import Process, is_shell_variable
+from agent.runtimes.images.tree import Content, Node, Tree, directory, read, regular, symlink
+from agent.runtimes.images.user import User
 
 INIT_LINE = "TONNAGE INIT"
 EXIT_LINE = "TONNAGE EXIT"

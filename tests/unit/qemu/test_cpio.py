@@ -9,8 +9,8 @@ import subprocess
 
 import pytest
 
+from agent.runtimes.images.tree import Content, Node, Tree, directory, regular, symlink
 from agent.runtimes.qemu.cpio import CpioError, write_newc
-from agent.runtimes.qemu.tree import Content, Node, Tree, directory, regular, symlink
 
 FIELDS = (
     *("ino", "mode", "uid", "gid", "nlink", "mtime", "size"),

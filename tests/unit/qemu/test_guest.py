@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from agent.runtimes.qemu.command import Process
+from agent.runtimes.images.command import Process
+from agent.runtimes.images.tree import Tree, read, regular
+from agent.runtimes.images.user import User
 from agent.runtimes.qemu.guest import add_init, init_script
-from agent.runtimes.qemu.tree import Tree, read, regular
-from agent.runtimes.qemu.user import User
 
 ROOT = User()
 

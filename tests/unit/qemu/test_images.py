@@ -10,7 +10,7 @@ import pytest
 from agent.errors import ImageNotFound, InvalidInput
 from agent.runtimes.qemu.images import ImageStore
 from agent.runtimes.qemu.places import Places
-from tests.unit.qemu.archive_makers import docker_archive, layer, program
+from tests.unit.images.archive_makers import docker_archive, layer, program
 from tonnage.model import LogReadiness, Workload
 
 WORKLOAD = Workload("w", "app:1", LogReadiness("up"))

@@ -20,8 +20,8 @@ from agent.runtimes.docker import DockerRuntime, EngineProfile
 from agent.runtimes.docker.config import container_config, label_filter
 from agent.runtimes.docker.daemons import Daemons
 from agent.runtimes.docker.details import Details, ending
-from agent.runtimes.docker.places import Place, cgroup_folders
 from agent.runtimes.docker.stream import ConsoleStream, Demultiplexer
+from agent.runtimes.places import Place, cgroup_folders
 from agent.runtimes.registry import RuntimeSettings
 from tonnage.model import (
     ConsoleHealth,

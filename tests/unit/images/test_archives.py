@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.runtimes.qemu import archives
-from agent.runtimes.qemu.layers import flatten
-from tests.unit.qemu.archive_makers import docker_archive, layer, oci_archive
+from agent.runtimes.images import archives
+from agent.runtimes.images.layers import flatten
+from tests.unit.images.archive_makers import docker_archive, layer, oci_archive
 
 
 @pytest.mark.parametrize(

@@ -17,12 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from agent.runtimes.images.unfit import UnfitImage
+
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _JSON_BYTES = 4 << 20
 _NAME_ANNOTATIONS = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
 
 
-class BadArchive(ValueError):
+class BadArchive(UnfitImage):
     """A file that is no image archive, or a damaged or unsupported one."""
 
 

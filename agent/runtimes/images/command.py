@@ -12,15 +12,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from agent.runtimes.qemu.tree import Tree
-from agent.runtimes.qemu.user import User, resolve_user
+from agent.runtimes.images.tree import Tree
+from agent.runtimes.images.unfit import UnfitImage
+from agent.runtimes.images.user import User, resolve_user
 from tonnage.model import Workload
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
-class NoProgram(ValueError):
+class NoProgram(UnfitImage):
     """There is nothing to run, or it is not in the image; the text says what."""
 
 

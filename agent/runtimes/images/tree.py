@@ -14,10 +14,12 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
+from agent.runtimes.images.unfit import UnfitImage
+
 MAX_SYMLINKS = 40  # as Linux: path_resolution(7)
 
 
-class UnsafePath(ValueError):
+class UnsafePath(UnfitImage):
     """A path that leads outside the tree; the text names it."""
 
 

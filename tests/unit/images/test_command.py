@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from agent.runtimes.qemu.command import DEFAULT_PATH, NoProgram, Process, process_of
-from agent.runtimes.qemu.tree import Tree, regular, symlink
-from agent.runtimes.qemu.user import UnknownUser, User, resolve_user
+from agent.runtimes.images.command import DEFAULT_PATH, NoProgram, Process, process_of
+from agent.runtimes.images.tree import Tree, regular, symlink
+from agent.runtimes.images.user import UnknownUser, User, resolve_user
 from tonnage.model import LogReadiness, Workload
 
 PASSWD = b"root:x:0:0:root:/root:/bin/sh\nbroken\napp:x:1000:1001::/srv/app:/bin/sh\n"

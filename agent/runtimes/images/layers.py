@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import BinaryIO, cast
 
-from agent.runtimes.qemu.tree import Content, Node, Tree, content_of, split_path
+from agent.runtimes.images.tree import Content, Node, Tree, content_of, split_path
+from agent.runtimes.images.unfit import UnfitImage
 
 _WHITEOUT = b".wh."
 _OPAQUE = b".wh..wh..opq"
@@ -30,7 +31,7 @@ _KINDS = {
 }
 
 
-class BadLayer(ValueError):
+class BadLayer(UnfitImage):
     """A layer that cannot be applied; the text names the member."""
 
 

@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from agent.runtimes.qemu.tree import Tree, read
+from agent.runtimes.images.tree import Tree, read
+from agent.runtimes.images.unfit import UnfitImage
 
 _MAX_ID = 2**31 - 1
 
 
-class UnknownUser(ValueError):
+class UnknownUser(UnfitImage):
     """A user or group name that the image does not know; the text names it."""
 
 

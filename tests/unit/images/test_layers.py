@@ -7,9 +7,9 @@ import tarfile
 
 import pytest
 
-from agent.runtimes.qemu.layers import BadLayer, flatten
-from agent.runtimes.qemu.tree import Tree, UnsafePath, read
-from tests.unit.qemu.archive_makers import layer, member, opened
+from agent.runtimes.images.layers import BadLayer, flatten
+from agent.runtimes.images.tree import Tree, UnsafePath, read
+from tests.unit.images.archive_makers import layer, member, opened
 
 
 def _flat(*layers: bytes) -> Tree:
