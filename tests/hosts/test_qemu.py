@@ -18,6 +18,7 @@ from agent.clock import Mark, Timeline
 from agent.errors import ImageNotFound, InstanceExited
 from agent.process import alive, cmdline
 from agent.runtimes.base import LaunchSpec, Prepared, Scope
+from agent.runtimes.killing import identities, kill
 from agent.runtimes.qemu import QemuMicrovm, open_microvm, vmm
 from agent.runtimes.qemu.machine import PROGRAM, process_name
 from agent.runtimes.qemu.runtime import Bootable
@@ -137,7 +138,7 @@ async def test_all_marks_of_a_vm_are_seen_in_order(bench: Bench) -> None:
     assert view.guest_ram_bytes == ROOMY_BYTES
     await instance.destroy()
     assert timeline.in_order()
-    assert await vmm.kill(vmm.identities(view.pids)) == ()
+    assert await kill(identities(view.pids)) == ()
     assert not any(alive(pid) for pid in view.pids)
     assert not any(folder.exists() for folder in view.cgroups.values())
 
@@ -287,7 +288,7 @@ async def test_a_vm_outlives_a_killed_agent_and_is_found_and_removed(bench: Benc
 async def test_the_death_of_its_keeper_takes_the_vm_along(bench: Bench) -> None:
     prepared = await bench.runtime.prepare(IDLE)
     instance = await bench.runtime.launch(bench.spec(prepared), Timeline())
-    keeper, machine = vmm.identities(instance.processes().pids)
+    keeper, machine = identities(instance.processes().pids)
     os.kill(keeper.pid, signal.SIGKILL)
     with pytest.raises(InstanceExited):
         async with asyncio.timeout(10):

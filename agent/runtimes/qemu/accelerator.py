@@ -24,8 +24,8 @@ from agent.runtimes.images.user import User
 from agent.runtimes.qemu.cpio import write_newc
 from agent.runtimes.qemu.guest import INIT_LINE, add_init
 from agent.runtimes.qemu.machine import Machine
-from agent.runtimes.qemu.places import read_json, write_atomically
 from agent.runtimes.qemu.starting import start
+from agent.runtimes.records import read_json, write_atomically
 from tonnage.model import Accelerator
 
 DEVICE = Path("/dev/kvm")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from agent.errors import InstanceExited
 from agent.process import Identity, ProcessView, cpu_ns
-from agent.runtimes.qemu import cgroups, vmm
+from agent.runtimes.killing import kill
+from agent.runtimes.qemu import cgroups
 from agent.runtimes.qemu.places import Places, Record
 from agent.runtimes.qemu.removal import check_gone, remove_remains
 
@@ -53,8 +54,8 @@ class RecoveredInstance:
     async def stop(self, grace_seconds: float) -> None:
         """End it at once: nobody holds a channel to ask it by."""
         del grace_seconds
-        check_gone(self.id, await vmm.kill(self._processes))
+        check_gone(self.id, await kill(self._processes))
 
     async def destroy(self) -> None:
-        check_gone(self.id, await vmm.kill(self._processes))
+        check_gone(self.id, await kill(self._processes))
         await remove_remains(self._places, self._record)

@@ -26,62 +26,40 @@ import math
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 
 from agent.process import Identity, children, cmdline, pids
+from agent.runtimes.child import Child
+from agent.runtimes.killing import identities, kill
 from agent.runtimes.qemu.machine import PROGRAM
 
 NEEDED_PROGRAMS = (PROGRAM, "timeout", "setpriv", "sh")
 _ENTER = (
     'while [ "$1" != -- ]; do echo $$ >"$1/cgroup.procs" || exit 125; shift; done; shift; exec "$@"'
 )
-_END_SECONDS = 5.0
 _KEEPER_SECONDS = 0.5
 
 
-class VmmProcess:
+class VmmProcess(Child):
     """A running VMM of this agent's own making."""
 
     def __init__(self, popen: subprocess.Popen[bytes]) -> None:
-        self._popen = popen
-        self._loop = asyncio.get_running_loop()
-        self._ended = asyncio.Event()
+        super().__init__(popen)
         self._vmm: Identity | None = None
-        self._when_ended: list[Callable[[], None]] = []
-        self._pidfd = os.pidfd_open(popen.pid)
-        self._loop.add_reader(self._pidfd, self._on_end)
-
-    @property
-    def ended(self) -> bool:
-        """Whether it has ended."""
-        return self._ended.is_set()
-
-    @property
-    def exit_status(self) -> int | None:
-        """Its exit status, negative for a signal; ``None`` while it runs."""
-        return self._popen.returncode
 
     def pids(self) -> tuple[int, ...]:
         """The keeper of the deadline and the VMM; empty once both are gone."""
-        keeper = () if self.ended else (self._popen.pid,)
+        keeper = () if self.ended else (self.popen.pid,)
         vmm = self.vmm()
         return keeper if vmm is None else (*keeper, vmm.pid)
 
     def vmm(self) -> Identity | None:
         """The VMM itself; ``None`` before it began and after it ended."""
         if self._vmm is None and not self.ended:
-            self._vmm = next(iter(identities(children(self._popen.pid))), None)
+            self._vmm = next(iter(identities(children(self.popen.pid))), None)
         return self._vmm if self._vmm is not None and self._vmm.alive() else None
-
-    def when_ended(self, callback: Callable[[], None]) -> None:
-        """Call ``callback`` on the event loop once it has ended."""
-        self._when_ended.append(callback)
-
-    async def wait(self) -> None:
-        """Wait for its end."""
-        await self._ended.wait()
 
     async def kill(self) -> tuple[Identity, ...]:
         """End both processes; return what outlives five seconds. Idempotent.
@@ -96,18 +74,10 @@ class VmmProcess:
                 await self.wait()
         if self.ended:
             return survivors
-        keeper = identities((self._popen.pid,))
+        keeper = identities((self.popen.pid,))
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._popen.pid, signal.SIGKILL)
+            os.killpg(self.popen.pid, signal.SIGKILL)
         return (*survivors, *await kill(keeper))
-
-    def _on_end(self) -> None:
-        self._loop.remove_reader(self._pidfd)
-        os.close(self._pidfd)
-        self._popen.wait()
-        self._ended.set()
-        for callback in self._when_ended:
-            callback()
 
 
 def spawn(
@@ -145,11 +115,6 @@ def spawn(
         raise
 
 
-def identities(found: Iterable[int]) -> tuple[Identity, ...]:
-    """The identities of those pids that still exist."""
-    return tuple(one for pid in found if (one := Identity.of(pid)) is not None)
-
-
 def find(name_prefix: str) -> dict[str, tuple[Identity, ...]]:
     """Every process of ours on this host by its VM's name, of those that begin so.
 
@@ -163,36 +128,6 @@ def find(name_prefix: str) -> dict[str, tuple[Identity, ...]]:
         if name is not None and name.startswith(name_prefix):
             found.setdefault(name, []).append(pid)
     return {name: identities(its) for name, its in found.items()}
-
-
-async def kill(targets: Iterable[Identity]) -> tuple[Identity, ...]:
-    """Kill processes and wait for their end; return those that outlive five seconds."""
-    outcomes = await asyncio.gather(*(_kill_one(target) for target in targets))
-    return tuple(target for target in outcomes if target is not None)
-
-
-async def _kill_one(target: Identity) -> Identity | None:
-    try:
-        pidfd = os.pidfd_open(target.pid)
-    except ProcessLookupError:
-        return None
-    loop = asyncio.get_running_loop()
-    ended = asyncio.Event()
-    loop.add_reader(pidfd, ended.set)
-    try:
-        if not target.alive():  # asked after opening: what the pidfd means stays the same
-            return None
-        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-        async with asyncio.timeout(_END_SECONDS):
-            await ended.wait()
-    except ProcessLookupError:
-        return None
-    except TimeoutError:
-        return target
-    finally:
-        loop.remove_reader(pidfd)
-        os.close(pidfd)
-    return None
 
 
 # The programs of ``start``'s command, the last of which becomes the VM.

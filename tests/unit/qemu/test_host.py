@@ -13,6 +13,7 @@ import pytest
 
 from agent.errors import InvalidInput
 from agent.process import Identity, start_ticks
+from agent.runtimes.killing import kill
 from agent.runtimes.qemu import accelerator, cgroups, equipment, vmm
 from agent.runtimes.qemu.demands import check_target
 from agent.runtimes.qemu.places import Places, Record
@@ -186,9 +187,9 @@ async def test_a_pid_of_another_time_is_never_killed() -> None:
     )
     began = start_ticks(process.pid)
     assert began is not None
-    assert await vmm.kill([Identity(process.pid, began - 1)]) == ()
+    assert await kill([Identity(process.pid, began - 1)]) == ()
     assert Identity(process.pid, began).alive()
-    assert await vmm.kill([Identity(process.pid, began)]) == ()
+    assert await kill([Identity(process.pid, began)]) == ()
     await process.wait()
 
 
