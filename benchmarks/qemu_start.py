@@ -12,14 +12,15 @@ import socket
 import subprocess
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import grpc.aio
 import numpy as np
 
 from agent.runtimes.qemu import open_microvm
-from agent.runtimes.qemu.machine import Machine, qemu_arguments
-from agent.runtimes.qemu.runtime import Bootable
+from agent.runtimes.qemu.machine import MICROVM, Q35, Machine, microvm, qemu_arguments
+from agent.runtimes.qemu.profile import Bootable
 from agent.runtimes.registry import RuntimeSettings
 from benchmarks.bare import MEMORY_BYTES, READY_LINE
 from benchmarks.docker_start import start_and_remove
@@ -28,7 +29,7 @@ from benchmarks.rows import Row, paired_ratio
 
 _ROUNDS, _BOOTS_IN_ALL = 34, 50
 _HANG_SECONDS = 30.0
-_BOARDS = {"microvm": "", "q35": "q35"}
+_BOARDS = {"microvm": MICROVM, "q35": Q35}
 
 
 async def measure() -> list[Row]:
@@ -94,12 +95,19 @@ async def _machine() -> Machine:
         )
         prepared = await open_microvm(settings).prepare(target("qemu-microvm").workload)
         bootable = prepared.payload
-        if not isinstance(bootable, Bootable):
+        if not isinstance(bootable, Bootable) or bootable.initramfs is None:
             raise TypeError(f"not a guest: {bootable!r}")
         kept = Path("build/bench/initramfs")
         kept.parent.mkdir(parents=True, exist_ok=True)
         kept.write_bytes(bootable.initramfs.read_bytes())
-    return Machine(bootable.kernel, kept, MEMORY_BYTES, 1, bootable.accelerator, "bare")
+    return microvm(
+        bootable.kernel,
+        kept,
+        hostname="bare",
+        memory_bytes=MEMORY_BYTES,
+        cpus=1,
+        accelerator=bootable.accelerator,
+    )
 
 
 def _bare_boot(machine: Machine, board: str) -> float:
@@ -107,7 +115,8 @@ def _bare_boot(machine: Machine, board: str) -> float:
     console, their_console = socket.socketpair()
     monitor, their_monitor = socket.socketpair()
     fds = (their_console.fileno(), their_monitor.fileno())
-    command = qemu_arguments(machine, "bare", console_fd=fds[0], monitor_fd=fds[1], board=board)
+    machine = replace(machine, board=board)
+    command = qemu_arguments(machine, "bare", console_fd=fds[0], monitor_fd=fds[1])
     began = time.monotonic()
     with console, monitor, subprocess.Popen(command, pass_fds=fds) as process:
         their_console.close()

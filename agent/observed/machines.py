@@ -17,7 +17,7 @@ from agent.observed.seen import Seen
 from agent.probes.base import Roots
 from agent.process import Identity, ProcessView
 from agent.runtimes.places import cgroup_folders
-from agent.runtimes.qemu.machine import process_name
+from agent.runtimes.qemu.machine import agent_prefix
 
 _PROGRAM = re.compile(r"qemu-system-[\w.-]+|qemu-kvm|kvm")
 # qemu(1), -m: "[size=]megs[,slots=n,maxmem=size]", mebibytes without a suffix.
@@ -34,7 +34,7 @@ class Machines:
     def __init__(self, roots: Roots, agent_id: str) -> None:
         """Those of this agent, by name or as its children, are passed over."""
         self._proc = roots.proc
-        self._own_prefix = process_name(agent_id, "")
+        self._own_prefix = agent_prefix(agent_id)
 
     def look(self) -> list[Seen]:
         """All there are now. What state the guest is in only its monitor could tell."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.runtimes.qemu import vmm
-from agent.runtimes.qemu.machine import process_name
+from agent.runtimes.qemu.machine import agent_prefix
 from tests.contracts.runtimes import IDLE
 from tests.integration.agents import agent, finished, payloads, plan, startup
 from tonnage.model import Mode, Network, Outcome, RunState, Target, Trial, TrialEnd
@@ -85,7 +85,7 @@ def remains(data_dir: Path) -> list[str]:
     agent_id = (data_dir / "agent-id").read_text().strip()
     folders = (data_dir / "runtimes/qemu-microvm/instances").glob("*/*")
     groups = Path("/sys/fs/cgroup").glob(f"**/tonnage-{agent_id}-*")
-    return [*vmm.find(process_name(agent_id, "")), *map(str, folders), *map(str, groups)]
+    return [*vmm.find(agent_prefix(agent_id)), *map(str, folders), *map(str, groups)]
 
 
 async def test_a_vm_that_hangs_in_boot_is_timed_out_with_its_last_lines(

@@ -88,8 +88,8 @@ async def stranger_processes(agent_id: str) -> list[asyncio.subprocess.Process]:
     sleeper = (sys.executable, "-c", "import time; time.sleep(1000)")
     commands = [
         (PROGRAM, "-name", "somebody", *paused),
-        (PROGRAM, "-name", process_name(f"{agent_id}x", "vm-1"), *paused),
-        (*sleeper, PROGRAM, "-name", process_name(agent_id, "vm-1")),
+        (PROGRAM, "-name", process_name(f"{agent_id}x", "qemu-microvm", "vm-1"), *paused),
+        (*sleeper, PROGRAM, "-name", process_name(agent_id, "qemu-microvm", "vm-1")),
     ]
     return [await asyncio.create_subprocess_exec(*command) for command in commands]
 

@@ -19,9 +19,9 @@ from agent.errors import ImageNotFound, InstanceExited
 from agent.process import alive, cmdline
 from agent.runtimes.base import LaunchSpec, Prepared, Scope
 from agent.runtimes.killing import identities, kill
-from agent.runtimes.qemu import QemuMicrovm, open_microvm, vmm
+from agent.runtimes.qemu import QemuRuntime, open_microvm, vmm
 from agent.runtimes.qemu.machine import PROGRAM, process_name
-from agent.runtimes.qemu.runtime import Bootable
+from agent.runtimes.qemu.profile import Bootable
 from agent.runtimes.registry import RuntimeSettings
 from tests.contracts.runtimes import IDLE
 from tests.unit.images.archive_makers import docker_archive, layer, member, program
@@ -37,7 +37,7 @@ ROOMY_BYTES = 128 << 20
 class Bench:
     """A runtime of an agent that lives for one test."""
 
-    runtime: QemuMicrovm
+    runtime: QemuRuntime
     settings: RuntimeSettings
 
     def spec(
@@ -235,7 +235,7 @@ async def test_the_deadline_holds_without_the_agent(bench: Bench) -> None:
 
     with pytest.raises(InstanceExited, match="killed, by its deadline"):
         await asyncio.wait_for(start(), 10)
-    name = process_name(bench.settings.agent_id, spec.instance_id)
+    name = process_name(bench.settings.agent_id, bench.runtime.name, spec.instance_id)
     async with asyncio.timeout(5):
         while vmm.find(name):
             await asyncio.to_thread(os.sched_yield)

@@ -1,7 +1,9 @@
-"""Virtual machines by QEMU, without a root's powers, a network or a disk.
+"""Virtual machines by QEMU, without a root's powers.
 
 =========== ==============================================================
 runtime     the runtime; equipment, accelerator: what the host has of it
+profile     what tells one kind of VM from another
+  microvm   qemu-microvm
 demands     what may be asked of it
 images      from an image (of the room ``runtimes.images``) to a built guest
   guest     our init             cpio     the tree as an initramfs
@@ -15,12 +17,19 @@ recovered   a VM that outlived its agent; removal: what is left of any
 
 from __future__ import annotations
 
-from agent.runtimes.qemu.runtime import QemuMicrovm
+from agent.runtimes.qemu import microvm
+from agent.runtimes.qemu.places import Places
+from agent.runtimes.qemu.runtime import QemuRuntime
 from agent.runtimes.registry import RuntimeSettings
 
-__all__ = ["QemuMicrovm", "open_microvm"]
+__all__ = ["QemuRuntime", "open_microvm"]
 
 
-def open_microvm(settings: RuntimeSettings) -> QemuMicrovm:
+def open_microvm(settings: RuntimeSettings) -> QemuRuntime:
     """Make the runtime for QEMU's microvm machine."""
-    return QemuMicrovm(settings)
+    places = _places(settings, microvm.NAME)
+    return QemuRuntime(settings, microvm.Microvm(settings, places), places)
+
+
+def _places(settings: RuntimeSettings, name: str) -> Places:
+    return Places(settings.state_dir.absolute() / name, settings.agent_id)

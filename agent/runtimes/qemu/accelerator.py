@@ -23,7 +23,7 @@ from agent.runtimes.images.tree import Tree
 from agent.runtimes.images.user import User
 from agent.runtimes.qemu.cpio import write_newc
 from agent.runtimes.qemu.guest import INIT_LINE, add_init
-from agent.runtimes.qemu.machine import Machine
+from agent.runtimes.qemu.machine import Machine, microvm
 from agent.runtimes.qemu.starting import start
 from agent.runtimes.records import read_json, write_atomically
 from tonnage.model import Accelerator
@@ -91,7 +91,14 @@ async def _prove(kernel: Path, busybox: Path) -> Verdict:
     with tempfile.TemporaryDirectory(prefix="tonnage-proof-") as folder:
         initramfs = Path(folder, "proof.cpio")
         await asyncio.to_thread(_write_guest, initramfs, busybox)
-        machine = Machine(kernel, initramfs, _MEMORY_BYTES, 1, Accelerator.KVM, "proof")
+        machine = microvm(
+            kernel,
+            initramfs,
+            hostname="proof",
+            memory_bytes=_MEMORY_BYTES,
+            cpus=1,
+            accelerator=Accelerator.KVM,
+        )
         stderr = Path(folder, "stderr")
         began = time.monotonic()
         booted = await _boots(machine, f"{_NAME}/{os.getpid()}", stderr)

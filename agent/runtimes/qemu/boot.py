@@ -9,20 +9,23 @@ from agent.runtimes.console import Console
 from agent.runtimes.qemu.guest import INIT_LINE
 from agent.runtimes.qemu.machine import KERNEL_LINE
 
-_KEPT_BYTES = max(len(KERNEL_LINE), len(INIT_LINE)) - 1
-
 
 class BootConsole:
     """Feeds a console and marks ``kernel`` and ``init`` when their lines come.
 
-    The workload's ready line is looked for only after init's: what the kernel
-    prints never makes a workload ready, even if init's line and the workload's
-    come in one chunk.
+    The ready line is looked for only after ``workload_line``, from which on the
+    console is the workload's: what kernel or system print never makes it ready, even
+    if that line and the workload's come in one chunk.
     """
 
-    def __init__(self, console: Console, timeline: Timeline, ready_line: str) -> None:
+    def __init__(
+        self, console: Console, timeline: Timeline, *, workload_line: str, ready_line: str
+    ) -> None:
         self._console = console
         self._timeline = timeline
+        self._marks = {KERNEL_LINE.encode(): Mark.KERNEL, INIT_LINE.encode(): Mark.INIT}
+        self._workload_line = workload_line.encode()
+        self._kept_bytes = max(map(len, (*self._marks, self._workload_line))) - 1
         self._ready_line = ready_line
         self._recent: bytes | None = b""
         self._watch: asyncio.Future[int] | None = None
@@ -34,14 +37,14 @@ class BootConsole:
             self._console.feed(data, at_monotonic_ns)
             return
         seen = self._recent + data
-        if KERNEL_LINE.encode() in seen:
-            self._timeline.mark(Mark.KERNEL, at_monotonic_ns)
-        before, line, _ = seen.partition(INIT_LINE.encode())
+        for line, mark in self._marks.items():
+            if line in seen:
+                self._timeline.mark(mark, at_monotonic_ns)
+        before, line, _ = seen.partition(self._workload_line)
         if not line:
-            self._recent = seen[-_KEPT_BYTES:]
+            self._recent = seen[-self._kept_bytes :]
             self._console.feed(data, at_monotonic_ns)
             return
-        self._timeline.mark(Mark.INIT, at_monotonic_ns)
         split = len(before) + len(line) - len(self._recent)
         self._recent = None
         self._console.feed(data[:split], at_monotonic_ns)
@@ -57,6 +60,6 @@ class BootConsole:
 
     async def ready_at(self) -> int | None:
         """Wait for the ready line; the instant it was read in ``CLOCK_MONOTONIC``
-        nanoseconds, or ``None`` if init never began. Raises ``ConsoleEnded``."""
+        nanoseconds, or ``None`` if the workload never began. Raises ``ConsoleEnded``."""
         await asyncio.shield(self._begun)
         return None if self._watch is None else await asyncio.shield(self._watch)

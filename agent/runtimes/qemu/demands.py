@@ -6,8 +6,26 @@ from agent.errors import InvalidInput
 from agent.runtimes.base import Capabilities
 from tonnage.model import ConsoleHealth, LogReadiness, Target, Workload
 
-CAPABILITIES = Capabilities(variants=("direct",))
 _MEBIBYTE = 1 << 20
+
+
+def check_target(target: Target, offers: Capabilities) -> None:
+    """Raise ``InvalidInput`` for anything in a launch that the runtime does not offer."""
+    check_workload(target.workload)
+    asked = (
+        ("variant", target.variant, offers.variants),
+        ("mode", str(target.mode), tuple(str(mode) for mode in offers.modes)),
+        ("network", str(target.network), tuple(str(name) for name in offers.networks)),
+    )
+    for field, value, offered in asked:
+        if value not in offered:
+            raise InvalidInput(
+                f"{target.runtime} does not offer this {field}",
+                field=field,
+                value=value,
+                remedy=f"Use {' or '.join(offered)}.",
+            )
+    _check_size(target)
 
 
 def check_workload(workload: Workload) -> None:
@@ -26,25 +44,6 @@ def check_workload(workload: Workload) -> None:
             value=type(workload.health).__name__.removesuffix("Health").lower(),
             remedy="Use console: a question on the console and its answer.",
         )
-
-
-def check_target(target: Target) -> None:
-    """Raise ``InvalidInput`` for anything in a launch that the runtime does not offer."""
-    check_workload(target.workload)
-    offers = (
-        ("variant", target.variant, CAPABILITIES.variants),
-        ("mode", str(target.mode), tuple(str(mode) for mode in CAPABILITIES.modes)),
-        ("network", str(target.network), tuple(str(name) for name in CAPABILITIES.networks)),
-    )
-    for field, value, offered in offers:
-        if value not in offered:
-            raise InvalidInput(
-                f"qemu-microvm does not offer this {field}",
-                field=field,
-                value=value,
-                remedy=f"Use {' or '.join(offered)}.",
-            )
-    _check_size(target)
 
 
 def _check_size(target: Target) -> None:

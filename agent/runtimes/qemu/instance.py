@@ -36,6 +36,7 @@ class Launched:
 
     record: Record
     guest_ram_bytes: int
+    workload_line: str
     ready_line: str
     health: Health | None
 
@@ -57,7 +58,12 @@ class QemuInstance:
         self._places = places
         self._timeline = timeline
         self._console = Console()
-        self._boot = BootConsole(self._console, timeline, launched.ready_line)
+        self._boot = BootConsole(
+            self._console,
+            timeline,
+            workload_line=launched.workload_line,
+            ready_line=launched.ready_line,
+        )
         self._removing = asyncio.Lock()
         self._removed = False
         self._said = ""

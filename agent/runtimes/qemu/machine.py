@@ -1,5 +1,7 @@
 """The virtual machine as a command line: pure functions, the same for every launch.
 
+What a machine is, is its profile's to say (see ``profile``); this is how QEMU is told.
+
 Measured under TCG with Debian's kernel 6.1 and QEMU 7.2 (docs/measuring.md has
 the method; request to ready, medians of interleaved boots):
 
@@ -26,13 +28,14 @@ from tonnage.model import Accelerator
 
 KERNEL_LINE = "Linux version"
 PROGRAM = "qemu-system-x86_64"
+MICROVM, Q35 = "microvm,acpi=off", "q35"
 _SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 _MEBIBYTE = 1 << 20
 
 # Early parameters act in their order: at level 6 the early console prints the
 # banner, the kernel's first line and our mark of it, and none of the chatter;
 # from then on only what is critical: panics, oopses, lost hardware.
-_KERNEL_PARAMETERS = (
+KERNEL_PARAMETERS = (
     "loglevel=6",
     "earlycon=uart8250,io,0x3f8",
     "loglevel=3",
@@ -43,45 +46,74 @@ _KERNEL_PARAMETERS = (
     "cryptomgr.notests",
     "noreplace-smp",
     "nokaslr",
-    f"rdinit={INIT_PATH}",
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
-    """One virtual machine: what it boots, and how much of the host it gets."""
+class DirectBoot:
+    """A kernel that QEMU itself puts into the guest's memory, with what it is told."""
 
     kernel: Path
-    initramfs: Path
+    initramfs: Path | None
+    parameters: str
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """One virtual machine: what it boots, and how much of the host it gets.
+
+    ``drives`` are qcow2 images of its own, in the order in which the guest finds them;
+    without ``boot`` the firmware starts what it finds on the first. ``serial`` is
+    what the firmware's tables tell the guest of its name. ``options`` are further words.
+    """
+
+    board: str
     memory_bytes: int
     cpus: int
     accelerator: Accelerator
-    hostname: str
+    boot: DirectBoot | None
+    drives: tuple[Path, ...] = ()
+    serial: str = ""
+    options: tuple[str, ...] = ()
 
 
-def kernel_command_line(hostname: str) -> str:
-    """The guest kernel's parameters."""
-    return " ".join((*_KERNEL_PARAMETERS, f"hostname={hostname}"))
+def microvm(
+    kernel: Path,
+    initramfs: Path | None,
+    *,
+    hostname: str,
+    memory_bytes: int,
+    cpus: int,
+    accelerator: Accelerator,
+) -> Machine:
+    """A machine with nothing in it, whose guest lies whole in its memory."""
+    parameters = (*KERNEL_PARAMETERS, f"rdinit={INIT_PATH}", f"hostname={hostname}")
+    boot = DirectBoot(kernel, initramfs, " ".join(parameters))
+    return Machine(MICROVM, memory_bytes, cpus, accelerator, boot)
 
 
-def process_name(agent_id: str, instance_id: str) -> str:
+def process_name(agent_id: str, runtime: str, instance_id: str) -> str:
     """The ``-name`` of a VM, by which it is found again and told from any other's."""
-    return f"tonnage/{agent_id}/{instance_id}"
+    return f"{agent_prefix(agent_id)}{runtime}/{instance_id}"
+
+
+def agent_prefix(agent_id: str) -> str:
+    """How the names of all VMs of an agent begin."""
+    return f"tonnage/{agent_id}/"
 
 
 def qemu_arguments(
-    machine: Machine, name: str, *, console_fd: int, monitor_fd: int, board: str = ""
+    machine: Machine, name: str, *, console_fd: int, monitor_fd: int
 ) -> tuple[str, ...]:
     """QEMU's whole command line, program included.
 
     ``console_fd`` and ``monitor_fd`` are connected stream sockets that QEMU
-    inherits: nobody listens, polls or connects. ``board`` replaces the machine
-    type, for comparisons. ``-m`` takes whole MiB, rounded down.
+    inherits: nobody listens, polls or connects. ``-m`` takes whole MiB, rounded down.
     """
     return (
         PROGRAM,
         *("-name", name),
-        *("-machine", board or "microvm,acpi=off"),
+        *("-machine", machine.board),
         *_accelerator(machine.accelerator),
         *("-m", f"{machine.memory_bytes // _MEBIBYTE}M"),
         *("-smp", str(machine.cpus)),
@@ -91,9 +123,10 @@ def qemu_arguments(
         *("-chardev", f"socket,id=monitor,fd={monitor_fd}"),
         *("-mon", "chardev=monitor,mode=control"),
         *("-sandbox", _SANDBOX),
-        *("-kernel", str(machine.kernel)),
-        *("-initrd", str(machine.initramfs)),
-        *("-append", kernel_command_line(machine.hostname)),
+        *(word for number, file in enumerate(machine.drives) for word in _drive(number, file)),
+        *(("-smbios", f"type=1,serial={machine.serial}") if machine.serial else ()),
+        *machine.options,
+        *(_boot(machine.boot) if machine.boot is not None else ()),
     )
 
 
@@ -101,3 +134,17 @@ def _accelerator(accelerator: Accelerator) -> tuple[str, ...]:
     if accelerator is Accelerator.KVM:
         return ("-accel", "kvm", "-cpu", "host")
     return ("-accel", "tcg")
+
+
+def _drive(number: int, file: Path) -> tuple[str, ...]:
+    """A virtio disk. A comma in a path is doubled for QEMU's own parser."""
+    path = str(file).replace(",", ",,")
+    return (
+        *("-drive", f"if=none,id=disk{number},format=qcow2,file={path}"),
+        *("-device", f"virtio-blk-pci,drive=disk{number}"),
+    )
+
+
+def _boot(boot: DirectBoot) -> tuple[str, ...]:
+    initrd = ("-initrd", str(boot.initramfs)) if boot.initramfs is not None else ()
+    return ("-kernel", str(boot.kernel), *initrd, "-append", boot.parameters)

@@ -1,10 +1,10 @@
-"""The runtime ``qemu-microvm``."""
+"""Virtual machines by QEMU as a runtime; what kind of machines, its profile says."""
 
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from weakref import WeakSet
 
@@ -13,18 +13,17 @@ from agent.errors import InstanceLeaked, LaunchFailed, RuntimeUnavailable, all_l
 from agent.process import Identity
 from agent.runtimes.base import Capabilities, LaunchSpec, Prepared, Scope
 from agent.runtimes.qemu import cgroups, vmm
-from agent.runtimes.qemu.demands import CAPABILITIES, check_target, check_workload
+from agent.runtimes.qemu.demands import check_target, check_workload
 from agent.runtimes.qemu.equipment import Equipment, Lack, detect
-from agent.runtimes.qemu.images import ImageStore
 from agent.runtimes.qemu.instance import Launched, QemuInstance
-from agent.runtimes.qemu.machine import Machine, process_name
+from agent.runtimes.qemu.machine import process_name
 from agent.runtimes.qemu.places import Places, Record
+from agent.runtimes.qemu.profile import Bootable, Profile
 from agent.runtimes.qemu.recovered import RecoveredInstance
 from agent.runtimes.qemu.removal import remove_remains
 from agent.runtimes.qemu.starting import Started, start
 from agent.runtimes.registry import RuntimeSettings
 from tonnage.model import (
-    Accelerator,
     Fingerprint,
     LogReadiness,
     Mode,
@@ -32,57 +31,43 @@ from tonnage.model import (
     Workload,
 )
 
-NAME = "qemu-microvm"
 
+class QemuRuntime:
+    """VMs of one profile. Their console is a serial line; QMP is their control channel."""
 
-@dataclass(frozen=True, slots=True)
-class Bootable:
-    """What ``Prepared.payload`` holds: all that a launch takes from its preparation."""
-
-    kernel: Path
-    initramfs: Path
-    accelerator: Accelerator
-
-
-class QemuMicrovm:
-    """QEMU's microvm machine: a VM with a kernel of its own and next to no devices.
-
-    The guest's file system is the workload's image, unpacked into memory by the
-    kernel; the console is the only way in and out.
-    """
-
-    def __init__(self, settings: RuntimeSettings) -> None:
+    def __init__(self, settings: RuntimeSettings, profile: Profile, places: Places) -> None:
         self._settings = settings
-        self._places = Places(settings.state_dir.absolute() / NAME, settings.agent_id)
+        self._profile = profile
+        self._places = places
         self._groups = cgroups.parents()
         self._detecting = asyncio.Lock()
         self._equipment: Equipment | None = None
-        self._images: ImageStore | None = None
         self._held: WeakSet[QemuInstance] = WeakSet()
 
     @property
     def name(self) -> str:
-        return NAME
+        return self._profile.name
 
     @property
     def capabilities(self) -> Capabilities:
-        return CAPABILITIES
+        return self._profile.capabilities
 
     async def fingerprint(self) -> Fingerprint:
         found = await self._equip()
         if isinstance(found, Lack):
-            return Fingerprint(NAME, found.state, found.reason)
+            return Fingerprint(self.name, found.state, found.reason)
+        offers = self.capabilities
         return Fingerprint(
-            NAME,
+            self.name,
             RuntimeState.HEALTHY,
             f"QEMU {found.qemu_version} boots {found.kernel_version or found.files.kernel}",
             version=found.qemu_version,
             accelerator=found.verdict.accelerator,
             accelerator_proof=found.verdict.proof,
-            variants=CAPABILITIES.variants,
-            networks=CAPABILITIES.networks,
-            modes=tuple(Mode(mode) for mode in CAPABILITIES.modes),
-            readiness=CAPABILITIES.readiness,
+            variants=offers.variants,
+            networks=offers.networks,
+            modes=tuple(Mode(mode) for mode in offers.modes),
+            readiness=offers.readiness,
             components={"qemu": found.qemu_version, "guest_kernel": found.kernel_version},
         )
 
@@ -90,14 +75,11 @@ class QemuMicrovm:
         check_workload(workload)
         found = await self._equip()
         if isinstance(found, Lack):
-            raise RuntimeUnavailable(found.reason, field="runtime", value=NAME)
-        guest = await self._image_store(found).guest(workload)
-        bootable = Bootable(found.files.kernel, guest.initramfs, found.verdict.accelerator)
-        paths = (bootable.kernel, bootable.initramfs)
-        return Prepared(workload, guest.digest, paths, bootable)
+            raise RuntimeUnavailable(found.reason, field="runtime", value=self.name)
+        return await self._profile.prepare(workload, found)
 
     async def launch(self, spec: LaunchSpec, timeline: Timeline) -> QemuInstance:
-        check_target(spec.target)
+        check_target(spec.target, self.capabilities)
         bootable = spec.prepared.payload
         if not isinstance(bootable, Bootable):
             raise TypeError(f"prepared by another runtime: {bootable!r}")
@@ -109,7 +91,7 @@ class QemuMicrovm:
             await remove_remains(self._places, record)
             raise LaunchFailed(f"the VMM could not be started: {error}") from error
         timeline.mark(Mark.ACCEPTED)
-        instance = QemuInstance(_launched(spec, record), started, self._places, timeline)
+        instance = QemuInstance(self._launched(spec, record), started, self._places, timeline)
         self._held.add(instance)
         try:
             await instance.created()
@@ -119,7 +101,7 @@ class QemuMicrovm:
         return instance
 
     async def recover(self, instance_id: str) -> RecoveredInstance | None:
-        name = process_name(self._settings.agent_id, instance_id)
+        name = self._process_name(instance_id)
         found = await asyncio.to_thread(vmm.find, name)
         record = self._places.read(instance_id)
         if record is None and name not in found:
@@ -153,7 +135,7 @@ class QemuMicrovm:
 
         A VM whose folder is lost belongs to no run that could be told.
         """
-        prefix = process_name(self._settings.agent_id, "")
+        prefix = self._process_name("")
         found = await asyncio.to_thread(vmm.find, prefix)
         ids = {name.removeprefix(prefix) for name in found} | set(self._places.known())
         records = [self._places.read(i) or Record(i, "", {}) for i in sorted(ids)]
@@ -174,47 +156,40 @@ class QemuMicrovm:
             if self._equipment is not None:
                 return self._equipment
             found = await detect(self._settings.guest_dir, self._places)
+            if isinstance(found, Equipment) and (lack := self._profile.lack()):
+                return Lack(RuntimeState.UNHEALTHY, lack)
             if isinstance(found, Equipment):
                 self._equipment = found
             return found
-
-    def _image_store(self, equipment: Equipment) -> ImageStore:
-        if self._images is None:
-            settings = self._settings
-            self._images = ImageStore(
-                self._places, equipment.files.busybox, settings.images_dir, settings.docker_host
-            )
-        return self._images
 
     def _start(self, spec: LaunchSpec, bootable: Bootable, record: Record) -> Started:
         """Write the record, make the cgroups, start the VMM. Raises ``OSError``."""
         folder = self._places.write(record)
         cgroups.make(record.cgroups)
-        machine = Machine(
-            kernel=bootable.kernel,
-            initramfs=bootable.initramfs,
-            memory_bytes=spec.target.memory_bytes,
-            cpus=spec.target.cpus,
-            accelerator=bootable.accelerator,
-            hostname=spec.instance_id,
+        drives = tuple(
+            Path(shutil.copyfile(empty, folder / name)) for name, empty in bootable.overlays.items()
         )
+        machine = self._profile.machine(spec, bootable, drives)
         return start(
             machine,
-            process_name(self._settings.agent_id, spec.instance_id),
+            self._process_name(spec.instance_id),
             lifetime_seconds=spec.lifetime_seconds,
             cgroup_folders=record.cgroups.values(),
             stderr=folder / "stderr",
         )
 
+    def _process_name(self, instance_id: str) -> str:
+        return process_name(self._settings.agent_id, self.name, instance_id)
+
     def _group(self, spec: LaunchSpec) -> str:
         return f"tonnage-{self._settings.agent_id}-{spec.instance_id}"
 
-
-def _launched(spec: LaunchSpec, record: Record) -> Launched:
-    readiness = spec.target.workload.readiness
-    return Launched(
-        record=record,
-        guest_ram_bytes=spec.target.memory_bytes,
-        ready_line=readiness.line if isinstance(readiness, LogReadiness) else "",
-        health=spec.target.workload.health,
-    )
+    def _launched(self, spec: LaunchSpec, record: Record) -> Launched:
+        readiness = spec.target.workload.readiness
+        return Launched(
+            record=record,
+            guest_ram_bytes=spec.target.memory_bytes,
+            workload_line=self._profile.workload_line,
+            ready_line=readiness.line if isinstance(readiness, LogReadiness) else "",
+            health=spec.target.workload.health,
+        )

@@ -63,8 +63,8 @@ def test_qemu_is_found_under_any_of_its_names_and_nothing_else_is(proc: Path) ->
 
 
 def test_the_agents_own_are_passed_over_and_those_of_another_agent_are_not(proc: Path) -> None:
-    add(proc, 10, "qemu-system-x86_64", "-name", process_name("me", "i1"))
-    add(proc, 11, "qemu-system-x86_64", "-name", process_name("you", "i1"))
+    add(proc, 10, "qemu-system-x86_64", "-name", process_name("me", "qemu-microvm", "i1"))
+    add(proc, 11, "qemu-system-x86_64", "-name", process_name("you", "qemu-microvm", "i1"))
     add(proc, 12, "qemu-system-x86_64", parent=os.getpid())  # a proof of KVM, for one
     assert list(found(proc)) == [11]
 

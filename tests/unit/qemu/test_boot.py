@@ -9,13 +9,18 @@ import pytest
 from agent.clock import Mark, Timeline
 from agent.runtimes.console import Console, ConsoleEnded
 from agent.runtimes.qemu.boot import BootConsole
+from agent.runtimes.qemu.guest import INIT_LINE
 
 STREAM = b"[    0.000000] Linux version 6.1 READY\r\nTONNAGE INIT\r\nhello READY\n"
 
 
 def _boot() -> tuple[BootConsole, Timeline, Console]:
     timeline, console = Timeline(), Console()
-    return BootConsole(console, timeline, "READY"), timeline, console
+    return (
+        BootConsole(console, timeline, workload_line=INIT_LINE, ready_line="READY"),
+        timeline,
+        console,
+    )
 
 
 async def test_one_chunk_may_hold_everything() -> None:

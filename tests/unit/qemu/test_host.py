@@ -13,6 +13,7 @@ import pytest
 
 from agent.errors import InvalidInput
 from agent.process import Identity, start_ticks
+from agent.runtimes.base import Capabilities
 from agent.runtimes.killing import kill
 from agent.runtimes.qemu import accelerator, cgroups, equipment, vmm
 from agent.runtimes.qemu.demands import check_target
@@ -221,6 +222,6 @@ def test_what_is_not_offered_is_refused_with_field_and_way_out(
     target: Target, field: str, way_out: str
 ) -> None:
     with pytest.raises(InvalidInput) as refused:
-        check_target(target)
+        check_target(target, Capabilities(variants=("direct",)))
     assert refused.value.problem.field == field
     assert way_out in refused.value.problem.remedy

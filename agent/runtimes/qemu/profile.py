@@ -1,0 +1,57 @@
+"""What tells one kind of VM from another: what it offers, what it needs, what it is made of.
+
+The runtime does the rest, the same for all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from agent.runtimes.base import Capabilities, LaunchSpec, Prepared
+from agent.runtimes.qemu.equipment import Equipment
+from agent.runtimes.qemu.machine import Machine
+from tonnage.model import Accelerator, Workload
+
+
+@dataclass(frozen=True, slots=True)
+class Bootable:
+    """What ``Prepared.payload`` holds: all that a launch takes from its preparation.
+
+    ``overlays`` are empty copy-on-write images over shared bases, by the name of the
+    file that each instance gets as its own copy of one; in the order of its drives.
+    """
+
+    kernel: Path
+    initramfs: Path | None
+    accelerator: Accelerator
+    overlays: Mapping[str, Path] = field(default_factory=dict)
+
+
+class Profile(Protocol):
+    """One kind of VM. Shared by all launches."""
+
+    @property
+    def name(self) -> str:
+        """The runtime's name."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it can be asked for."""
+
+    @property
+    def workload_line(self) -> str:
+        """The console line from which on what is printed is the workload's own."""
+
+    def lack(self) -> str:
+        """What this host lacks beyond what every VM needs, in a sentence with the way
+        out; empty if nothing. Raises nothing."""
+
+    async def prepare(self, workload: Workload, equipment: Equipment) -> Prepared:
+        """Make a workload bootable; the payload is a ``Bootable``. Raises as
+        ``Runtime.prepare`` does."""
+
+    def machine(self, spec: LaunchSpec, bootable: Bootable, drives: tuple[Path, ...]) -> Machine:
+        """The machine of one launch; ``drives`` are the copies of the overlays."""
