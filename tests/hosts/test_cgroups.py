@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.runtimes.qemu import cgroups
+from agent.runtimes import cgroups
 from tests.hosts.guest.guest import Guest
 
 pytestmark = [pytest.mark.qemu, pytest.mark.slow, pytest.mark.timeout(300)]

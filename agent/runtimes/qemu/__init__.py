@@ -4,12 +4,11 @@
 runtime     the runtime; equipment, accelerator: what the host has of it
 profile     what tells one kind of VM from another
   microvm   qemu-microvm
-demands     what may be asked of it
 images      from an image (of the room ``runtimes.images``) to a built guest
   guest     our init             cpio     the tree as an initramfs
 machine     the VM as a command line
 starting    sockets and process; vmm: how processes begin and surely end
-instance    one VM: boot (console and marks), monitor (QMP), cgroups
+instance    one VM: boot (console and marks), monitor (QMP)
 places      files below the state folder
 recovered   a VM that outlived its agent; removal: what is left of any
 =========== ==============================================================

@@ -14,14 +14,16 @@ from pathlib import Path
 from agent.clock import Mark, Timeline
 from agent.errors import InstanceExited
 from agent.process import ProcessView, cpu_ns
+from agent.runtimes import cgroups
 from agent.runtimes.console import Console, ConsoleEnded
-from agent.runtimes.qemu import cgroups, monitor
+from agent.runtimes.qemu import monitor
 from agent.runtimes.qemu.boot import BootConsole
 from agent.runtimes.qemu.guest import EXIT_LINE
-from agent.runtimes.qemu.places import Places, Record
+from agent.runtimes.qemu.places import Places
 from agent.runtimes.qemu.removal import check_gone, remove_remains
 from agent.runtimes.qemu.starting import Started
 from agent.runtimes.readiness import healthy
+from agent.runtimes.records import Record
 from tonnage.model import Health
 
 _READ_BYTES = 1 << 16

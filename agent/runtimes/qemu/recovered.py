@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from agent.errors import InstanceExited
 from agent.process import Identity, ProcessView, cpu_ns
+from agent.runtimes import cgroups
 from agent.runtimes.killing import kill
-from agent.runtimes.qemu import cgroups
-from agent.runtimes.qemu.places import Places, Record
+from agent.runtimes.qemu.places import Places
 from agent.runtimes.qemu.removal import check_gone, remove_remains
+from agent.runtimes.records import Record
 
 
 class RecoveredInstance:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from agent.errors import InstanceLeaked
 from agent.process import Identity
-from agent.runtimes.qemu import cgroups
-from agent.runtimes.qemu.places import Places, Record
+from agent.runtimes import cgroups
+from agent.runtimes.qemu.places import Places
+from agent.runtimes.records import Record
 
 
 def check_gone(instance_id: str, survivors: Sequence[Identity]) -> None:

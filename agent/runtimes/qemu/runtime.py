@@ -11,17 +11,19 @@ from weakref import WeakSet
 from agent.clock import Mark, Timeline
 from agent.errors import InstanceLeaked, LaunchFailed, RuntimeUnavailable, all_leaked
 from agent.process import Identity
+from agent.runtimes import cgroups
 from agent.runtimes.base import Capabilities, LaunchSpec, Prepared, Scope
-from agent.runtimes.qemu import cgroups, vmm
-from agent.runtimes.qemu.demands import check_target, check_workload
+from agent.runtimes.demands import check_target, check_workload
+from agent.runtimes.qemu import vmm
 from agent.runtimes.qemu.equipment import Equipment, Lack, detect
 from agent.runtimes.qemu.instance import Launched, QemuInstance
 from agent.runtimes.qemu.machine import process_name
-from agent.runtimes.qemu.places import Places, Record
+from agent.runtimes.qemu.places import Places
 from agent.runtimes.qemu.profile import Bootable, Profile
 from agent.runtimes.qemu.recovered import RecoveredInstance
 from agent.runtimes.qemu.removal import remove_remains
 from agent.runtimes.qemu.starting import Started, start
+from agent.runtimes.records import Record
 from agent.runtimes.registry import RuntimeSettings
 from tonnage.model import (
     Fingerprint,

@@ -13,11 +13,13 @@ import pytest
 
 from agent.errors import InvalidInput
 from agent.process import Identity, start_ticks
+from agent.runtimes import cgroups
 from agent.runtimes.base import Capabilities
+from agent.runtimes.demands import check_target
 from agent.runtimes.killing import kill
-from agent.runtimes.qemu import accelerator, cgroups, equipment, vmm
-from agent.runtimes.qemu.demands import check_target
-from agent.runtimes.qemu.places import Places, Record
+from agent.runtimes.qemu import accelerator, equipment, vmm
+from agent.runtimes.qemu.places import Places
+from agent.runtimes.records import Record
 from tonnage.model import (
     Accelerator,
     HttpHealth,

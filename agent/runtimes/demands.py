@@ -1,4 +1,5 @@
-"""What may be asked of the runtime: refusals before anything is started."""
+"""What may be asked of a runtime whose instances have no network: refusals before anything
+is started."""
 
 from __future__ import annotations
 
@@ -32,14 +33,14 @@ def check_workload(workload: Workload) -> None:
     """Raise ``InvalidInput`` for a readiness or health check that needs a network."""
     if not isinstance(workload.readiness, LogReadiness):
         raise InvalidInput(
-            "a VM without a network answers no connection",
+            "an instance without a network answers no connection",
             field="workload.readiness",
             value=type(workload.readiness).__name__.removesuffix("Readiness").lower(),
             remedy="Use log: a line that the workload prints when it is ready.",
         )
     if not isinstance(workload.health, ConsoleHealth | None):
         raise InvalidInput(
-            "a VM without a network answers no connection",
+            "an instance without a network answers no connection",
             field="workload.health",
             value=type(workload.health).__name__.removesuffix("Health").lower(),
             remedy="Use console: a question on the console and its answer.",
@@ -49,10 +50,10 @@ def check_workload(workload: Workload) -> None:
 def _check_size(target: Target) -> None:
     if target.memory_bytes < _MEBIBYTE:
         raise InvalidInput(
-            "a VM needs memory of its own, in whole MiB",
+            "an instance needs memory of its own, in whole MiB",
             field="memory_bytes",
             value=str(target.memory_bytes),
             remedy="128 MiB is enough for a small workload.",
         )
     if target.cpus < 1:
-        raise InvalidInput("a VM needs a processor", field="cpus", value=str(target.cpus))
+        raise InvalidInput("an instance needs a processor", field="cpus", value=str(target.cpus))

@@ -1,4 +1,4 @@
-"""A cgroup for each VM, below the agent's own, so that limits on the agent hold for its VMs."""
+"""A cgroup for each instance, below the agent's own, so that limits on the agent hold for them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _with_memory(own: Path) -> Path:
 
     The kernel shares a controller out only below a group without processes. So in a group
     that holds the agent alone, as a unit's that was delegated to it, the agent moves into a
-    leaf. Any other is not its to change: there only CPU time is told of each VM.
+    leaf. Any other is not its to change: there only CPU time is told of each instance.
     """
     if own.name == AGENTS_LEAF and "memory" in _words(own.parent / "cgroup.subtree_control"):
         return own.parent  # moved before
@@ -55,13 +55,13 @@ def _with_memory(own: Path) -> Path:
 
 
 def make(folders: Mapping[str, Path]) -> None:
-    """Make the cgroups of one VM. Raises ``OSError``."""
+    """Make the cgroups of one instance. Raises ``OSError``."""
     for folder in folders.values():
         folder.mkdir(exist_ok=True)
 
 
 def remove(folders: Mapping[str, Path]) -> list[Path]:
-    """Remove the cgroups of one VM whose processes have ended; return those that stay.
+    """Remove the cgroups of one instance whose processes have ended; return those that stay.
 
     Blocks up to two seconds: a group is busy until the kernel has buried its last task.
     """
@@ -75,7 +75,7 @@ def remove(folders: Mapping[str, Path]) -> list[Path]:
 
 
 def cpu_ns(folders: Mapping[str, Path]) -> int | None:
-    """CPU time charged to the VM's cgroup, ``None`` where it has none."""
+    """CPU time charged to the instance's cgroup, ``None`` where it has none."""
     if "cpuacct" in folders:
         return _number(folders["cpuacct"] / "cpuacct.usage")
     if "unified" in folders:
