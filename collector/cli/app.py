@@ -9,6 +9,7 @@ import typer
 
 from collector.cli import (
     audit,
+    claims,
     demo,
     experiments,
     fleet,
@@ -43,8 +44,8 @@ For example:
 \b
 Every flag has an environment twin: TONNAGE_COLLECTOR, TONNAGE_OUTPUT, TONNAGE_SET,
 TONNAGE_TLS_DIR, and TONNAGE_<COMMAND>_<FLAG>. TONNAGE_DEBUG=1 adds tracebacks to errors.
-Exit codes: 0 done, 1 internal error, 2 invalid input, 5 partial,
-6 instances leaked, 130 cancelled.""",
+Exit codes: 0 done, 1 internal error, 2 invalid input, 3 a claim is refuted,
+4 inconclusive, 5 partial, 6 instances leaked, 130 cancelled.""",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -56,7 +57,7 @@ _COMMANDS: Mapping[str, Sequence[Callable[..., None]]] = {
     "Begin": (demo.demo, serve.serve),
     "Experiments": (experiments.run, experiments.validate, experiments.schema),
     "Runs": (
-        *(runs.runs, runs.watch, runs.show, reports.report, reports.export),
+        *(runs.runs, runs.watch, runs.show, reports.report, reports.export, claims.claims),
         *(runs.cancel, runs.resume),
     ),
     "Hosts": (hosts.hosts, hosts.drain, hosts.forget, stop_all.stop_all),

@@ -89,14 +89,22 @@ def schema(
     result: Annotated[
         bool, typer.Option("--result", help="The schema of result.json instead.")
     ] = False,
+    claims: Annotated[
+        bool, typer.Option("--claims", help="The schema of the verdicts of tonnage claims.")
+    ] = False,
 ) -> None:
     """Print the JSON Schema of experiment files, for editors.
 
     With --result: of result.json, which is what tonnage show --output json prints.
+    With --claims: of what tonnage claims --output json prints.
     """
     from collector.cli import screen
 
-    if result:
+    if claims:
+        from collector.claims import Claims
+
+        screen.print_json(Claims.model_json_schema())
+    elif result:
         from collector.reports.model import Result
 
         screen.print_json(Result.model_json_schema())

@@ -1,0 +1,29 @@
+"""Every claim with its judge, in the lesson's order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from collector.claims import costs, starts, systems
+from collector.claims.model import Claim, Claims, JudgedRun
+from collector.claims.rules import RULES_VERSION
+from collector.claims.seen import Seen
+
+JUDGES: Mapping[str, Callable[[Sequence[Seen]], Claim]] = {
+    "C2": systems.judge_machines,
+    "C3": systems.judge_containers,
+    "C5": costs.judge,
+    "C6": starts.judge,
+}
+
+
+def judge(runs: Sequence[Seen]) -> Claims:
+    """Every claim, judged by all the runs together."""
+    return Claims(
+        rules_version=RULES_VERSION,
+        runs=[
+            JudgedRun(id=run.id, name=run.name, state=run.state, started_at=run.started_at)
+            for run in (each.result.run for each in runs)
+        ],
+        claims=[judges(runs) for judges in JUDGES.values()],
+    )

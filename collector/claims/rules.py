@@ -1,0 +1,86 @@
+"""The rules, with every number that a verdict hangs on. They were fixed before any run.
+
+Change one, and ``RULES_VERSION`` counts up: a verdict tells by which rules it was reached.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from collector.claims.model import Rules, RuleText
+
+RULES_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A claim and when it stands or falls; ``{name}`` in a text is one of its numbers."""
+
+    statement: str
+    supported_if: str
+    refuted_if: str
+    numbers: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def text(self) -> RuleText:
+        """The rule as it is printed beside a verdict."""
+        told = {name: f"{value:g}" for name, value in self.numbers.items()}
+        return RuleText(
+            supported_if=self.supported_if.format(**told),
+            refuted_if=self.refuted_if.format(**told),
+            numbers=dict(self.numbers),
+        )
+
+
+RULES: Mapping[str, Rule] = {
+    "C2": Rule(
+        "A virtual machine may run another type of operating system than its host.",
+        "at least {machines} VM booted a payload that is not Linux, and the payload said so on "
+        "its own console: ready by its own line, without any mark of a Linux kernel",
+        "such a payload was tried at least {tries} times and never reported itself",
+        {"machines": 1, "tries": 3},
+    ),
+    "C3": Rule(
+        "A container must match its host's type of operating system.",
+        "another distribution's user space became ready at least {starts} times as a container, "
+        "on the host's kernel, and an image that declares another operating system was tried at "
+        "least {tries} times and refused each time",
+        "an image that declares another operating system became ready as a container, or the "
+        "other distribution never did in {tries} tries",
+        {"starts": 1, "tries": 1},
+    ),
+    "C5": Rule(
+        "Containers take less memory and less disk than virtual machines.",
+        "for each estimator that both sides have, the lower bound of the 95 % interval of the "
+        "VM/container ratio lies above {ratio}, whatever container it is compared with",
+        "the upper bound of that interval is at most {ratio}",
+        {"ratio": 1},
+    ),
+    "C6": Rule(
+        "A virtual machine's start is the boot of an operating system; a container's is "
+        "near-instant.",
+        "the VM/container ratio's 95 % interval lies above {ratio}; at least {boot_share} of a "
+        "VM's start passes between its kernel's first mark and ready; and a container's median "
+        "start is at most {median_seconds} s with its whole interval, and its p99, of at least "
+        "{p99_samples} starts, at most {p99_seconds} s",
+        "the ratio's interval reaches {ratio}; or the whole interval of the boot's share lies "
+        "below {boot_share}; or a container's median interval lies above {median_seconds} s, "
+        "or its p99 is above {p99_seconds} s",
+        {
+            "ratio": 1,
+            "boot_share": 0.5,
+            "median_seconds": 0.1,
+            "p99_seconds": 1.0,
+            "p99_samples": 300,
+        },
+    ),
+}
+"""Every rule by its claim, in the lesson's order."""
+
+
+def as_document() -> Rules:
+    """All rules, as they are published."""
+    return Rules(
+        rules_version=RULES_VERSION, rules={name: rule.text for name, rule in RULES.items()}
+    )

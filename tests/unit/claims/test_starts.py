@@ -1,0 +1,102 @@
+"""C6: a VM boots, a container is near-instant, and the one is not the other."""
+
+from __future__ import annotations
+
+import pytest
+
+from collector.claims.starts import NEAR_INSTANT, OS_BOOT, RATIO, judge
+from tests.unit.claims.lesson import (
+    CONTAINER,
+    FULL,
+    GVISOR,
+    RUNC,
+    parts,
+    seen,
+    spread,
+    started,
+    subject,
+)
+
+BOOTS = tuple(started(FULL, spread(9000, 12), kernel_share=0.9))
+
+
+def test_a_fast_container_and_a_vm_that_boots_support_it() -> None:
+    claim = judge([seen(started(RUNC, spread(30, 300)), iter(BOOTS))])
+    assert claim.verdict == "supported"
+    assert parts(claim) == {
+        ("runc", NEAR_INSTANT): "supported",
+        ("qemu-full", OS_BOOT): "supported",
+        ("qemu-full", RATIO): "supported",
+    }
+
+
+def test_an_engine_that_is_slow_refutes_it_and_the_floor_holds() -> None:
+    trials = started(RUNC, spread(30, 300)), started(CONTAINER, spread(220, 300)), iter(BOOTS)
+    claim = judge([seen(*trials)])
+    assert claim.verdict == "refuted"
+    assert "docker, near-instant: median" in claim.reason
+    assert "It holds for qemu-full direct (TCG) and runc." in claim.reason
+    ratio = next(row for row in claim.scope if row.aspect == RATIO)
+    assert ratio.against == "docker"  # the one that says least for the claim
+    assert ratio.estimate == pytest.approx(41, abs=1)
+
+
+def test_too_few_starts_for_a_p99_leave_it_open() -> None:
+    claim = judge([seen(started(RUNC, spread(30, 299)), iter(BOOTS))])
+    assert claim.verdict == "inconclusive"
+    assert "no p99 of 299 starts" in claim.reason
+
+
+def test_a_slow_tail_refutes_a_fast_median() -> None:
+    slow = [*spread(30, 294), *[1500.0] * 6]
+    assert judge([seen(started(RUNC, slow), iter(BOOTS))]).verdict == "refuted"
+
+
+def test_a_vm_that_hardly_boots_refutes_it() -> None:
+    hardly = started(FULL, spread(9000, 12), kernel_share=0.2)
+    claim = judge([seen(started(RUNC, spread(30, 300)), hardly)])
+    assert claim.verdict == "refuted"
+    assert "20 % of a start" in claim.reason
+
+
+def test_a_ratio_that_reaches_one_refutes_it() -> None:
+    alike = started(FULL, spread(30, 12), kernel_share=0.9)
+    claim = judge([seen(started(RUNC, spread(30, 300)), alike)])
+    assert parts(claim)["qemu-full", RATIO] == "refuted"
+
+
+def test_vms_that_never_became_ready_do_not_flatter_the_rest() -> None:
+    ready = started(FULL, spread(9000, 12), kernel_share=0.9)
+    lost = started(subject("qemu-full", mode="cold"), [1.0] * 8, outcome="timed_out")
+    claim = judge([seen(started(subject("runc", mode="cold"), spread(30, 300)), ready, lost)])
+    assert parts(claim)["qemu-full cold", OS_BOOT] == "inconclusive"
+
+
+def test_a_restored_vm_boots_nothing_which_blurs_and_decides_nothing() -> None:
+    restored = started(subject("qemu-full", mode="restore"), spread(300, 20))
+    claim = judge([seen(started(RUNC, spread(30, 300)), iter(BOOTS), restored)])
+    assert claim.verdict == "supported"
+    assert parts(claim)["qemu-full restore", OS_BOOT] == "refuted"
+    assert parts(claim)["qemu-full restore", RATIO] == "supported"
+    assert any("has a kernel and boots none" in told for told in claim.evidence)
+
+
+def test_gvisor_is_judged_beside_the_full_vm() -> None:
+    claim = judge([seen(started(GVISOR, spread(450, 20)), iter(BOOTS))])
+    assert parts(claim)["docker-runsc", NEAR_INSTANT] == "refuted"
+    assert parts(claim)["docker-runsc", RATIO] == "supported"
+    assert claim.verdict == "inconclusive"
+    assert "no evidence from a container" in claim.reason
+
+
+def test_of_a_trial_that_was_made_again_only_the_last_attempt_counts() -> None:
+    first = started(RUNC, [9999.0] * 300)
+    again = started(RUNC, spread(30, 300), attempt=2)
+    assert judge([seen(again, first, iter(BOOTS))]).verdict == "supported"
+
+
+def test_warm_ups_and_crowded_levels_do_not_count() -> None:
+    noise = started(RUNC, [9999.0] * 50, population="warmup", attempt=3)
+    crowd = started(RUNC, [9999.0] * 50, concurrency=4, trial="crowd")
+    trials = started(RUNC, spread(30, 300)), iter(BOOTS), noise, crowd
+    assert judge([seen(*trials)]).verdict == "supported"

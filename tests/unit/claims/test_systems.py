@@ -1,0 +1,64 @@
+"""C2 and C3: other systems as VMs, other user spaces as containers."""
+
+from __future__ import annotations
+
+from collector.claims.systems import judge_containers, judge_machines
+from tests.unit.claims.lesson import FULL, seen, started, subject
+
+PAYLOAD = subject("qemu-full", variant="payload", workload="memtest86")
+OTHER = subject("docker", workload="other-linux")
+FOREIGN = subject("docker", workload="foreign-os")
+REFUSAL = "the engine refused the image: cannot load windows image on linux"
+
+
+def test_a_payload_that_reports_itself_supports_it() -> None:
+    claim = judge_machines([seen(started(PAYLOAD, [3000.0, 3100.0]))])
+    assert claim.verdict == "supported"
+    assert claim.scope[0].n == 2
+
+
+def test_a_payload_after_a_linux_kernel_is_none() -> None:
+    claim = judge_machines([seen(started(PAYLOAD, [3000.0], kernel_share=0.5))])
+    assert claim.verdict == "inconclusive"
+    assert "a Linux kernel had spoken" in claim.reason
+
+
+def test_payloads_that_never_report_themselves_refute_it() -> None:
+    hung = [seen(started(PAYLOAD, [1.0] * count, outcome="timed_out")) for count in (2, 3)]
+    assert [judge_machines([run]).verdict for run in hung] == ["inconclusive", "refuted"]
+
+
+def test_without_a_payload_there_is_no_evidence() -> None:
+    claim = judge_machines([seen(started(FULL, [3000.0], kernel_share=0.5))])
+    assert (claim.verdict, claim.scope) == ("inconclusive", [])
+
+
+def refused(count: int = 2, error: str = REFUSAL) -> list[dict[str, object]]:
+    return list(started(FOREIGN, [1.0] * count, outcome="failed", error=error))
+
+
+def test_another_distribution_that_runs_and_a_refusal_support_it_in_the_engines_words() -> None:
+    claim = judge_containers([seen(started(OTHER, [200.0] * 3), iter(refused()))])
+    assert claim.verdict == "supported"
+    assert f"docker on h1 said of it: {REFUSAL}." in claim.evidence
+
+
+def test_a_foreign_image_that_runs_refutes_it() -> None:
+    claim = judge_containers([seen(started(OTHER, [200.0] * 3), started(FOREIGN, [200.0]))])
+    assert claim.verdict == "refuted"
+
+
+def test_a_failure_that_says_nothing_of_the_system_is_no_refusal() -> None:
+    run = seen(started(OTHER, [200.0]), iter(refused(error="no space left on device")))
+    assert judge_containers([run]).verdict == "inconclusive"
+
+
+def test_one_half_alone_is_inconclusive() -> None:
+    halves = [seen(started(OTHER, [200.0] * 3)), seen(iter(refused()))]
+    assert [judge_containers([run]).verdict for run in halves] == ["inconclusive"] * 2
+    assert judge_containers(halves).verdict == "supported"
+
+
+def test_a_distribution_that_never_runs_refutes_it() -> None:
+    run = seen(started(OTHER, [1.0], outcome="failed", error="exited"), iter(refused()))
+    assert judge_containers([run]).verdict == "refuted"
