@@ -78,14 +78,16 @@ def cost(
     whom: Subject, estimator: str, value: float | None, reach: float | None = 0.05
 ) -> FootprintRow:
     """A footprint row with an interval of ``value`` less and more a share of it."""
-    told = value is not None and reach is not None
+    ci = None
+    if value is not None and reach is not None:
+        ci = value * (1 - reach), value * (1 + reach)
     return FootprintRow(
         **whom.model_dump(),
         estimator=estimator,
         bytes_per_instance=value,
-        ci_bytes=(value * (1 - reach), value * (1 + reach)) if told else None,
+        ci_bytes=ci,
         n_points=12,
-        reason=None if told else "fewer than two counts were measured",
+        reason=None if ci else "fewer than two counts were measured",
     )
 
 
