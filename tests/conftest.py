@@ -22,7 +22,7 @@ from deploy.postgres import PrivatePostgres
 from tests.hosts import debian
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-ENGINES = ("docker", "qemu")
+ENGINES = ("docker", "qemu", "runc")
 FIXTURES = frozenset(
     {
         "debian_tree",

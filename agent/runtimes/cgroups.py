@@ -54,6 +54,22 @@ def _with_memory(own: Path) -> Path:
     return own
 
 
+def own(root: Path = ROOT, membership: Path = Path("/proc/self/cgroup")) -> dict[str, Path]:
+    """The agent's own folder for every controller of version 1 that is mounted at its usual
+    place, and ``unified`` for version 2."""
+    found = {}
+    for controller, path in _memberships(membership).items():
+        name = controller.removeprefix("name=") or "unified"
+        mount = root / name
+        if not controller and not mount.is_dir():
+            mount = root
+        seen = (mount / path.lstrip("/"), mount)
+        folder = next((one for one in seen if (one / "cgroup.procs").is_file()), None)
+        if folder is not None:
+            found[name] = folder
+    return found
+
+
 def make(folders: Mapping[str, Path]) -> None:
     """Make the cgroups of one instance. Raises ``OSError``."""
     for folder in folders.values():

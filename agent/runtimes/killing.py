@@ -17,6 +17,23 @@ def identities(found: Iterable[int]) -> tuple[Identity, ...]:
     return tuple(one for pid in found if (one := Identity.of(pid)) is not None)
 
 
+def send(target: Identity, number: signal.Signals) -> bool:
+    """Send a signal to that very process; whether it was there."""
+    try:
+        pidfd = os.pidfd_open(target.pid)
+    except ProcessLookupError:
+        return False
+    try:
+        if not target.alive():  # asked after opening: what the pidfd means stays the same
+            return False
+        signal.pidfd_send_signal(pidfd, number)
+    except ProcessLookupError:
+        return False
+    finally:
+        os.close(pidfd)
+    return True
+
+
 async def kill(targets: Iterable[Identity]) -> tuple[Identity, ...]:
     """Kill processes and wait for their end; return those that outlive five seconds."""
     outcomes = await asyncio.gather(*(_kill_one(target) for target in targets))

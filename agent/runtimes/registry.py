@@ -13,6 +13,7 @@ from agent.runtimes.base import Runtime
 
 RUNTIMES: dict[str, str] = {
     "docker": "agent.runtimes.docker:open_docker",
+    "runc": "agent.runtimes.runc:open_runc",
     "qemu-microvm": "agent.runtimes.qemu:open_microvm",
     "fake": "agent.runtimes.fake:open_fake",
 }

@@ -16,6 +16,7 @@ from tests.contracts.stores import ENGINES, Engine
 _PARAMETERS = [
     pytest.param("fake"),
     pytest.param("docker", marks=pytest.mark.docker),
+    pytest.param("runc", marks=pytest.mark.runc),
     pytest.param("qemu-microvm", marks=pytest.mark.qemu),
 ]
 

@@ -76,6 +76,7 @@ def _fake() -> Kind:
 KINDS = {
     "fake": _fake(),
     "docker": _real("docker", ("docker_host",), ready_seconds=30.0),
+    "runc": _real("runc", ("images_dir",), ready_seconds=30.0),
     "qemu-microvm": _real("qemu-microvm", ("guest_dir", "images_dir"), ready_seconds=50.0),
 }
 

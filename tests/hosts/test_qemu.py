@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 import sys
-import tarfile
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
@@ -24,7 +23,8 @@ from agent.runtimes.qemu.machine import PROGRAM, process_name
 from agent.runtimes.qemu.profile import Bootable
 from agent.runtimes.registry import RuntimeSettings
 from tests.contracts.runtimes import IDLE
-from tests.unit.images.archive_makers import docker_archive, layer, member, program
+from tests.hosts import own_image as own_image_archive
+from tests.unit.images.archive_makers import docker_archive, layer, program
 from tonnage.model import Accelerator, LogReadiness, Mode, Network, Target, Workload
 
 pytestmark = pytest.mark.qemu
@@ -88,40 +88,12 @@ async def bench(guest_dir: Path, images_dir: Path, tmp_path: Path) -> AsyncItera
 
 @pytest.fixture
 def own_image(images_dir: Path, bench: Bench, tmp_path: Path) -> str:
-    """An image of its own making: entrypoint, user by name with further groups, folder,
-    variables, a file that a second layer hides."""
-    with tarfile.open(images_dir / "tonnage-idle-1.tar") as tar:
-        blobs = [tar.extractfile(item) for item in tar if item.isfile() and item.size > 1 << 20]
-        assert blobs[0] is not None
-        base = blobs[0].read()
-    files = layer(
-        ("etc/passwd", b"root:x:0:0::/root:/bin/sh\nana:x:1234:1234::/home/ana:/bin/false\n"),
-        ("etc/group", b"root:x:0:\nana:x:1234:\nmusic:x:77:ana\n"),
-        ("hidden", b"must not be seen"),
-        member("home/ana", tarfile.DIRTYPE, mode=0o700, uid=1234, gid=1234),
-    )
-    script = (
-        'id; echo "in=$PWD home=$HOME greeting=$GREETING args=$*"; ls /hidden 2>&1;'
-        " echo through >/dev/stdout; touch mine && echo may write; echo ALL SET"
-    )
-    config = {
-        "Entrypoint": ["sh", "-c", script, "sh"],
-        "Cmd": ["one two", "three"],
-        "Env": ["GREETING=hello  there", "PATH=/bin"],
-        "User": "ana",
-        "WorkingDir": "/home/ana",
-    }
+    """An image of its own making, the only one in the folder."""
     folder = tmp_path / "images"
-    folder.mkdir()
-    docker_archive(
-        folder / "own.tar",
-        [base, files, layer((".wh.hidden", b""))],
-        names=["own/image:3"],
-        config=config,
-    )
+    name = own_image_archive.write(folder, images_dir)
     bench.settings = replace(bench.settings, images_dir=folder)
     bench.runtime = open_microvm(bench.settings)
-    return "own/image:3"
+    return name
 
 
 async def test_all_marks_of_a_vm_are_seen_in_order(bench: Bench) -> None:
@@ -152,13 +124,8 @@ async def test_an_accelerator_is_proven_and_the_proof_is_told(bench: Bench) -> N
 
 
 async def test_an_images_own_settings_are_honoured(bench: Bench, own_image: str) -> None:
-    said = await bench.boots(Workload("own", own_image, LogReadiness("ALL SET")))
-    assert "uid=1234(ana) gid=1234(ana)" in said
-    assert "77(music)" in said
-    assert "in=/home/ana home=/home/ana greeting=hello  there args=one two three" in said
-    assert "No such file" in said
-    assert "must not be seen" not in said
-    assert "through\nmay write\nALL SET" in said
+    said = await bench.boots(Workload("own", own_image, LogReadiness(own_image_archive.READY_LINE)))
+    own_image_archive.assert_honoured(said)
 
 
 async def test_a_workloads_own_command_and_variables_win(bench: Bench, own_image: str) -> None:

@@ -9,10 +9,11 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.runtimes import images
+from agent.runtimes import images, qemu
 from agent.runtimes.images.command import process_of
 from agent.runtimes.images.finding import Found, ImageFinder
 from agent.runtimes.images.layers import flatten
+from agent.runtimes.images.maker import code_digest
 from agent.runtimes.images.unfit import told
 from agent.runtimes.qemu.cpio import write_newc
 from agent.runtimes.qemu.guest import add_init
@@ -72,16 +73,7 @@ class ImageStore:
             "command": workload.command,
             "environment": dict(workload.environment),
             "busybox": hashlib.sha256(self._busybox.read_bytes()).hexdigest(),
-            "maker": _maker_digest(),
+            "maker": code_digest(images.__path__, qemu.__path__),
         }
         key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
         return self._places.guests / f"{key}.cpio"
-
-
-def _maker_digest() -> str:
-    """The code that makes a guest is part of what a guest is."""
-    digest = hashlib.sha256()
-    for room in (Path(__file__).parent, *map(Path, images.__path__)):
-        for source in sorted(room.glob("*.py")):
-            digest.update(source.read_bytes())
-    return digest.hexdigest()

@@ -1,0 +1,202 @@
+"""The runtime ``runc``."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from weakref import WeakSet
+
+from agent.clock import Mark, Timeline
+from agent.errors import InstanceLeaked, LaunchFailed, RuntimeUnavailable, all_leaked
+from agent.process import Identity
+from agent.runtimes.base import Capabilities, LaunchSpec, Prepared, Scope
+from agent.runtimes.demands import check_target, check_workload
+from agent.runtimes.oci import container_spec
+from agent.runtimes.records import Record
+from agent.runtimes.registry import RuntimeSettings
+from agent.runtimes.runc import keeper, overlay
+from agent.runtimes.runc.appearing import renamed_into
+from agent.runtimes.runc.bundles import Bundles
+from agent.runtimes.runc.groups import Groups
+from agent.runtimes.runc.health import Equipment, Lack, detect
+from agent.runtimes.runc.instance import Launched, RuncInstance
+from agent.runtimes.runc.recovered import RecoveredContainer
+from agent.runtimes.runc.remains import Remains
+from agent.runtimes.runc.rootfs import RootfsStore, Runnable
+from tonnage.model import Fingerprint, LogReadiness, Mode, RuntimeState, Workload
+
+NAME = "runc"
+
+
+class RuncRuntime:
+    """Containers started by ``runc run`` on bundles that were prepared beforehand.
+
+    The name of each is ``tonnage.AGENT.ID``: no instance id has a dot, so no name of one
+    agent begins as those of another do.
+    """
+
+    capabilities = Capabilities()
+
+    def __init__(self, settings: RuntimeSettings) -> None:
+        self._agent_id = settings.agent_id
+        self._prefix = f"tonnage.{settings.agent_id}."
+        self._bundles = Bundles(settings.state_dir.absolute() / NAME, settings.agent_id)
+        self._rootfs = RootfsStore(self._bundles, settings.images_dir, settings.docker_host)
+        self._groups = Groups()
+        self._detecting = asyncio.Lock()
+        self._equipment: Equipment | None = None
+        self._held: WeakSet[RuncInstance] = WeakSet()
+
+    @property
+    def name(self) -> str:
+        return NAME
+
+    async def fingerprint(self) -> Fingerprint:
+        found = await self._equip()
+        if isinstance(found, Lack):
+            return Fingerprint(NAME, found.state, found.reason)
+        offers = self.capabilities
+        return Fingerprint(
+            NAME,
+            RuntimeState.HEALTHY,
+            f"{found.runc} runs containers without an engine",
+            version=found.versions["runc"],
+            variants=offers.variants,
+            networks=offers.networks,
+            modes=tuple(Mode(mode) for mode in offers.modes),
+            readiness=offers.readiness,
+            components=dict(found.versions),
+        )
+
+    async def prepare(self, workload: Workload) -> Prepared:
+        check_workload(workload)
+        await self._equipped()
+        runnable = await self._rootfs.runnable(workload)
+        return Prepared(workload, runnable.digest, (runnable.rootfs,), runnable)
+
+    async def launch(self, spec: LaunchSpec, timeline: Timeline) -> RuncInstance:
+        check_target(spec.target, self.capabilities)
+        runnable = spec.prepared.payload
+        if not isinstance(runnable, Runnable):
+            raise TypeError(f"prepared by another runtime: {runnable!r}")
+        remains = await self._remains(spec.instance_id, spec.scope.run_id)
+        try:
+            return await self._start(spec, runnable, remains, timeline)
+        except OSError as error:
+            await remains.kill()
+            await remains.remove()
+            raise LaunchFailed(f"runc could not be started: {error}") from error
+
+    async def _start(
+        self, spec: LaunchSpec, runnable: Runnable, remains: Remains, timeline: Timeline
+    ) -> RuncInstance:
+        """Write the record and the bundle, mount, start. Raises ``OSError``."""
+        bundle = self._bundles.write(remains.record)
+        overlay.mount(runnable.rootfs, bundle)
+        self._write_config(spec, runnable, remains)
+        order = keeper.Order(
+            remains.runc, self._bundles.state, bundle, remains.container, spec.lifetime_seconds
+        )
+        with renamed_into(bundle) as pid_written:
+            kept = keeper.start(order)
+            timeline.mark(Mark.ACCEPTED)
+            instance = RuncInstance(_launched(spec, remains, order), kept, timeline)
+            self._held.add(instance)
+            try:
+                await instance.created(pid_written)
+            except BaseException:
+                await instance.destroy()
+                raise
+        return instance
+
+    def _write_config(self, spec: LaunchSpec, runnable: Runnable, remains: Remains) -> None:
+        config = container_spec(
+            runnable.process,
+            spec.target,
+            root=overlay.MERGED,
+            hostname=spec.instance_id,
+            cgroups_path=self._groups.path(remains.container),
+            rules=self._groups.rules,
+        )
+        (self._bundles.folder(spec.instance_id) / "config.json").write_text(json.dumps(config))
+
+    async def recover(self, instance_id: str) -> RecoveredContainer | None:
+        name = self._prefix + instance_id
+        found = await asyncio.to_thread(keeper.find, name)
+        if self._bundles.read(instance_id) is None and name not in found:
+            return None
+        return await self._recovered(instance_id, found)
+
+    async def reap(self, scope: Scope) -> Sequence[str]:
+        if scope.agent_id != self._agent_id:
+            return []
+        removed: list[str] = []
+        leaks: dict[str, InstanceLeaked] = {}
+        for instance in await self._left(scope.run_id):
+            try:
+                await instance.destroy()
+                removed.append(instance.id)
+            except InstanceLeaked as leak:
+                leaks[instance.id] = leak
+        if leaks:
+            raise all_leaked(leaks)
+        return removed
+
+    def engine_pids(self) -> Sequence[int]:
+        return ()
+
+    async def close(self) -> None:
+        for instance in tuple(self._held):
+            instance.let_go()
+
+    async def _left(self, run_id: str) -> list[RecoveredContainer]:
+        """Whatever is left of this agent's containers: of that run, or of all if it is empty.
+
+        One whose folder is lost belongs to no run that could be told.
+        """
+        found = await asyncio.to_thread(keeper.find, self._prefix)
+        ids = {name.removeprefix(self._prefix) for name in found} | set(self._bundles.known())
+        left = []
+        for instance_id in sorted(ids):
+            record = self._bundles.read(instance_id)
+            if run_id in ("", record.run_id if record is not None else ""):
+                left.append(await self._recovered(instance_id, found))
+        return left
+
+    async def _recovered(
+        self, instance_id: str, found: Mapping[str, tuple[Identity, ...]]
+    ) -> RecoveredContainer:
+        remains = await self._remains(instance_id, "")
+        return RecoveredContainer(remains, found.get(remains.container, ()))
+
+    async def _remains(self, instance_id: str, run_id: str) -> Remains:
+        """A container by its id: as its record says, else as its name does."""
+        name = self._prefix + instance_id
+        record = self._bundles.read(instance_id)
+        if record is None or not record.cgroups:
+            record = Record(instance_id, run_id, self._groups.folders(name))
+        return Remains(name, record, self._bundles, (await self._equipped()).runc)
+
+    async def _equip(self) -> Equipment | Lack:
+        """What the host has; looked for once, and again as long as something lacks."""
+        async with self._detecting:
+            if self._equipment is not None:
+                return self._equipment
+            found = await detect(self._bundles, self._groups)
+            if isinstance(found, Equipment):
+                self._equipment = found
+            return found
+
+    async def _equipped(self) -> Equipment:
+        found = await self._equip()
+        if isinstance(found, Lack):
+            raise RuntimeUnavailable(found.reason, field="runtime", value=NAME)
+        return found
+
+
+def _launched(spec: LaunchSpec, remains: Remains, order: keeper.Order) -> Launched:
+    workload = spec.target.workload
+    if not isinstance(workload.readiness, LogReadiness):
+        raise TypeError(f"refused beforehand: {workload.readiness!r}")
+    return Launched(remains, order.command(), workload.readiness.line, workload.health)
