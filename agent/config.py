@@ -122,6 +122,12 @@ class AgentConfig(BaseModel):
         15, ge=1, description="How often that is looked at; never while a run is at work."
     )
 
+    cold_drop_caches: bool = Field(
+        False,
+        description="Whether a cold start may drop all that the host has cached, beside the"
+        " files that it reads: it slows everything else on the host.",
+    )
+
     drain_seconds: float = Field(
         30, gt=0, description="How long streams may go on once the agent was asked to stop."
     )

@@ -65,6 +65,7 @@ async def open_parts(config: AgentConfig, disk: Executor, stack: AsyncExitStack)
         metrics=metrics,
         spool_patience_seconds=config.spool_patience_seconds,
         orphan_grace_seconds=config.orphan_grace_seconds,
+        drop_caches=config.cold_drop_caches,
     )
 
 

@@ -9,7 +9,7 @@ from agent.experiments.base import Experiment
 from agent.experiments.density import Density
 from agent.experiments.footprint import Footprint
 from agent.experiments.startup import Startup
-from tonnage.model import DensityStage, FootprintStage, Stage, StartupStage, Target
+from tonnage.model import DensityStage, FootprintStage, Mode, Stage, StartupStage, Target
 
 
 def open_experiment(
@@ -28,9 +28,11 @@ def open_experiment(
             _distinct(stage, work)
             for level in work.concurrency:
                 _at_least_one(stage, "concurrency", level)
+            _one_at_a_time(stage, work, targets)
             return Startup(stage.id, work, seed)
         case DensityStage():
             _known(stage, [work.target_id], targets)
+            _not_cold(stage, targets[work.target_id])
             _at_least_one(stage, "step", work.step)
             _at_least_one(stage, "max_instances", work.max_instances)
             _at_least_one(stage, "resolution", work.resolution)
@@ -38,6 +40,7 @@ def open_experiment(
             return Density(stage.id, work, guard_floor_bytes)
         case FootprintStage():
             _known(stage, [work.target_id], targets)
+            _not_cold(stage, targets[work.target_id])
             _at_least_one(stage, "repeats", work.repeats)
             _at_least_one(stage, "concurrency", work.concurrency)
             return Footprint(stage.id, work)
@@ -65,6 +68,29 @@ def _distinct(stage: Stage, work: StartupStage) -> None:
             raise InvalidInput(
                 "each may be named once", field=f"stages.{stage.id}.{field}", value=str(values)
             )
+
+
+def _one_at_a_time(stage: Stage, work: StartupStage, targets: Mapping[str, Target]) -> None:
+    """A start in flight reads what a cold one beside it evicts: neither would be what it says."""
+    cold = [t.target_id for t in work.targets if targets[t.target_id].mode is Mode.COLD]
+    if cold and max(work.concurrency, default=1) > 1:
+        raise InvalidInput(
+            f"{cold[0]} is cold, and cold starts are made one at a time",
+            field=f"stages.{stage.id}.concurrency",
+            value=str(max(work.concurrency)),
+            remedy="Ask for concurrency 1, or leave mode cold out.",
+        )
+
+
+def _not_cold(stage: Stage, target: Target) -> None:
+    """Instances that live hold what they read in the page cache: none beside them is cold."""
+    if target.mode is Mode.COLD:
+        raise InvalidInput(
+            "mode cold is for start-up alone: instances that live keep their files cached",
+            field=f"stages.{stage.id}.target_id",
+            value=target.id,
+            remedy="Give the stage a target of another mode.",
+        )
 
 
 def _at_least_one(stage: Stage, field: str, value: int) -> None:

@@ -17,6 +17,7 @@ from tonnage.model import (
     HttpHealth,
     HttpReadiness,
     LogReadiness,
+    Mode,
     Plan,
     RuntimeState,
     Stage,
@@ -65,7 +66,7 @@ def admit_target(
             remedy=f"It offers {_list(runtimes)}.",
         )
     _require_healthy(target, where, fingerprints[target.runtime])
-    _require_offered(target, where, runtime.capabilities)
+    _require_offered(target, where, runtime.capabilities, fingerprints[target.runtime].modes)
     if target.memory_bytes <= 0:
         raise InvalidInput("must be above 0", field=f"{where}.memory_bytes", value="0")
 
@@ -80,12 +81,15 @@ def _require_healthy(target: Target, where: str, found: Fingerprint) -> None:
         )
 
 
-def _require_offered(target: Target, where: str, offers: Capabilities) -> None:
+def _require_offered(
+    target: Target, where: str, offers: Capabilities, modes: Sequence[Mode]
+) -> None:
+    """``modes``: of those that the runtime can offer, what it does on this host."""
     workload, name = target.workload, target.runtime
     asked = [
         ("variant", target.variant, offers.variants),
         ("network", target.network.value, [network.value for network in offers.networks]),
-        ("mode", target.mode.value, [str(mode) for mode in offers.modes]),
+        ("mode", target.mode.value, [str(mode) for mode in modes]),
         ("workload.readiness", _READINESS[type(workload.readiness)], offers.readiness),
     ]
     if workload.health is not None:

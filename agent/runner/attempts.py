@@ -30,6 +30,8 @@ class Order:
     lifetime_seconds: float
     noisy_above_share: float
     attempt: int = 1
+    cold_bytes: int | None = None
+    cold_cached_bytes: int | None = None
 
     def trial(self, outcome: Outcome, error: str = "") -> Trial:
         """The row as it is before anything was measured."""
@@ -48,6 +50,8 @@ class Order:
             error=error,
             image_digest=self.prepared.digest,
             fill=self.fill,
+            cold_bytes=self.cold_bytes,
+            cold_cached_bytes=self.cold_cached_bytes,
         )
 
 

@@ -39,6 +39,7 @@ class Equipment:
     clock: BootClock = field(default_factory=BootClock.of_this_host)
     spool_patience_seconds: float = 60.0
     orphan_grace_seconds: float = 600.0
+    drop_caches: bool = False
     unswept: dict[str, Plan] = field(default_factory=dict)
 
     def state(self, used_seconds: float) -> HostState:

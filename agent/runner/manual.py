@@ -28,6 +28,7 @@ from agent.errors import (
 )
 from agent.runner.admission import admit_target
 from agent.runner.attempts import Attempt, Order
+from agent.runner.caches import learn
 from agent.runner.equipment import Equipment
 from agent.runner.holdings import Holding
 from agent.runner.sweeping import leaked_ids
@@ -89,6 +90,7 @@ class Manual:
 
     async def _attempt(self, order: Order) -> Attempt:
         """Nothing comes between the question whether it may be launched, and its launch."""
+        order = await self._set(order)
         self._require_leave()
         limits, state = self._equipment.limits, self._equipment.state(0.0)
         wanted = self._equipment.trials.reserve.of(order.target, order.accelerator)
@@ -96,6 +98,13 @@ class Manual:
         if trip is not None:
             raise trip
         return await self._equipment.trials.attempt(order)
+
+    async def _set(self, order: Order) -> Order:
+        """The order with its page cache set, if it is to be a cold one."""
+        equipment, target = self._equipment, order.target
+        prepared = {target.id: order.prepared}
+        caches = await learn([target], prepared, equipment.runtimes, drop_all=equipment.drop_caches)
+        return await caches.set(order)
 
     def _require_leave(self) -> None:
         if self._draining:

@@ -15,6 +15,7 @@ from typing import TypeVar
 import structlog
 
 from agent.errors import AgentStopping, RunEnded, TonnageError
+from agent.runner.caches import Caches, learn
 from agent.runner.ending import last_event
 from agent.runner.equipment import Equipment
 from agent.runner.past import Past
@@ -64,6 +65,7 @@ class PlanRun:
         if log.book.released or past.released or not plan.release_within_seconds > 0:
             self._released.set()
         self._prepared = past.prepared
+        self._caches = Caches({}, drop_all=False)
         self._at_work = asyncio.Event()
         self._suspended = False
         self._stage: StageRun | None = None
@@ -180,7 +182,14 @@ class PlanRun:
         await self._log.flushed()  # the run's beginning comes first; a full disk is waited for
         await engines_back(self.plan, self._equipment)
         await self._clear()
-        return await prepare(self.plan, self._equipment)
+        prepared = await prepare(self.plan, self._equipment)
+        self._caches = await learn(
+            self.plan.targets,
+            prepared,
+            self._equipment.runtimes,
+            drop_all=self._equipment.drop_caches,
+        )
+        return prepared
 
     async def _clear(self) -> None:
         """Remove what could not be removed at the agent's start: its engine was away."""
@@ -233,7 +242,7 @@ class PlanRun:
 
     async def _stages(self, prepared: Mapping[str, Prepared]) -> None:
         used = self._time.used_seconds
-        work = Work(self._equipment, self.plan, self._log, self._past, prepared, used)
+        work = Work(self._equipment, self.plan, self._log, self._past, prepared, used, self._caches)
         for stage in self.plan.stages:
             if stage.id in self._past.finished:
                 self._recall(stage)

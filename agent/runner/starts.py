@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable
 
 from agent import guards
-from agent.errors import GuardTripped, RuntimeUnavailable, SpoolError, SpoolFull
+from agent.errors import GuardTripped, RuntimeUnavailable, SpoolError, SpoolFull, TonnageError
 from agent.experiments.base import Launch
 from agent.runner.attempts import Attempt, Order
 from agent.runner.engines import Engines
 from agent.runner.holdings import Holding
 from agent.runner.work import Work
-from tonnage.model import Notice, Outcome, Stage, StopReason, Trial
+from tonnage.model import Notice, Outcome, Stage, StopReason, Trial, TrialEnd
 
 _PAUSE_WORTH_TELLING_SECONDS = 0.05
 
@@ -114,9 +114,15 @@ class Starts:
         return equipment.journal.trouble or (SpoolFull(str(trip)) if trip is not None else None)
 
     async def _attempt(self, order: Order) -> Trial | None:
-        """Make the trial; ``None`` when it could not even be journaled."""
-        began = time.monotonic()
+        """Make the trial; ``None`` when it could not even be journaled, or the run stops."""
         equipment = self._work.equipment
+        try:
+            order = await self._work.caches.set(order)
+        except TonnageError as error:
+            return self._unfit(order, error)
+        if self._stopped.is_set():
+            return None
+        began = time.monotonic()
         try:
             attempt = await equipment.trials.attempt(order)
         except SpoolError:
@@ -129,6 +135,14 @@ class Starts:
         (self._engines.missed if gone else self._engines.met)(order.target.runtime)
         self._store(attempt)
         return attempt.trial
+
+    def _unfit(self, order: Order, error: TonnageError) -> Trial:
+        """An attempt that failed before its launch: it could not begin as its mode says."""
+        trial = order.trial(Outcome.FAILED, f"not launched: {error}")
+        self._work.past.attempts[trial.trial_id] = trial.attempt
+        self._work.log.record(trial)
+        self._work.log.record(TrialEnd(trial.trial_id, trial.attempt))
+        return trial
 
     def _store(self, attempt: Attempt) -> None:
         trial, log = attempt.trial, self._work.log

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from agent.runner.caches import Caches
 from agent.runner.equipment import Equipment
 from agent.runner.past import Past
 from agent.runtimes.base import Prepared
@@ -22,6 +23,7 @@ class Work:
     past: Past
     prepared: Mapping[str, Prepared]
     used_seconds: Callable[[], float]
+    caches: Caches
 
     def watch_engines(self) -> None:
         """Take the daemons of every engine the plan uses for no foreign load: they may have

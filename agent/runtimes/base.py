@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from agent.clock import Timeline
 from agent.process import ProcessView
@@ -157,3 +157,14 @@ class Runtime(Protocol):
 
     async def close(self) -> None:
         """Let go of connections. Idempotent; destroys no instance."""
+
+
+@runtime_checkable
+class Evictable(Protocol):
+    """A runtime whose starts can be made cold, as its files are known. It offers the mode
+    ``cold`` on hosts where they are."""
+
+    def start_files(self, prepared: Prepared) -> Sequence[Path]:
+        """The files and trees that a start of this image reads: its layers or disks, kernel
+        and initramfs, and the programs that are executed for it, not those that run
+        already. Blocking: called in a thread, once for each image of a run."""

@@ -44,6 +44,9 @@ COLUMNS = (
     "noisy",
     "population",
     "stage",
+    "cold_bytes",
+    "cold_cached_bytes",
+    "restored_ns",
 )
 """The columns of an export. Marks are nanoseconds after the request; absent is empty or null.
 Only rows of population ``measured`` are summarised as start-up."""
@@ -82,6 +85,9 @@ def rows(row: TrialRow) -> dict[str, Any]:
         "noisy": trial.noisy,
         "population": trial.population.value,
         "stage": trial.stage_id,
+        "cold_bytes": trial.cold_bytes,
+        "cold_cached_bytes": trial.cold_cached_bytes,
+        "restored_ns": trial.restored_ns,
         "evidence": trial.evidence,
     }
 

@@ -65,6 +65,11 @@ class StartupFigures(Document):
     min_seconds: float | None
     max_seconds: float | None
     mean_seconds: float | None
+    cached_share: float | None = Field(
+        default=None,
+        description="Median share of the files a start reads that the page cache held right "
+        "before it; null where it was not looked at, as in runs without a cold target.",
+    )
     retried: int = Field(
         default=0,
         description="Attempts after which the trial was made again: only a trial's last attempt "

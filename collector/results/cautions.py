@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from collector.model import HostRun, RunData
 from collector.reports.merged import Merged
 from collector.results import foreign
+from collector.results.caches import unlike
 from collector.results.density import Ramp
 from collector.results.footprint import EVERY_RUNTIME_HAS, Footprint, series
 from collector.results.groups import without
@@ -44,6 +45,7 @@ def cautions(
             *_of_facts(data),
             *of_samples(without(idle, samples), subjects, len(data.hosts)),
             *_of_trials(data, subjects),
+            *_of_caches(without(idle, samples), subjects),
             *(told for ramp in without(idle, ramps) for told in _of_ramp(ramp, subjects)),
             *_of_series(data, subjects),
             *_of_footprints(without(idle, footprints), subjects),
@@ -127,6 +129,12 @@ def _of_trials(data: RunData, subjects: Subjects) -> Iterator[Told]:
     for (runtime, image_name), seen in digests.items():
         if len(seen) > 1:
             yield Told(f"{runtime}: {image_name} was {len(seen)} different images in this run.")
+
+
+def _of_caches(samples: Sequence[StartupSample], subjects: Subjects) -> Iterator[Told]:
+    for sample in samples:
+        if odd := unlike(subjects.target(sample.key).mode, sample.trials):
+            yield _about(subjects, sample.key, f": {odd}.")
 
 
 def _of_ramp(ramp: Ramp, subjects: Subjects) -> Iterator[Told]:

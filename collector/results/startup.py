@@ -10,6 +10,7 @@ from typing import Any
 from collector.model import RunData, TrialRow
 from collector.reports.model import StartupRow
 from collector.reports.rows import PHASES
+from collector.results.caches import median_share
 from collector.results.subjects import Key, Subjects, planned_levels
 from collector.stats.summary import Summary, summarise
 from tonnage.model import Accelerator, Outcome, Population, Trial
@@ -155,6 +156,7 @@ def counts(samples: Sequence[StartupSample]) -> dict[str, Any]:
         **{outcome.value: outcomes[outcome] for outcome in Outcome},
         "noisy": sum(trial.noisy for sample in samples for trial in sample.trials),
         "retried": sum(len(sample.retried) for sample in samples),
+        "cached_share": median_share(trial for sample in samples for trial in sample.trials),
     }
 
 

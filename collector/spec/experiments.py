@@ -182,7 +182,7 @@ class Spec(RunSettings):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        for rule in (_measures, _workloads, _unique, _names):
+        for rule in (_measures, _workloads, _unique, _names, _cold_alone):
             rule(self)
         return self
 
@@ -262,6 +262,21 @@ def _workloads(spec: Spec) -> None:
                 known = ", ".join(spec.workloads) or "none: remove this line to use workload"
                 text = f"no workload is called {name}"
                 raise _wrong(text, f"Known: {known}.", "targets", index, "workload")
+
+
+def _cold_alone(spec: Spec) -> None:
+    """A cold start needs a host that reads none of its files at the same time."""
+    for index, entry in enumerate(spec.targets):
+        if Mode.COLD not in entry.mode:
+            continue
+        remedy = "Leave mode cold to a file of its own, with startup alone and concurrency: 1."
+        for part in ("density", "footprint"):
+            if getattr(spec, part) is not None:
+                text = f"mode cold is for startup alone, and the file asks for {part} too"
+                raise _wrong(text, remedy, "targets", index, "mode")
+        if spec.startup is not None and max(spec.startup.concurrency) > 1:
+            text = "cold starts are made one at a time"
+            raise _wrong(text, remedy, "startup", "concurrency")
 
 
 def _unique(spec: Spec) -> None:

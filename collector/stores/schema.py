@@ -121,6 +121,9 @@ trial = _events(
     Column("foreign_cpu_share", _Real),
     Column("steal_share", _Real),
     Column("cpu_some_avg10", _Real),
+    Column("cold_bytes", _BigInt),
+    Column("cold_cached_bytes", _BigInt),
+    Column("restored_ns", _BigInt),
 )
 
 trial_end = _events(

@@ -367,6 +367,9 @@ class Trial:
     image_digest: str = ""
     fill: int = 0
     cpu_some_avg10: float | None = None
+    cold_bytes: int | None = None
+    cold_cached_bytes: int | None = None
+    restored_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,8 @@ from tonnage.model import Fingerprint, Mode, RuntimeState
 _UNIX = "unix://"
 _CONNECT_SECONDS = 1.0
 ANSWER_SECONDS = 5.0
+# Storage drivers of which the engine tells the folders of an image's layers.
+_LAYERED_DRIVERS = ("overlay2", "overlay")
 
 
 async def fingerprint(name: str, engine: Engine, capabilities: Capabilities) -> Fingerprint:
@@ -36,10 +38,15 @@ async def fingerprint(name: str, engine: Engine, capabilities: Capabilities) -> 
         version=str(found.version.get("Version", "")),
         variants=capabilities.variants,
         networks=tuple(one for one in capabilities.networks if one.value in found.networks),
-        modes=tuple(Mode(mode) for mode in capabilities.modes),
+        modes=tuple(Mode(mode) for mode in capabilities.modes if _offered(mode, found)),
         readiness=capabilities.readiness,
         components=_components(found),
     )
+
+
+def _offered(mode: str, found: Description) -> bool:
+    """A start can be made cold only where layers are folders whose files are known."""
+    return mode != Mode.COLD or found.info.get("Driver") in _LAYERED_DRIVERS
 
 
 def socket_obstacle(url: str) -> tuple[RuntimeState, str] | None:

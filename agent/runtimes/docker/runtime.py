@@ -26,6 +26,7 @@ from agent.runtimes.docker.instance import DockerInstance
 from agent.runtimes.docker.order import Order
 from agent.runtimes.docker.stream import ConsoleStream
 from agent.runtimes.places import Places
+from agent.runtimes.programs import program_files
 from agent.runtimes.registry import RuntimeSettings, engine_url
 from tonnage.model import Fingerprint, LogReadiness, Network, Workload
 
@@ -37,12 +38,14 @@ class EngineProfile:
     """What tells one runtime of this kind from another.
 
     ``low_level`` is the engine's name of the OCI runtime to use; ``None`` takes
-    its default. ``host`` overrides the configured socket.
+    its default. ``host`` overrides the configured socket. ``programs``: those that
+    are executed for each container.
     """
 
     name: str
     low_level: str | None = None
     host: str | None = None
+    programs: tuple[str, ...] = ("containerd-shim-runc-v2", "runc")
 
 
 class DockerRuntime:
@@ -50,6 +53,7 @@ class DockerRuntime:
 
     capabilities = Capabilities(
         networks=(Network.NONE, Network.BRIDGE),
+        modes=("warm", "cold"),
         readiness=("log", "tcp", "http"),
         health=("console", "http"),
     )
@@ -188,6 +192,11 @@ class DockerRuntime:
             stream,
             workload=None,
         )
+
+    def start_files(self, prepared: Prepared) -> Sequence[Path]:
+        """Layers, shim and low-level runtime. The engine's daemons run already, and have
+        mapped what they need of their own files."""
+        return (*prepared.paths, *program_files(self._profile.programs))
 
     def engine_pids(self) -> Sequence[int]:
         return self._daemons.pids()

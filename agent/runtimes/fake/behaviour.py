@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from agent.errors import ImageNotFound, InvalidInput
 from tonnage.model import Workload
@@ -26,6 +27,7 @@ class Behaviour:
     capacity: int = 0
     seed: str = ""
     durable: bool = False
+    reads: tuple[Path, ...] = ()
 
     @classmethod
     def of(cls, workload: Workload) -> Behaviour:
@@ -50,6 +52,7 @@ class Behaviour:
             capacity=int(_number(tuning, "FAKE_CAPACITY")),
             seed=tuning.get("FAKE_SEED", ""),
             durable=tuning.get("FAKE_DURABLE", "") == "1",
+            reads=tuple(Path(path) for path in tuning.get("FAKE_READS", "").split(":") if path),
         )
 
 

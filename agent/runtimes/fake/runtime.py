@@ -31,6 +31,7 @@ class FakeRuntime:
         readiness=("log", "tcp", "http"),
         health=("console", "http"),
         takes_memory=False,
+        modes=("warm", "cold"),
     )
 
     def __init__(self, settings: RuntimeSettings) -> None:
@@ -46,7 +47,7 @@ class FakeRuntime:
             version="1",
             variants=self.capabilities.variants,
             networks=self.capabilities.networks,
-            modes=(Mode.WARM,),
+            modes=(Mode.WARM, Mode.COLD),
             readiness=self.capabilities.readiness,
         )
 
@@ -143,6 +144,10 @@ class FakeRuntime:
         except (OSError, ValueError):
             return None
         return Scope(owner["agent_id"], owner["run_id"])
+
+    def start_files(self, prepared: Prepared) -> Sequence[Path]:
+        """Those that the workload names in ``FAKE_READS``, as in a PATH."""
+        return Behaviour.of(prepared.workload).reads
 
     def engine_pids(self) -> Sequence[int]:
         return ()

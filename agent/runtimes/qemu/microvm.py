@@ -20,7 +20,7 @@ from agent.runtimes.registry import RuntimeSettings
 from tonnage.model import Workload
 
 NAME = "qemu-microvm"
-_CAPABILITIES = Capabilities(variants=("direct",))
+_CAPABILITIES = Capabilities(variants=("direct",), modes=("warm", "cold"))
 
 
 class Microvm:

@@ -14,6 +14,7 @@ from agent.process import Identity
 from agent.runtimes import cgroups
 from agent.runtimes.base import Capabilities, LaunchSpec, Prepared, Scope
 from agent.runtimes.demands import check_target, check_workload
+from agent.runtimes.programs import program_files
 from agent.runtimes.qemu import vmm
 from agent.runtimes.qemu.equipment import Equipment, Lack, detect
 from agent.runtimes.qemu.instance import Launched, QemuInstance
@@ -124,6 +125,10 @@ class QemuRuntime:
         if leaks:
             raise all_leaked(leaks)
         return removed
+
+    def start_files(self, prepared: Prepared) -> Sequence[Path]:
+        """What it boots from, QEMU and its libraries, and what is executed before it."""
+        return (*prepared.paths, *program_files(vmm.NEEDED_PROGRAMS))
 
     def engine_pids(self) -> Sequence[int]:
         return ()

@@ -85,7 +85,7 @@ class _ModeEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_Mode.ValueType], 
     MODE_UNSPECIFIED: _Mode.ValueType  # 0
     """Not stated."""
     MODE_COLD: _Mode.ValueType  # 1
-    """Page cache of image and kernel evicted first."""
+    """The files that a start reads taken out of the page cache first, and verified."""
     MODE_WARM: _Mode.ValueType  # 2
     """Page cache as the trials before it left it."""
     MODE_RESTORE: _Mode.ValueType  # 3
@@ -97,7 +97,7 @@ class Mode(_Mode, metaclass=_ModeEnumTypeWrapper):
 MODE_UNSPECIFIED: Mode.ValueType  # 0
 """Not stated."""
 MODE_COLD: Mode.ValueType  # 1
-"""Page cache of image and kernel evicted first."""
+"""The files that a start reads taken out of the page cache first, and verified."""
 MODE_WARM: Mode.ValueType  # 2
 """Page cache as the trials before it left it."""
 MODE_RESTORE: Mode.ValueType  # 3
@@ -1186,6 +1186,9 @@ class Trial(message.Message):
     IMAGE_DIGEST_FIELD_NUMBER: builtins.int
     FILL_FIELD_NUMBER: builtins.int
     CPU_SOME_AVG10_FIELD_NUMBER: builtins.int
+    COLD_BYTES_FIELD_NUMBER: builtins.int
+    COLD_CACHED_BYTES_FIELD_NUMBER: builtins.int
+    RESTORED_NS_FIELD_NUMBER: builtins.int
     trial_id: builtins.str
     """Unique within run and host; a retry keeps it and counts attempt up."""
     stage_id: builtins.str
@@ -1240,6 +1243,16 @@ class Trial(message.Message):
     """Fill instances alive when it was requested."""
     cpu_some_avg10: builtins.float
     """PSI cpu "some" average over 10 s at the end, in percent."""
+    cold_bytes: builtins.int
+    """Bytes of the files that this start reads, where the page cache was looked
+    at: in runs with a target of mode cold.
+    """
+    cold_cached_bytes: builtins.int
+    """Of those, bytes in the page cache right before the request: next to none
+    before a cold start, all of them before any other.
+    """
+    restored_ns: builtins.int
+    """Mode restore: the snapshot was loaded and its CPUs run; after requested."""
     def __init__(
         self,
         *,
@@ -1269,13 +1282,20 @@ class Trial(message.Message):
         image_digest: builtins.str = ...,
         fill: builtins.int = ...,
         cpu_some_avg10: builtins.float | None = ...,
+        cold_bytes: builtins.int | None = ...,
+        cold_cached_bytes: builtins.int | None = ...,
+        restored_ns: builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["_accepted_ns", b"_accepted_ns", "_cpu_ns", b"_cpu_ns", "_cpu_some_avg10", b"_cpu_some_avg10", "_created_ns", b"_created_ns", "_foreign_cpu_share", b"_foreign_cpu_share", "_init_ns", b"_init_ns", "_kernel_ns", b"_kernel_ns", "_ready_ns", b"_ready_ns", "_steal_share", b"_steal_share", "accepted_ns", b"accepted_ns", "cpu_ns", b"cpu_ns", "cpu_some_avg10", b"cpu_some_avg10", "created_ns", b"created_ns", "foreign_cpu_share", b"foreign_cpu_share", "init_ns", b"init_ns", "kernel_ns", b"kernel_ns", "ready_ns", b"ready_ns", "steal_share", b"steal_share"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["_accepted_ns", b"_accepted_ns", "_cold_bytes", b"_cold_bytes", "_cold_cached_bytes", b"_cold_cached_bytes", "_cpu_ns", b"_cpu_ns", "_cpu_some_avg10", b"_cpu_some_avg10", "_created_ns", b"_created_ns", "_foreign_cpu_share", b"_foreign_cpu_share", "_init_ns", b"_init_ns", "_kernel_ns", b"_kernel_ns", "_ready_ns", b"_ready_ns", "_restored_ns", b"_restored_ns", "_steal_share", b"_steal_share", "accepted_ns", b"accepted_ns", "cold_bytes", b"cold_bytes", "cold_cached_bytes", b"cold_cached_bytes", "cpu_ns", b"cpu_ns", "cpu_some_avg10", b"cpu_some_avg10", "created_ns", b"created_ns", "foreign_cpu_share", b"foreign_cpu_share", "init_ns", b"init_ns", "kernel_ns", b"kernel_ns", "ready_ns", b"ready_ns", "restored_ns", b"restored_ns", "steal_share", b"steal_share"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["_accepted_ns", b"_accepted_ns", "_cpu_ns", b"_cpu_ns", "_cpu_some_avg10", b"_cpu_some_avg10", "_created_ns", b"_created_ns", "_foreign_cpu_share", b"_foreign_cpu_share", "_init_ns", b"_init_ns", "_kernel_ns", b"_kernel_ns", "_ready_ns", b"_ready_ns", "_steal_share", b"_steal_share", "accelerator", b"accelerator", "accepted_ns", b"accepted_ns", "attempt", b"attempt", "block", b"block", "concurrency", b"concurrency", "cpu_ns", b"cpu_ns", "cpu_some_avg10", b"cpu_some_avg10", "created_ns", b"created_ns", "error", b"error", "evidence", b"evidence", "fill", b"fill", "foreign_cpu_share", b"foreign_cpu_share", "image_digest", b"image_digest", "init_ns", b"init_ns", "kernel_ns", b"kernel_ns", "noisy", b"noisy", "number", b"number", "outcome", b"outcome", "population", b"population", "ready_ns", b"ready_ns", "requested_at_unix_ns", b"requested_at_unix_ns", "stage_id", b"stage_id", "steal_share", b"steal_share", "suspect", b"suspect", "target_id", b"target_id", "trial_id", b"trial_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_accepted_ns", b"_accepted_ns", "_cold_bytes", b"_cold_bytes", "_cold_cached_bytes", b"_cold_cached_bytes", "_cpu_ns", b"_cpu_ns", "_cpu_some_avg10", b"_cpu_some_avg10", "_created_ns", b"_created_ns", "_foreign_cpu_share", b"_foreign_cpu_share", "_init_ns", b"_init_ns", "_kernel_ns", b"_kernel_ns", "_ready_ns", b"_ready_ns", "_restored_ns", b"_restored_ns", "_steal_share", b"_steal_share", "accelerator", b"accelerator", "accepted_ns", b"accepted_ns", "attempt", b"attempt", "block", b"block", "cold_bytes", b"cold_bytes", "cold_cached_bytes", b"cold_cached_bytes", "concurrency", b"concurrency", "cpu_ns", b"cpu_ns", "cpu_some_avg10", b"cpu_some_avg10", "created_ns", b"created_ns", "error", b"error", "evidence", b"evidence", "fill", b"fill", "foreign_cpu_share", b"foreign_cpu_share", "image_digest", b"image_digest", "init_ns", b"init_ns", "kernel_ns", b"kernel_ns", "noisy", b"noisy", "number", b"number", "outcome", b"outcome", "population", b"population", "ready_ns", b"ready_ns", "requested_at_unix_ns", b"requested_at_unix_ns", "restored_ns", b"restored_ns", "stage_id", b"stage_id", "steal_share", b"steal_share", "suspect", b"suspect", "target_id", b"target_id", "trial_id", b"trial_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__accepted_ns: _TypeAlias = typing.Literal["accepted_ns"]  # noqa: Y015
     _WhichOneofArgType__accepted_ns: _TypeAlias = typing.Literal["_accepted_ns", b"_accepted_ns"]  # noqa: Y015
+    _WhichOneofReturnType__cold_bytes: _TypeAlias = typing.Literal["cold_bytes"]  # noqa: Y015
+    _WhichOneofArgType__cold_bytes: _TypeAlias = typing.Literal["_cold_bytes", b"_cold_bytes"]  # noqa: Y015
+    _WhichOneofReturnType__cold_cached_bytes: _TypeAlias = typing.Literal["cold_cached_bytes"]  # noqa: Y015
+    _WhichOneofArgType__cold_cached_bytes: _TypeAlias = typing.Literal["_cold_cached_bytes", b"_cold_cached_bytes"]  # noqa: Y015
     _WhichOneofReturnType__cpu_ns: _TypeAlias = typing.Literal["cpu_ns"]  # noqa: Y015
     _WhichOneofArgType__cpu_ns: _TypeAlias = typing.Literal["_cpu_ns", b"_cpu_ns"]  # noqa: Y015
     _WhichOneofReturnType__cpu_some_avg10: _TypeAlias = typing.Literal["cpu_some_avg10"]  # noqa: Y015
@@ -1290,10 +1310,16 @@ class Trial(message.Message):
     _WhichOneofArgType__kernel_ns: _TypeAlias = typing.Literal["_kernel_ns", b"_kernel_ns"]  # noqa: Y015
     _WhichOneofReturnType__ready_ns: _TypeAlias = typing.Literal["ready_ns"]  # noqa: Y015
     _WhichOneofArgType__ready_ns: _TypeAlias = typing.Literal["_ready_ns", b"_ready_ns"]  # noqa: Y015
+    _WhichOneofReturnType__restored_ns: _TypeAlias = typing.Literal["restored_ns"]  # noqa: Y015
+    _WhichOneofArgType__restored_ns: _TypeAlias = typing.Literal["_restored_ns", b"_restored_ns"]  # noqa: Y015
     _WhichOneofReturnType__steal_share: _TypeAlias = typing.Literal["steal_share"]  # noqa: Y015
     _WhichOneofArgType__steal_share: _TypeAlias = typing.Literal["_steal_share", b"_steal_share"]  # noqa: Y015
     @typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__accepted_ns) -> _WhichOneofReturnType__accepted_ns | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cold_bytes) -> _WhichOneofReturnType__cold_bytes | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cold_cached_bytes) -> _WhichOneofReturnType__cold_cached_bytes | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__cpu_ns) -> _WhichOneofReturnType__cpu_ns | None: ...
     @typing.overload
@@ -1308,6 +1334,8 @@ class Trial(message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__kernel_ns) -> _WhichOneofReturnType__kernel_ns | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__ready_ns) -> _WhichOneofReturnType__ready_ns | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__restored_ns) -> _WhichOneofReturnType__restored_ns | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__steal_share) -> _WhichOneofReturnType__steal_share | None: ...
 

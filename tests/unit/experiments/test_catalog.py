@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from agent.errors import InvalidInput
@@ -68,3 +70,20 @@ def test_what_makes_no_sense_is_refused_by_field(
     with pytest.raises(InvalidInput) as caught:
         open_experiment(Stage("s", work), TARGETS, seed=1)
     assert caught.value.problem.field == f"stages.s.{field}"
+
+
+COLD = {"docker": replace(TARGETS["docker"], mode=Mode.COLD)}
+
+
+def test_cold_starts_are_made_one_at_a_time() -> None:
+    alone = Stage("s", StartupStage((TargetTrials("docker", 3),), 1, (1,), 10))
+    assert isinstance(open_experiment(alone, COLD, seed=1), Startup)
+    with pytest.raises(InvalidInput, match="one at a time") as caught:
+        open_experiment(STARTUP, COLD, seed=1)
+    assert caught.value.problem.field == "stages.startup.concurrency"
+
+
+@pytest.mark.parametrize("stage", [DENSITY, FOOTPRINT])
+def test_nothing_is_cold_beside_instances_that_live(stage: Stage) -> None:
+    with pytest.raises(InvalidInput, match="start-up alone"):
+        open_experiment(stage, COLD, seed=1)

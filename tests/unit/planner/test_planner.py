@@ -204,7 +204,7 @@ def test_a_runtime_that_one_host_lacks_names_the_host_and_how_to_leave_it_out() 
     [
         ("targets.0.variant=kata", "targets[0].variant", "kata", "runc"),
         ("targets.1.network=bridge", "targets[1].network", "bridge", "none"),
-        ("targets.1.mode=cold", "targets[1].mode", "cold", "warm"),
+        ("targets.1.mode=restore", "targets[1].mode", "restore", "warm"),
     ],
 )
 def test_what_a_runtime_does_not_offer_is_refused(

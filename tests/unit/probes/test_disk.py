@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.probes.disk import _entries, allocated_bytes
+from agent.probes.disk import allocated_bytes
+from agent.probes.trees import _entries
 
 
 def write(path: Path, size: int) -> Path:
@@ -82,5 +83,5 @@ def test_deletion_during_the_walk_is_no_error(
         shutil.rmtree(folder, ignore_errors=True)
         return listed
 
-    monkeypatch.setattr("agent.probes.disk._entries", delete_then_list)
+    monkeypatch.setattr("agent.probes.trees._entries", delete_then_list)
     assert allocated_bytes([tmp_path / "t"]) >= 0

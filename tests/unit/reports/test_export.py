@@ -19,6 +19,7 @@ ISSUE = [
     *("requested_at", "accepted_ns", "created_ns", "kernel_ns", "init_ns", "ready_ns"),
     *("stopped_ns", "destroyed_ns", "cpu_ns", "noisy"),
 ]
+MODES = ["cold_bytes", "cold_cached_bytes", "restored_ns"]
 
 
 def exported() -> list[dict[str, object]]:
@@ -32,7 +33,7 @@ def read_csv() -> list[dict[str, str]]:
 
 
 def test_the_columns_are_those_promised() -> None:
-    assert list(export.COLUMNS) == [*ISSUE, "population", "stage"]
+    assert list(export.COLUMNS) == [*ISSUE, "population", "stage", *MODES]
     assert list(read_csv()[0]) == list(export.COLUMNS)
 
 

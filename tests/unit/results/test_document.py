@@ -16,6 +16,7 @@ from tests.unit.reports.sample import DOCKER, MICROVM, sample_run
 from tonnage.model import (
     DensityResult,
     FootprintPoint,
+    Mode,
     Outcome,
     Population,
     Problem,
@@ -202,3 +203,28 @@ def test_a_point_with_dead_instances_is_in_no_slope() -> None:
         assert new.n_points == old.n_points - fewer
         if old.estimator == "pss":
             assert new.bytes_per_instance == pytest.approx(old.bytes_per_instance, rel=0.05)
+
+
+def test_a_start_that_was_not_what_its_mode_says_is_told_with_how_many() -> None:
+    """One cold start found a tenth of its files cached, one warm one lacked a tenth."""
+    data = sample_run()
+    looked = []
+    for row in data.trials:
+        shares = (0.0, 0.1) if row.trial.target_id == MICROVM.id else (1.0, 0.9)
+        share = shares[row.trial.number == 3 and row.trial.concurrency == 1]
+        trial = replace(row.trial, cold_bytes=1000, cold_cached_bytes=int(1000 * share))
+        target = replace(row.target, mode=Mode.COLD) if row.target == MICROVM else row.target
+        looked.append(replace(row, trial=trial, target=target))
+    result = assemble(replace(data, trials=tuple(looked)))
+    told = "\n".join(result.warnings)
+    assert "1 of 19 cold starts found more than 5% of their files in the page cache" in told
+    assert "1 of 60 warm starts found less than 95% of their files in the page cache" in told
+    medians = {(row.runtime, row.concurrency): row.cached_share for row in result.startup}
+    assert medians["qemu-microvm", 1] == 0
+    assert medians["docker", 1] == 1
+
+
+def test_what_was_not_looked_at_is_no_share_and_no_caution() -> None:
+    result = assemble(sample_run())
+    assert {row.cached_share for row in result.startup} == {None}
+    assert "page cache" not in "\n".join(result.warnings)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from collector.errors import InvalidInput
 from collector.spec import json_schema, parse, tweaked
+from tonnage.model import Mode
 
 EXPERIMENTS = Path(__file__).parents[3] / "experiments"
 EXAMPLES = sorted(EXPERIMENTS.glob("*.yaml"))
@@ -151,6 +152,22 @@ def test_every_problem_is_told_at_once() -> None:
 )
 def test_a_wrong_value_names_its_field(override: str, field: str) -> None:
     assert refusal(TEXT, override).problem.field == field
+
+
+@pytest.mark.parametrize(
+    ("overrides", "field", "says"),
+    [
+        (["density.max_instances=9"], "targets[1].mode", "density"),
+        (["footprint.counts=[1, 2]"], "targets[1].mode", "footprint"),
+        (["startup.concurrency=[1, 4]"], "startup.concurrency", "one at a time"),
+    ],
+)
+def test_cold_starts_have_a_host_to_themselves(overrides: list[str], field: str, says: str) -> None:
+    cold = "targets.1.mode=cold"
+    problem = refusal(TEXT, cold, *overrides).problem
+    assert (problem.field, says in problem.message) == (field, True)
+    assert "a file of its own" in problem.remedy
+    assert parse(TEXT, [cold]).targets[1].mode == (Mode.COLD,)
 
 
 @pytest.mark.parametrize(
