@@ -106,6 +106,14 @@ def children(pid: int, proc: Path = PROC) -> tuple[int, ...]:
     return tuple(child for child, its_parent in _parents(proc).items() if its_parent == pid)
 
 
+def descendants(pid: int, proc: Path = PROC) -> tuple[int, ...]:
+    """Its children now, theirs, and so on; parents before children."""
+    found = []
+    for child in children(pid, proc):
+        found += [child, *descendants(child, proc)]
+    return tuple(found)
+
+
 def cgroup_pids(folder: Path) -> tuple[int, ...]:
     """Every process in a cgroup and the groups below it, ascending; v1 and v2 alike.
 
@@ -139,6 +147,14 @@ def cpu_ns(pid: int, proc: Path = PROC) -> int | None:
             pass  # gone, or refused by a sandbox: stat decides
     times = cpu_times(pid, proc)
     return None if times is None else times.own_ns
+
+
+def family_cpu_ns(pid: int, proc: Path = PROC) -> int | None:
+    """CPU time of a process and of the children it has waited for (those to ``TICK_NS``)."""
+    times = cpu_times(pid, proc)
+    if times is None:
+        return None
+    return (cpu_ns(pid, proc) or times.own_ns) + times.reaped_ns
 
 
 def cpu_times(pid: int, proc: Path = PROC) -> CpuTimes | None:

@@ -106,11 +106,7 @@ class Sampler:
         memory = self._pss.read_pids(sorted(set(pids)))
         if isinstance(memory, NoData):
             return memory
-        spent = 0
-        for pid in set(pids):
-            times = process.cpu_times(pid, self._proc)
-            if times is not None:
-                spent += (process.cpu_ns(pid, self._proc) or times.own_ns) + times.reaped_ns
+        spent = sum(process.family_cpu_ns(pid, self._proc) or 0 for pid in set(pids))
         return Reading({"engine_bytes": memory.values["pss_bytes"], "engine_cpu_ns": spent})
 
     def _base(self, paths: tuple[Path, ...]) -> Reading:

@@ -4,11 +4,15 @@ The engine is asked once, for the first container: the cgroup paths of its
 first process, with the container's id taken out, are the pattern for all the
 others. So counting and weighing hundreds of containers costs the engine,
 which is itself under measurement, nothing.
+
+Where an OCI runtime makes no cgroup for its container (gVisor's with
+``--ignore-cgroups``), a container is what descends from its shim, and the engine
+is asked for each.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,14 +25,18 @@ UNIFIED = "unified"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One container as the kernel sees it. ``shim`` is the process that started it."""
+    """One container as the kernel sees it.
+
+    ``shim`` is the process that started it: containerd's shim, or podman's conmon.
+    ``cgroups`` are its own; empty where it shares those of others.
+    """
 
     init: Identity
     shim: Identity | None
     cgroups: dict[str, Path]
 
     def pids(self) -> tuple[int, ...]:
-        """Every process of it now, the shim included."""
+        """Every process of it now, the shim included and last."""
         inside = self.members()
         if not inside and not self.init.alive():
             return ()
@@ -36,8 +44,17 @@ class Place:
         return (*(inside or (self.init.pid,)), *shim)
 
     def members(self) -> tuple[int, ...]:
-        """The processes in its cgroup."""
-        return _members(self.cgroups)
+        """The processes in its cgroup; without one, those below its shim, its first one first."""
+        if self.cgroups:
+            return _members(self.cgroups)
+        if self.shim is None or not self.shim.alive():
+            return ()
+        below = process.descendants(self.shim.pid)
+        return tuple(sorted(below, key=lambda pid: pid != self.init.pid))
+
+    def family(self) -> tuple[Identity, ...]:
+        """Its processes now, such that each is known again later."""
+        return tuple(one for pid in self.pids() if (one := Identity.of(pid)) is not None)
 
     def view(self, paths: tuple[Path, ...]) -> ProcessView:
         """It, for the probes; empty once it is gone."""
@@ -47,9 +64,10 @@ class Place:
     def cpu_ns(self) -> int | None:
         """CPU time of the cgroup since it was made, and of the shim's own threads.
 
-        runc, which has ended by then, is in neither.
+        runc, which has ended by then, is in neither. Without a cgroup: of its processes
+        and of the children they have waited for (those to ``TICK_NS``).
         """
-        inside = self._cgroup_cpu_ns()
+        inside = self._cgroup_cpu_ns() if self.cgroups else self._members_cpu_ns()
         if inside is None:
             return None
         shim = process.cpu_ns(self.shim.pid) if self.shim is not None else None
@@ -66,13 +84,20 @@ class Place:
             return None
         return None
 
-    def survivors(self) -> list[str]:
-        """What is still there of it, in words; empty when all is gone."""
-        left = [f"process {pid}" for pid in self.members()]
-        for what, identity in (("first process", self.init), ("shim", self.shim)):
-            if identity is not None and identity.alive():
-                left.append(f"{what} {identity.pid}")
-        return left
+    def _members_cpu_ns(self) -> int | None:
+        spent = [found for pid in self.members() if (found := process.family_cpu_ns(pid))]
+        return sum(spent) if spent else None
+
+    def survivors(self, family: Sequence[Identity] = ()) -> list[str]:
+        """What is still there of it, in words; empty when all is gone.
+
+        ``family``: its processes before it was removed.
+        """
+        known = {"first process": self.init, "shim": self.shim}
+        left = {one.pid: what for what, one in known.items() if one is not None and one.alive()}
+        others = (*self.members(), *(one.pid for one in family if one.alive()))
+        left = dict.fromkeys(others, "process") | left
+        return [f"{what} {pid}" for pid, what in left.items()]
 
 
 def _members(folders: dict[str, Path]) -> tuple[int, ...]:
@@ -89,10 +114,13 @@ class Places:
 
     def learn(self, container_id: str, init_pid: int) -> Place | None:
         """The place of a container whose first process is known; ``None`` if it is gone."""
-        folders = cgroup_folders(init_pid, self._proc)
-        if not folders:
-            return self._at(init_pid, {})
-        if all(container_id in str(folder) for folder in folders.values()):
+        shared = cgroup_folders(init_pid, self._proc)
+        folders = {
+            controller: own
+            for controller, folder in shared.items()
+            if (own := _named_after(container_id, folder)) is not None
+        }
+        if folders:
             self._patterns = {
                 controller: str(folder).replace(container_id, "{id}")
                 for controller, folder in folders.items()
@@ -117,6 +145,16 @@ class Places:
             return None
         shim = Identity.of(process.parent(init_pid, self._proc) or 0, self._proc)
         return Place(init, shim if shim is not None and shim.pid > 1 else None, folders)
+
+
+def _named_after(container_id: str, folder: Path) -> Path | None:
+    """The cgroup of the container that this one is, or lies in; ``None`` if it is in none.
+
+    A container that manages cgroups itself, and podman on v2, put the first process
+    into one below: the charge and the limit are the outer's.
+    """
+    outer = [one for one in (folder, *folder.parents) if container_id in one.name]
+    return outer[-1] if outer else None
 
 
 def cgroup_folders(pid: int, proc: Path = PROC) -> dict[str, Path]:

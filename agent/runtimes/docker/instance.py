@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from agent.clock import Mark, Timeline
 from agent.errors import InstanceExited, InstanceLeaked, RuntimeUnavailable
-from agent.process import ProcessView
+from agent.process import Identity, ProcessView
 from agent.runtimes.console import Console, ConsoleEnded
 from agent.runtimes.docker.details import Details, ending
 from agent.runtimes.docker.engine import Engine
@@ -169,21 +169,22 @@ class DockerInstance:
             if self._removed:
                 return
             place = await self._locate()
+            family = place.family() if place is not None else ()
             with self._marking_stopped(place):
                 await self._engine.remove(self._container_id, self._id)
             self._stream.close()
-            await self._verify_gone(place)
+            await self._verify_gone(place, family)
             self._timeline.mark(Mark.STOPPED)
             self._timeline.mark(Mark.DESTROYED)
             self._removed = True
 
-    async def _verify_gone(self, place: Place | None) -> None:
+    async def _verify_gone(self, place: Place | None, family: Sequence[Identity]) -> None:
         """No process of it lives; that the engine knows it no more, its removal has shown."""
         if place is None:
             return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(GONE_SECONDS):
-                while left := place.survivors():  # noqa: ASYNC110 (no event tells it all)
+                while left := place.survivors(family):  # noqa: ASYNC110 (no event tells it all)
                     await asyncio.sleep(_GONE_RETRY_SECONDS)
         if left:
             raise InstanceLeaked(

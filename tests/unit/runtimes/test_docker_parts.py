@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
+import shutil
+import signal
 import socket
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +25,7 @@ from agent.runtimes.docker.config import container_config, label_filter
 from agent.runtimes.docker.daemons import Daemons
 from agent.runtimes.docker.details import Details, ending
 from agent.runtimes.docker.stream import ConsoleStream, Demultiplexer
-from agent.runtimes.places import Place, cgroup_folders
+from agent.runtimes.places import Place, Places, cgroup_folders
 from agent.runtimes.registry import RuntimeSettings
 from tonnage.model import (
     ConsoleHealth,
@@ -178,6 +182,38 @@ def test_a_process_that_is_gone_has_no_cgroups_and_no_cpu_time(tmp_path: Path) -
     proc = a_host(tmp_path, "", "")
     assert cgroup_folders(43, proc) == {}
     assert Place(Identity(43, 0), None, {"cpuacct": tmp_path / "gone"}).cpu_ns() is None
+
+
+def test_a_group_below_its_own_is_the_containers_all_the_same(tmp_path: Path) -> None:
+    mounts = "31 23 0:28 / {sys} rw - cgroup2 cgroup2 rw\n"
+    proc = a_host(tmp_path, mounts, "0::/machine.slice/libpod-c1.scope/container\n")
+    shutil.copy(f"/proc/{os.getpid()}/stat", proc / "42/stat")
+    (tmp_path / "sys/machine.slice/libpod-c1.scope/container").mkdir(parents=True)
+    place = Places(proc).learn("c1", 42)
+    assert place is not None
+    assert place.cgroups == {"unified": tmp_path / "sys/machine.slice/libpod-c1.scope"}
+
+
+def test_without_a_cgroup_of_its_own_a_container_is_what_its_shim_started() -> None:
+    shim = Identity.of(os.getpid())
+    script = "sleep 100 >/dev/null & echo up; exec sleep 100"
+    with subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"up\n"
+        place = Places().learn("no cgroup is named so", child.pid)
+        assert place is not None
+        assert (place.shim, place.cgroups) == (shim, {})
+        assert place.pids()[0] == child.pid
+        assert place.pids()[-1] == os.getpid()
+        assert (place.cpu_ns() or 0) > 0
+        family = place.family()
+        child.kill()
+    (orphan,) = [one for one in family if one.pid not in (child.pid, os.getpid())]
+    assert f"process {orphan.pid}" in place.survivors(family)
+    with os.fdopen(os.pidfd_open(orphan.pid)) as end:
+        os.kill(orphan.pid, signal.SIGKILL)
+        assert select.select([end], [], [], 10)[0]
+    assert f"process {orphan.pid}" not in place.survivors(family)
 
 
 def test_a_pid_alone_is_no_identity() -> None:
