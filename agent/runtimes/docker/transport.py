@@ -1,21 +1,27 @@
-"""The SDK's connections, mended in two places.
+"""The SDK's connections, mended in three places.
 
 The SDK (7.1) keeps one pool for each URL, path and query included, so that
 every call about a new container opens a new connection to the engine; here
-there is one pool. And it forgets to close a socket that could not connect.
+there is one pool. It forgets to close a socket that could not connect. And to learn
+which API an engine speaks it asks for all versions, for which Podman asks the
+package manager: here a ping tells.
 """
 
 from __future__ import annotations
 
+import http.client
 import socket
+from pathlib import Path
 from typing import Any
 
 from docker.api.client import APIClient
+from docker.constants import DEFAULT_DOCKER_API_VERSION
 from docker.transport.unixconn import (
     UnixHTTPAdapter,
     UnixHTTPConnection,
     UnixHTTPConnectionPool,
 )
+from docker.utils import version_lt
 
 _SCHEME = "http+docker://"
 
@@ -54,16 +60,34 @@ class _Adapter(UnixHTTPAdapter):
         super().close()
 
 
+def api_version(path: Path, timeout_seconds: float) -> str:
+    """The newest API version that the engine on this socket and the SDK both know.
+
+    Raises ``OSError`` if nothing listens, or what listens is no engine.
+    """
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(timeout_seconds)
+        connection.connect(str(path))
+        asking = http.client.HTTPConnection("localhost")
+        asking.sock = connection
+        try:
+            asking.request("GET", "/_ping", headers={"Connection": "close"})
+            told = asking.getresponse().headers.get("Api-Version")
+        except http.client.HTTPException as error:
+            raise OSError(f"no HTTP is spoken there: {error!r}") from error
+    if not told:
+        raise OSError("no engine of Docker's API answers there")
+    return told if version_lt(told, DEFAULT_DOCKER_API_VERSION) else DEFAULT_DOCKER_API_VERSION
+
+
 def connect(url: str, timeout_seconds: int, pool_size: int) -> APIClient:
     """A client on a Unix socket, with the newest API version that both sides know.
 
-    Raises what the SDK raises, and ``OSError`` if nothing listens.
+    Raises what the SDK raises, and ``OSError`` if no engine listens.
     """
     path = url.removeprefix("unix://")
-    with socket.socket(socket.AF_UNIX) as trial:
-        trial.settimeout(timeout_seconds)
-        trial.connect(path)
-    client = APIClient(base_url=url, version="auto", timeout=timeout_seconds)
+    version = api_version(Path(path), timeout_seconds)
+    client = APIClient(base_url=url, version=version, timeout=timeout_seconds)
     client.mount(_SCHEME, _Adapter(f"http+unix://{path}", timeout_seconds, pool_size))
     client.trust_env = False  # no look for proxies and .netrc on every call
     return client

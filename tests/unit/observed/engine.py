@@ -116,8 +116,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _found(self, path: str) -> Any:
         containers = self.server.engine.containers
-        if path == "/version":
-            return {"ApiVersion": _API}
+        if path == "/_ping":
+            return "OK"
         if path == "/containers/json":
             return containers
         wanted = path.split("/")[2]
@@ -131,6 +131,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.send_header("Connection", "close")
+        self.send_header("Api-Version", _API)
         self.end_headers()
         self.wfile.write(body)
 
