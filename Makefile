@@ -6,7 +6,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 BIN := .venv/bin
-# Runs a command with a container engine: the one that answers, else a private one.
+# Runs a command with container engines: those that answer, else private ones.
 WITH_ENGINE := $(BIN)/python -m deploy.engine
 ARGS ?=
 
@@ -67,7 +67,7 @@ dashboards: bootstrap-dev ## Write grafana/dashboards/*.json anew from collector
 	@$(BIN)/python -m collector.dashboards
 
 .PHONY: bootstrap
-bootstrap: ## Set up what is missing: engine, QEMU, guest files, images, .venv
+bootstrap: ## Set up what is missing: engines, QEMU, guest files, images, .venv
 	@deploy/bootstrap.sh
 
 .PHONY: bootstrap-dev
@@ -76,9 +76,11 @@ bootstrap-dev:
 
 .PHONY: clean
 clean: ## Remove build/
-	@[[ ! -e build/engine/users.lock ]] || \
-		flock --nonblock build/engine/users.lock python3 -m deploy.private_engine || \
-		{ echo 'the private engine is in use: end that command first' >&2; exit 1; }
+	@for each in engine podman; do \
+		[[ ! -e build/$$each/users.lock ]] || \
+			flock --nonblock build/$$each/users.lock python3 -m deploy.private_$$each || \
+			{ echo "the private $$each is in use: end that command first" >&2; exit 1; }; \
+	done
 	@rm -rf build
 
 .PHONY: distclean

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sets this checkout up: a container engine, QEMU, a guest kernel, a static busybox,
+# Sets this checkout up: container engines, gVisor, QEMU, a guest kernel, a static busybox,
 # the workload images and .venv with pinned versions. Each only if it is absent, so
 # that a second call has nothing to do and takes a moment.
 #
@@ -87,6 +87,16 @@ fetch() {
 engine() {
 	[[ -n ${DOCKER_HOST:-} || -S /var/run/docker.sock ]] || have dockerd ||
 		install 'the Docker engine' docker.io
+}
+
+# Registered with the private engine when that starts; another engine's owner registers it.
+gvisor() {
+	have runsc || install 'gVisor' runsc
+}
+
+# With the network plugins that the private service uses, and an OCI runtime that takes every host.
+podman_service() {
+	have podman || install 'Podman' podman containernetworking-plugins runc
 }
 
 qemu() {
@@ -260,6 +270,8 @@ main() {
 	flock 9
 	environment || status=1
 	engine
+	gvisor
+	podman_service
 	qemu
 	kernel
 	busybox

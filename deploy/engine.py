@@ -1,13 +1,15 @@
-"""Runs a command with a container engine at hand.
+"""Runs a command with container engines at hand: Docker, and Podman.
 
-``python -m deploy.engine COMMAND…`` uses the engine that answers on ``DOCKER_HOST``
-or ``/var/run/docker.sock``. If none does, it starts a private ``dockerd`` with
-everything of its own below ``build/engine``, for the length of the command, and
-ends it by its pid. Either way the workload images are loaded. Without an engine
-the command runs all the same, and is told so by an unset ``DOCKER_HOST``.
+``python -m deploy.engine COMMAND…`` uses the engines that answer on ``DOCKER_HOST``
+or ``/var/run/docker.sock``, and on ``CONTAINER_HOST`` or ``/run/podman/podman.sock``.
+Where none does, it starts a private one with everything of its own below
+``build/engine`` or ``build/podman``, for the length of the command, and ends it by
+its pid. Either way the workload images are loaded. Without an engine the command
+runs all the same, and is told so by the variable, which is unset.
 
-Commands that run at the same time share the private engine; the last one ends it.
-``TONNAGE_PRIVATE_ENGINE=FOLDER`` asks for a private one in that folder, whichever answers.
+Commands that run at the same time share a private engine; the last one ends it.
+``TONNAGE_PRIVATE_ENGINE=FOLDER`` asks for a private Docker engine in that folder,
+whichever answers.
 """
 
 from __future__ import annotations
@@ -16,18 +18,23 @@ import fcntl
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
 
 from deploy import child
+from deploy.daemons import EngineFailed, EngineSurvived
 from deploy.images import load
-from deploy.private_engine import EngineFailed, EngineSurvived, PrivateEngine
+from deploy.private_engine import PrivateEngine
+from deploy.private_podman import PrivatePodman
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-SYSTEM_SOCKET = Path("/var/run/docker.sock")
+DOCKER, PODMAN = "DOCKER_HOST", "CONTAINER_HOST"
+SOCKETS = {DOCKER: Path("/var/run/docker.sock"), PODMAN: Path("/run/podman/podman.sock")}
 USAGE_ERROR = 2
 SURVIVED = 1
+
+Private = PrivateEngine | PrivatePodman
 
 
 def say(text: str) -> None:
@@ -35,15 +42,15 @@ def say(text: str) -> None:
     print(f"engine: {text}", file=sys.stderr, flush=True)  # noqa: T201 - this is a command
 
 
-def running_engine() -> str | None:
+def running_engine(variable: str = DOCKER) -> str | None:
     """The address of an engine that answers already."""
-    named = os.environ.get("DOCKER_HOST")
-    candidates = [named, f"unix://{SYSTEM_SOCKET}" if SYSTEM_SOCKET.exists() else None]
+    named, usual = os.environ.get(variable), SOCKETS[variable]
+    candidates = [named, f"unix://{usual}" if usual.exists() else None]
     return next((address for address in candidates if address and load.answers(address)), None)
 
 
 @contextmanager
-def shared_engine(engine: PrivateEngine) -> Iterator[str]:
+def shared_engine(engine: Private) -> Iterator[str]:
     """The private engine, started by the first user and ended by the last.
 
     Each user holds a shared lock for as long as it lives, so that even a user
@@ -83,11 +90,31 @@ def load_images(address: str) -> None:
         say(f"loaded {reference}")
 
 
-def run_beside_private_engine(command: Sequence[str], engine: PrivateEngine) -> int:
-    """Run the command with the private engine up; its exit code."""
-    with child.interruptible(), shared_engine(engine) as address:
-        load_images(address)
-        return child.run(command, {"DOCKER_HOST": address})
+def run_beside(command: Sequence[str], found: dict[str, str], private: dict[str, Private]) -> int:
+    """Run the command with these engines up, those that will start; its exit code."""
+    with child.interruptible(), ExitStack() as stack:
+        for variable, engine in private.items():
+            try:
+                found[variable] = stack.enter_context(shared_engine(engine))
+            except EngineFailed as failure:
+                do_without(variable, str(failure))
+            else:
+                load_images(found[variable])
+        return child.run(command, found)
+
+
+def do_without(variable: str, reason: str) -> None:
+    """Tell the person, and the command."""
+    kind = {DOCKER: "Docker", PODMAN: "Podman"}[variable]
+    say(f"going on without {kind}: {reason}")
+    os.environ.pop(variable, None)
+
+
+def private_engines(own_folder: str | None) -> dict[str, Private]:
+    """Those that may be started, by the variable that tells of them."""
+    build = CHECKOUT / "build"
+    docker = PrivateEngine(Path(own_folder or build / "engine").resolve())
+    return {DOCKER: docker, PODMAN: PrivatePodman((build / "podman").resolve())}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -97,25 +124,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say("usage: python -m deploy.engine COMMAND [ARGUMENT…]")
         return USAGE_ERROR
     own_folder = os.environ.get("TONNAGE_PRIVATE_ENGINE")
-    address = None if own_folder else running_engine()
-    if address is not None:
-        load_images(address)
-        return child.replace(command, {"DOCKER_HOST": address})
-    engine = PrivateEngine(Path(own_folder or CHECKOUT / "build" / "engine").resolve())
-    reason = engine.unavailable()
+    found: dict[str, str] = {}
+    private: dict[str, Private] = {}
+    for variable, engine in private_engines(own_folder).items():
+        wanted = own_folder is not None and variable == DOCKER
+        address = None if wanted else running_engine(variable)
+        if address is not None:
+            load_images(address)
+            found[variable] = address
+        elif (reason := engine.unavailable()) is None:
+            private[variable] = engine
+        else:
+            do_without(variable, reason)
+    if not private:
+        return child.replace(command, found)
     try:
-        if reason is None:
-            return run_beside_private_engine(command, engine)
-    except EngineFailed as failure:
-        reason = str(failure)
+        return run_beside(command, found, private)
     except EngineSurvived as survival:
         say(str(survival))
         return SURVIVED
     except child.Interrupted as interruption:
         return interruption.exit_code
-    say(f"going on without a container engine: {reason}")
-    os.environ.pop("DOCKER_HOST", None)
-    return child.replace(command, {})
 
 
 if __name__ == "__main__":

@@ -44,6 +44,7 @@ _SAMPLES: Mapping[str, Any] = {
     "name": "rack4-12",
     "tls_dir": "/var/lib/tonnage/agent/identity",
     "docker_host": "unix:///run/docker.sock",
+    "podman_host": "unix:///run/podman/podman.sock",
     "guest_dir": "/opt/tonnage/share/guest",
     "images_dir": "/opt/tonnage/share/images",
     "labels": {"zone": "b", "kernel": "6.1"},

@@ -7,37 +7,21 @@ is removed again, and not made at all beside another engine.
 
 from __future__ import annotations
 
-import hashlib
-import http.client
+import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
-import time
-from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 
-from deploy import bridge
-
-START_SECONDS = 60.0
-STOP_SECONDS = 30.0
-POLL_SECONDS = 0.05
-
-# A socket's path has 108 bytes (unix(7)); containerd's own sockets lie up to 40
-# bytes deeper than our folder.
-LONGEST_RUN_FOLDER = 60
+from deploy import bridge, daemons
+from deploy.daemons import EngineSurvived
 
 DAEMONS = ("dockerd", "containerd")
 
-
-class EngineFailed(Exception):
-    """The private engine did not start."""
-
-
-class EngineSurvived(Exception):
-    """Something of the private engine would not end."""
+# gVisor's ptrace platform needs no KVM, which nested hosts rarely have or only seem to.
+# Without a stack of its own and without cgroups it starts wherever an engine does.
+RUNSC_ARGUMENTS = ("--platform=ptrace", "--ignore-cgroups", "--network=none")
 
 
 class PrivateEngine:
@@ -48,10 +32,7 @@ class PrivateEngine:
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        self.run = home / "run"
-        if len(os.fsencode(self.run)) > LONGEST_RUN_FOLDER:
-            name = hashlib.sha256(os.fsencode(home)).hexdigest()[:12]
-            self.run = Path("/run") / f"tonnage-{name}"
+        self.run = daemons.run_folder(home)
         self.socket = self.run / "docker.sock"
         self._dockerd: subprocess.Popen[bytes] | None = None
 
@@ -64,7 +45,7 @@ class PrivateEngine:
         """Why it cannot be started here; ``None`` if it can."""
         if os.geteuid() != 0:
             return "none is running, and a private one needs root"
-        if shutil.which("dockerd", path=_search_path()) is None:
+        if shutil.which("dockerd", path=daemons.search_path()) is None:
             return "none is running, and dockerd is not installed (package docker.io)"
         return None
 
@@ -73,7 +54,7 @@ class PrivateEngine:
 
         Raises ``EngineFailed`` with the end of its log.
         """
-        if self._answers():
+        if daemons.answers(self.socket):
             return
         self.stop()
         self.home.mkdir(parents=True, exist_ok=True)
@@ -92,11 +73,11 @@ class PrivateEngine:
         for number in (signal.SIGTERM, signal.SIGKILL):
             # dockerd first: it ends its containers, and the containerd it started.
             for name in DAEMONS:
-                _end(self._daemons(name), number)
-        self._waited()
+                daemons.end(self._daemons(name), number)
+        daemons.take_note_of_the_end(self._dockerd)
         if survivors := [*self._daemons("")]:
             raise EngineSurvived(f"the private engine did not end: processes {survivors}")
-        _unmount_below(self.home, self.run)
+        daemons.unmount_below(self.home, self.run)
         made = self.home / "made-bridge"
         if made.exists():
             bridge.remove(bridge.NAME)
@@ -106,8 +87,8 @@ class PrivateEngine:
     def kill(self) -> None:
         """End dockerd alone, and with it its containerd, as a crash does: shims and
         containers live on. ``start_again`` takes it from there."""
-        _end(self._daemons("dockerd"), signal.SIGKILL)
-        self._waited()
+        daemons.end(self._daemons("dockerd"), signal.SIGKILL)
+        daemons.take_note_of_the_end(self._dockerd)
 
     def start_again(self) -> None:
         """Start dockerd over what it left. Raises ``EngineFailed``.
@@ -119,33 +100,25 @@ class PrivateEngine:
             (self.run / name).unlink(missing_ok=True)
         self._launch()
 
-    def _waited(self) -> None:
-        """Take note that the daemon that we started, and have ended, is gone."""
-        if self._dockerd is not None:
-            with suppress(subprocess.TimeoutExpired):  # it survived: the caller will see
-                self._dockerd.wait(STOP_SECONDS)
-
     def _launch(self) -> None:
         log = self.home / "dockerd.log"
+        self._configuration.write_text(json.dumps({"runtimes": _low_level_runtimes()}))
         with log.open("wb") as output:
             self._dockerd = process = subprocess.Popen(
                 [*self._command(), *self._bridge_options()],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env={**os.environ, "PATH": _search_path()},
+                env={**os.environ, "PATH": daemons.search_path()},
                 start_new_session=True,
             )
-        deadline = time.monotonic() + START_SECONDS
-        while not self._answers():
-            if process.poll() is not None or time.monotonic() > deadline:
-                tail = log.read_text(errors="replace").splitlines()[-4:]
-                raise EngineFailed("dockerd did not start:\n    " + "\n    ".join(tail))
-            time.sleep(POLL_SECONDS)
+        daemons.wait_until_it_answers(process, self.socket, log)
 
     def _command(self) -> list[str]:
         return [
             "dockerd",
+            # The host's own configuration is about the host's own engine.
+            f"--config-file={self._configuration}",
             f"--host={self.address}",
             f"--data-root={self.home / 'data'}",
             f"--exec-root={self.run}",
@@ -159,23 +132,17 @@ class PrivateEngine:
             "--shutdown-timeout=10",
         ]
 
+    @property
+    def _configuration(self) -> Path:
+        return self.home / "daemon.json"
+
     def _bridge_options(self) -> list[str]:
         """Two engines on one bridge would hand out the same addresses twice."""
-        if any(_processes("dockerd")):
+        if any(daemons.processes("dockerd")):
             return ["--bridge=none"]
         if not bridge.exists(bridge.NAME):
             (self.home / "made-bridge").touch()
         return []
-
-    def _answers(self) -> bool:
-        connection = _UnixConnection(self.socket)
-        try:
-            connection.request("GET", "/_ping")
-            return connection.getresponse().status == http.client.OK
-        except (OSError, http.client.HTTPException):
-            return False
-        finally:
-            connection.close()
 
     def _daemons(self, name: str) -> list[int]:
         """Our daemons whose name begins with ``name``, told by our folder in their arguments."""
@@ -184,63 +151,15 @@ class PrivateEngine:
             pid
             for daemon in DAEMONS
             if daemon.startswith(name)
-            for pid in _processes(daemon)
-            if ours in _command_line(pid)
+            for pid in daemons.processes(daemon)
+            if ours in daemons.command_line(pid)
         ]
 
 
-class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=5)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(os.fspath(self._path))
-
-
-def _search_path() -> str:
-    """Daemons lie in sbin, which is not on every user's path."""
-    return os.environ.get("PATH", os.defpath) + ":/usr/local/sbin:/usr/sbin:/sbin"
-
-
-def _processes(name: str) -> Iterable[int]:
-    """Living processes whose command name begins with ``name``."""
-    for folder in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            if (folder / "comm").read_text().startswith(name) and _command_line(int(folder.name)):
-                yield int(folder.name)
-
-
-def _command_line(pid: int) -> bytes:
-    """Its arguments; empty when it is gone, or ended and not yet waited for."""
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""
-
-
-def _end(pids: Iterable[int], number: signal.Signals) -> None:
-    """Signal the processes and wait, within bounds, until they are gone."""
-    pids = [*pids]
-    for pid in pids:
-        with suppress(ProcessLookupError):
-            os.kill(pid, number)
-    deadline = time.monotonic() + STOP_SECONDS
-    while any(_command_line(pid) for pid in pids) and time.monotonic() < deadline:
-        time.sleep(POLL_SECONDS)
-    for pid in pids:
-        with suppress(ChildProcessError):
-            os.waitpid(pid, os.WNOHANG)
-
-
-def _unmount_below(*folders: Path) -> None:
-    """Release mounts that the daemons left, the deepest first."""
-    mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-    for mount in sorted(mounts, key=len, reverse=True):
-        if any(Path(mount).is_relative_to(folder) for folder in folders):
-            subprocess.run(["umount", "--lazy", mount], check=False)
+def _low_level_runtimes() -> dict[str, object]:
+    """Those that are installed beside the engine's own, by name, as daemon.json has them."""
+    runsc = shutil.which("runsc", path=daemons.search_path())
+    return {"runsc": {"path": runsc, "runtimeArgs": [*RUNSC_ARGUMENTS]}} if runsc else {}
 
 
 if __name__ == "__main__":
