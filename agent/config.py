@@ -61,6 +61,9 @@ class AgentConfig(BaseModel):
     docker_host: str | None = Field(
         None, description="URL of the Docker engine; else DOCKER_HOST, else the default socket."
     )
+    podman_host: str | None = Field(
+        None, description="URL of the Podman service; else CONTAINER_HOST, else its default socket."
+    )
     guest_dir: Path | None = Field(None, description="Folder with vmlinuz and busybox for VMs.")
     images_dir: Path | None = Field(None, description="Folder with image archives (*.tar).")
     labels: dict[str, str] = Field(

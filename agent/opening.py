@@ -80,6 +80,7 @@ def _settings(config: AgentConfig, agent_id: str) -> RuntimeSettings:
         agent_id=agent_id,
         state_dir=config.data_dir / "runtimes",
         docker_host=config.docker_host,
+        podman_host=config.podman_host,
         guest_dir=config.guest_dir,
         images_dir=config.images_dir,
     )

@@ -2,7 +2,7 @@
 
 A test that uses one of these fixtures is skipped, with the reason, on a machine
 that lacks the part. ``make test`` sets ``TONNAGE_REQUIRE_ENGINES``: there a test
-that uses one, or is marked ``docker`` or ``qemu``, fails instead, however it came
+that uses one, or is marked with an engine's name, fails instead, however it came
 to be skipped.
 """
 
@@ -13,25 +13,29 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Generator, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from docker.api.client import APIClient
 
-from deploy.engine import running_engine
+from deploy.engine import PODMAN, SOCKETS, running_engine
 from deploy.postgres import PrivatePostgres
 from tests.hosts import debian
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-ENGINES = ("docker", "qemu", "runc")
+ENGINES = ("docker", "podman", "qemu", "runc")
 FIXTURES = frozenset(
     {
         "debian_tree",
         "docker_host",
         "guest_dir",
         "images_dir",
+        "podman_host",
         "postgres",
         "prometheus",
         "promtool",
+        "runsc",
         "server_image",
         "systemd_analyze",
     }
@@ -51,6 +55,23 @@ def docker_host() -> str:
     if address is None:
         pytest.skip("no Docker engine answers on DOCKER_HOST or /var/run/docker.sock")
     return address
+
+
+@pytest.fixture(scope="session")
+def podman_host() -> str:
+    """The address of a Podman service that answers and has the workload images."""
+    address = running_engine(PODMAN)
+    if address is None:
+        pytest.skip(f"no Podman answers on {PODMAN} or {SOCKETS[PODMAN]}")
+    return address
+
+
+@pytest.fixture(scope="session")
+def runsc(docker_host: str) -> None:
+    """The Docker engine has gVisor registered."""
+    with closing(APIClient(base_url=docker_host, version="auto")) as client:
+        if "runsc" not in client.info()["Runtimes"]:
+            pytest.skip("the Docker engine has no runtime runsc: run deploy/bootstrap.sh")
 
 
 @pytest.fixture(scope="session")

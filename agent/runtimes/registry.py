@@ -14,6 +14,8 @@ from agent.runtimes.base import Runtime
 RUNTIMES: dict[str, str] = {
     "docker": "agent.runtimes.docker:open_docker",
     "runc": "agent.runtimes.runc:open_runc",
+    "docker-runsc": "agent.runtimes.docker.runsc:open_runsc",
+    "podman": "agent.runtimes.docker.podman:open_podman",
     "qemu-microvm": "agent.runtimes.qemu:open_microvm",
     "fake": "agent.runtimes.fake:open_fake",
 }
@@ -33,13 +35,15 @@ class RuntimeSettings:
 
     ``state_dir`` is the runtimes' own folder, kept over restarts. ``docker_host``
     is a URL as in ``DOCKER_HOST``; ``None`` means the environment's, else the
-    default socket. ``guest_dir`` holds ``vmlinuz`` and ``busybox``, ``images_dir``
-    image archives; ``None`` where the host has none.
+    default socket; ``podman_host`` likewise, as in ``CONTAINER_HOST``. ``guest_dir``
+    holds ``vmlinuz`` and ``busybox``, ``images_dir`` image archives; ``None`` where the
+    host has none.
     """
 
     agent_id: str
     state_dir: Path
     docker_host: str | None = None
+    podman_host: str | None = None
     guest_dir: Path | None = None
     images_dir: Path | None = None
 

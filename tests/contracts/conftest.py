@@ -16,6 +16,8 @@ from tests.contracts.stores import ENGINES, Engine
 _PARAMETERS = [
     pytest.param("fake"),
     pytest.param("docker", marks=pytest.mark.docker),
+    pytest.param("docker-runsc", marks=pytest.mark.docker),
+    pytest.param("podman", marks=pytest.mark.podman),
     pytest.param("runc", marks=pytest.mark.runc),
     pytest.param("qemu-microvm", marks=pytest.mark.qemu),
 ]
@@ -25,6 +27,8 @@ _PARAMETERS = [
 async def stand(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Stand]:
     """A runtime of this kind, of an agent that lives for this test alone."""
     kind = KINDS[request.param]
+    for name in kind.requires:
+        request.getfixturevalue(name)
     given = {name: request.getfixturevalue(name) for name in kind.needs}
     name = f"c{uuid.uuid4().hex[:10]}"
     settings = settings_for(kind, given, name, tmp_path)

@@ -34,7 +34,8 @@ class Kind:
     """One runtime: how its workloads behave as asked, and how patient one must be.
 
     ``real`` runtimes have processes, and a console to quote. ``needs`` names the
-    fixtures that its settings come from.
+    fixtures that its settings come from, ``requires`` those that only look whether this
+    machine can run it.
     """
 
     name: str
@@ -45,10 +46,13 @@ class Kind:
     real: bool = True
     ready_seconds: float = 30.0
     needs: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
     memory_bytes: int = 128 << 20
 
 
-def _real(name: str, needs: tuple[str, ...], ready_seconds: float) -> Kind:
+def _real(
+    name: str, needs: tuple[str, ...], ready_seconds: float, requires: tuple[str, ...] = ()
+) -> Kind:
     return Kind(
         name=name,
         idle=IDLE,
@@ -56,6 +60,7 @@ def _real(name: str, needs: tuple[str, ...], ready_seconds: float) -> Kind:
         hanging=replace(IDLE, command=("/bin/sh", "-c", "echo not yet; exec sleep 1000")),
         missing=replace(IDLE, image="tonnage/no-such-image:1"),
         needs=needs,
+        requires=requires,
         ready_seconds=ready_seconds,
     )
 
@@ -76,6 +81,8 @@ def _fake() -> Kind:
 KINDS = {
     "fake": _fake(),
     "docker": _real("docker", ("docker_host",), ready_seconds=30.0),
+    "docker-runsc": _real("docker-runsc", ("docker_host",), 30.0, requires=("runsc",)),
+    "podman": _real("podman", ("podman_host",), ready_seconds=30.0),
     "runc": _real("runc", ("images_dir",), ready_seconds=30.0),
     "qemu-microvm": _real("qemu-microvm", ("guest_dir", "images_dir"), ready_seconds=50.0),
 }

@@ -10,16 +10,18 @@ daemons     the engine's own processes
 details     what only the engine knows of a container
 instance    one container
 health      whether the engine can launch, and what it is made of
+limits      the engine's resource limits
+profile     what tells one runtime of this kind from another
 runtime     the runtime
+runsc       gVisor under the same engine: a profile
+podman      another engine of the same API: a profile
 =========== ==============================================================
-
-Another engine of the same API is another ``DockerRuntime`` with its own name,
-socket and, in ``EngineProfile``, the low-level runtime it is told to use.
 """
 
 from __future__ import annotations
 
-from agent.runtimes.docker.runtime import DockerRuntime, EngineProfile
+from agent.runtimes.docker.profile import EngineProfile
+from agent.runtimes.docker.runtime import DockerRuntime
 from agent.runtimes.registry import RuntimeSettings
 
 __all__ = ["DockerRuntime", "EngineProfile", "open_docker"]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from agent.errors import InvalidInput
 from agent.runtimes.base import LaunchSpec, Scope
+from agent.runtimes.docker.limits import Ulimit
 from tonnage.model import ConsoleHealth, HttpHealth, HttpReadiness, Network, TcpReadiness, Workload
 
 LABEL_AGENT = "tonnage.agent"
@@ -40,9 +43,11 @@ def needs_stdin(workload: Workload) -> bool:
     return isinstance(workload.health, ConsoleHealth)
 
 
-def container_config(spec: LaunchSpec, runtime: str | None) -> dict[str, object]:
+def container_config(
+    spec: LaunchSpec, runtime: str | None, limits: Sequence[Ulimit] = ()
+) -> dict[str, object]:
     """The create call's body; ``runtime`` is the engine's name of a low-level
-    runtime, ``None`` for its default.
+    runtime, ``None`` for its default. Without ``limits`` the engine gives its own.
 
     Raises ``InvalidInput`` for a combination that could never become ready.
     """
@@ -61,7 +66,7 @@ def container_config(spec: LaunchSpec, runtime: str | None) -> dict[str, object]
         "Tty": False,
         # An image's own health check is a process started inside, again and again.
         "Healthcheck": {"Test": ["NONE"]},
-        "HostConfig": _host_config(spec, runtime),
+        "HostConfig": _host_config(spec, runtime, limits),
     }
     if workload.command:
         config["Entrypoint"] = list(workload.command)
@@ -71,7 +76,9 @@ def container_config(spec: LaunchSpec, runtime: str | None) -> dict[str, object]
     return config
 
 
-def _host_config(spec: LaunchSpec, runtime: str | None) -> dict[str, object]:
+def _host_config(
+    spec: LaunchSpec, runtime: str | None, limits: Sequence[Ulimit]
+) -> dict[str, object]:
     target = spec.target
     host_config: dict[str, object] = {
         "NetworkMode": _NETWORK_MODES[target.network],
@@ -86,6 +93,8 @@ def _host_config(spec: LaunchSpec, runtime: str | None) -> dict[str, object]:
     }
     if runtime is not None:
         host_config["Runtime"] = runtime
+    if limits:
+        host_config["Ulimits"] = list(limits)
     return host_config
 
 

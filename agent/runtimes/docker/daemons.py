@@ -12,7 +12,7 @@ from agent import process
 from agent.process import PROC, Identity
 
 _CREDENTIALS = struct.Struct("3i")  # pid, uid, gid: unix(7), SO_PEERCRED
-_SHIM = "containerd-shim"
+_SHIMS = ("containerd-shim", "conmon")
 _CONTAINERD = "containerd"
 _ENGINES = ("dockerd", "podman")
 _DEFAULT_CONTAINERD = Path("/run/containerd/containerd.sock")
@@ -43,7 +43,7 @@ class Daemons:
 
 
 def _daemons(socket_path: Path) -> Iterator[Identity]:
-    engine = _engine_pid(socket_path)
+    engine = engine_pid(socket_path)
     if engine is None:
         return
     mine = [pid for pid in process.children(engine) if comm(pid) == _CONTAINERD]
@@ -54,7 +54,8 @@ def _daemons(socket_path: Path) -> Iterator[Identity]:
             yield identity
 
 
-def _engine_pid(socket_path: Path) -> int | None:
+def engine_pid(socket_path: Path) -> int | None:
+    """Whoever listens on the socket, or is known as an engine where systemd does."""
     listener = _listener(socket_path)
     if listener != 1:
         return listener
@@ -87,7 +88,7 @@ def _listener(socket_path: Path) -> int | None:
 def _helpers(pid: int) -> Iterator[int]:
     """Children of a daemon that are not shims, and theirs."""
     for child in process.children(pid):
-        if not comm(child).startswith(_SHIM):
+        if not comm(child).startswith(_SHIMS):
             yield child
             yield from _helpers(child)
 

@@ -36,7 +36,7 @@ Inspection = dict[str, Any]
 # wait for one within its timed window, whatever is being removed beside it.
 THREADS = 300
 CALL_SECONDS = 120
-PROBE_SECONDS = 3
+PROBE_SECONDS = 5
 REMOVE_SECONDS = 60.0
 _REMOVE_RETRY_SECONDS = 0.02
 _CONFLICT = 409
@@ -55,9 +55,11 @@ class Description:
 class Engine:
     """One engine on one Unix socket. Connects when first used; safe for concurrent calls."""
 
-    def __init__(self, url: str, name: str) -> None:
+    def __init__(self, url: str, name: str, option: str) -> None:
+        """``option`` is the flag by which an operator names its socket."""
         self.url = url
         self.name = name
+        self._option = option
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix=f"engine-{name}")
         self._client: APIClient | None = None
         self._connecting = threading.Lock()
@@ -155,7 +157,7 @@ class Engine:
         """What the engine is, over a connection of its own with short deadlines."""
 
         def work() -> Description:
-            with _translated(self.url, RuntimeUnavailable):
+            with self._translated(RuntimeUnavailable):
                 client = connect(self.url, PROBE_SECONDS, pool_size=1)
                 try:
                     networks = client.networks(names=["bridge", "none"])
@@ -181,8 +183,23 @@ class Engine:
                 self._client = None
 
     def _run(self, work: Callable[[APIClient], T], refused: type[TonnageError]) -> T:
-        with _translated(self.url, refused):
+        with self._translated(refused):
             return work(self._connected())
+
+    @contextmanager
+    def _translated(self, refused: type[TonnageError]) -> Iterator[None]:
+        """Turn the SDK's errors into ours."""
+        try:
+            yield
+        except docker.errors.ImageNotFound as error:
+            raise _NoImage(_reason(error)) from error
+        except docker.errors.APIError as error:
+            raise refused(f"the engine at {self.url} refused: {_reason(error)}") from error
+        except (docker.errors.DockerException, OSError) as error:  # requests' are OSErrors
+            raise RuntimeUnavailable(
+                f"the engine at {self.url} does not answer: {innermost(error)}",
+                remedy=f"Start it, or name another socket with {self._option}.",
+            ) from error
 
     def _connected(self) -> APIClient:
         with self._connecting:
@@ -226,28 +243,12 @@ def _image_errors(reference: str, *, pulled: bool) -> Iterator[None]:
             f"the engine has no such image, {why}",
             field="workload.image",
             value=reference,
-            remedy="Build it or load it with docker load, or set pull: true.",
+            remedy="Load it into that engine, or set pull: true.",
         ) from error
 
 
 class _NoImage(TonnageError):
     """The engine has no such image."""
-
-
-@contextmanager
-def _translated(url: str, refused: type[TonnageError]) -> Iterator[None]:
-    """Turn the SDK's errors into ours."""
-    try:
-        yield
-    except docker.errors.ImageNotFound as error:
-        raise _NoImage(_reason(error)) from error
-    except docker.errors.APIError as error:
-        raise refused(f"the engine at {url} refused: {_reason(error)}") from error
-    except (docker.errors.DockerException, OSError) as error:  # requests' errors are OSErrors
-        raise RuntimeUnavailable(
-            f"the engine at {url} does not answer: {innermost(error)}",
-            remedy="Start it, or name another socket with --docker-host.",
-        ) from error
 
 
 def _reason(error: docker.errors.APIError) -> str:

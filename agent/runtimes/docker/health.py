@@ -9,38 +9,46 @@ from pathlib import Path
 from agent.errors import TonnageError
 from agent.runtimes.base import Capabilities
 from agent.runtimes.docker.engine import Description, Engine
-from tonnage.model import Fingerprint, Mode, RuntimeState
+from agent.runtimes.docker.profile import EngineProfile, Finding
+from tonnage.model import Fingerprint, Mode, Network, RuntimeState
 
 _UNIX = "unix://"
 _CONNECT_SECONDS = 1.0
-ANSWER_SECONDS = 5.0
+ANSWER_SECONDS = 8.0  # Podman asks the package manager for its versions: 2 s
 # Storage drivers of which the engine tells the folders of an image's layers.
 _LAYERED_DRIVERS = ("overlay2", "overlay")
 
 
-async def fingerprint(name: str, engine: Engine, capabilities: Capabilities) -> Fingerprint:
+async def fingerprint(
+    profile: EngineProfile, engine: Engine, capabilities: Capabilities
+) -> Fingerprint:
     """Look at the socket, then ask the engine. Never raises; bounded to some seconds."""
-    obstacle = socket_obstacle(engine.url)
+    name = profile.name
+    obstacle = socket_obstacle(engine.url, profile.remedy)
     if obstacle is not None:
         return Fingerprint(name, obstacle[0], obstacle[1])
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
             found = await engine.describe()
+            finding = await asyncio.to_thread(profile.examine, found)
     except TimeoutError:
         reason = f"the engine at {engine.url} does not answer within {ANSWER_SECONDS:g} s"
         return Fingerprint(name, RuntimeState.UNHEALTHY, reason)
     except TonnageError as error:
         return Fingerprint(name, RuntimeState.UNHEALTHY, str(error))
+    if finding.obstacle is not None:
+        state, reason = finding.obstacle
+        return Fingerprint(name, state, f"{reason} ({engine.url})")
     return Fingerprint(
         runtime=name,
         state=RuntimeState.HEALTHY,
         reason=f"the engine at {engine.url} answers",
         version=str(found.version.get("Version", "")),
         variants=capabilities.variants,
-        networks=tuple(one for one in capabilities.networks if one.value in found.networks),
+        networks=_networks(capabilities, found, finding),
         modes=tuple(Mode(mode) for mode in capabilities.modes if _offered(mode, found)),
         readiness=capabilities.readiness,
-        components=_components(found),
+        components={**_components(found), **finding.components},
     )
 
 
@@ -49,7 +57,17 @@ def _offered(mode: str, found: Description) -> bool:
     return mode != Mode.COLD or found.info.get("Driver") in _LAYERED_DRIVERS
 
 
-def socket_obstacle(url: str) -> tuple[RuntimeState, str] | None:
+def _networks(
+    capabilities: Capabilities, found: Description, finding: Finding
+) -> tuple[Network, ...]:
+    """Going without one needs nothing of an engine, and not each lists it."""
+    there = {*found.networks, Network.NONE.value}
+    return tuple(
+        one for one in capabilities.networks if one.value in there and one in finding.networks
+    )
+
+
+def socket_obstacle(url: str, remedy: str) -> tuple[RuntimeState, str] | None:
     """What stands between us and the engine's socket; ``None`` if nothing does."""
     if not url.startswith(_UNIX):
         reason = f"{url} is not a local socket; only the host it runs on can be measured"
@@ -60,7 +78,7 @@ def socket_obstacle(url: str) -> tuple[RuntimeState, str] | None:
             connection.settimeout(_CONNECT_SECONDS)
             connection.connect(str(path))
     except FileNotFoundError:
-        return RuntimeState.UNDETECTED, f"there is no engine socket at {path}"
+        return RuntimeState.UNDETECTED, f"there is no engine socket at {path}: {remedy}"
     except PermissionError:
         reason = f"no permission to use {path}: join its group (often docker) or run as root"
         return RuntimeState.UNHEALTHY, reason

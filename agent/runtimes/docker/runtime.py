@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from agent.clock import Mark, Timeline
@@ -19,11 +18,13 @@ from agent.runtimes.docker.config import (
     label_filter,
     needs_stdin,
 )
-from agent.runtimes.docker.daemons import Daemons
+from agent.runtimes.docker.daemons import Daemons, engine_pid
 from agent.runtimes.docker.engine import Engine, Inspection
 from agent.runtimes.docker.health import fingerprint
 from agent.runtimes.docker.instance import DockerInstance
+from agent.runtimes.docker.limits import Ulimit, engine_limits
 from agent.runtimes.docker.order import Order
+from agent.runtimes.docker.profile import EngineProfile
 from agent.runtimes.docker.stream import ConsoleStream
 from agent.runtimes.places import Places
 from agent.runtimes.programs import program_files
@@ -31,21 +32,6 @@ from agent.runtimes.registry import RuntimeSettings, engine_url
 from tonnage.model import Fingerprint, LogReadiness, Network, Workload
 
 REMOVALS_AT_ONCE = 4
-
-
-@dataclass(frozen=True, slots=True)
-class EngineProfile:
-    """What tells one runtime of this kind from another.
-
-    ``low_level`` is the engine's name of the OCI runtime to use; ``None`` takes
-    its default. ``host`` overrides the configured socket. ``programs``: those that
-    are executed for each container.
-    """
-
-    name: str
-    low_level: str | None = None
-    host: str | None = None
-    programs: tuple[str, ...] = ("containerd-shim-runc-v2", "runc")
 
 
 class DockerRuntime:
@@ -62,9 +48,11 @@ class DockerRuntime:
         self._profile = profile
         self._agent_id = settings.agent_id
         self._url = engine_url(profile.host or settings.docker_host)
-        self._engine = Engine(self._url, profile.name)
+        self._socket = Path(self._url.removeprefix("unix://"))
+        self._engine = Engine(self._url, profile.name, profile.option)
         self._places = Places()
-        self._daemons = Daemons(Path(self._url.removeprefix("unix://")))
+        self._daemons = Daemons(self._socket)
+        self._limits: list[Ulimit] = []
         self._streams: set[ConsoleStream] = set()
         self._clean_ups: set[asyncio.Task[None]] = set()
 
@@ -73,10 +61,12 @@ class DockerRuntime:
         return self._profile.name
 
     async def fingerprint(self) -> Fingerprint:
-        return await fingerprint(self._profile.name, self._engine, self.capabilities)
+        return await fingerprint(self._profile, self._engine, self.capabilities)
 
     async def prepare(self, workload: Workload) -> Prepared:
         image = await self._engine.image(workload.image, pull=workload.pull)
+        if self._profile.names_limits:
+            self._limits = engine_limits(engine_pid(self._socket) or 0)
         return Prepared(workload, str(image["Id"]), paths=_image_layers(image))
 
     async def launch(self, spec: LaunchSpec, timeline: Timeline) -> Instance:
@@ -113,7 +103,7 @@ class DockerRuntime:
         )
         order = Order(
             name=container_name(spec.instance_id),
-            config=container_config(spec, self._profile.low_level),
+            config=container_config(spec, self._profile.low_level, self._limits),
             stdin=needs_stdin(spec.target.workload),
             timeline=timeline,
             stream=stream,
