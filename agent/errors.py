@@ -10,6 +10,7 @@
     ├── RuntimeUnavailable         an engine or VMM is not there, or went away
     ├── LaunchFailed               a launch did not become ready; has evidence
     │   └── InstanceExited         it ended before it was ready
+    ├── NoAnswer                   a workload that was asked did not answer
     ├── InstanceLeaked             something survived its removal
     ├── GuardTripped               a guard of the agent forbids the next step
     ├── RunActive                  another run holds the agent
@@ -89,6 +90,12 @@ class LaunchFailed(TonnageError):
 
 class InstanceExited(LaunchFailed):
     """The instance ended before it was ready."""
+
+
+class NoAnswer(TonnageError):
+    """A workload was asked on its console and did not answer in time, or at all."""
+
+    kind = ProblemKind.UNAVAILABLE
 
 
 class InstanceLeaked(TonnageError):

@@ -40,12 +40,30 @@ class Prepared:
 
 
 @dataclass(frozen=True, slots=True)
+class ParentGroup:
+    """A cgroup with a hard memory limit, made and removed by the runner.
+
+    ``path`` is its place in every hierarchy, as an engine wants to be told it
+    (``/tonnage-limit-…``); ``folder`` is where the hierarchy that has the memory
+    controller shows it: version 1's memory hierarchy, or the unified one.
+    """
+
+    path: str
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True)
 class LaunchSpec:
     """One launch. ``instance_id`` is unique and safe as a name of 1 to 63 characters
     of ``[a-z0-9-]``; the instance can be found again by it after a crash.
 
     The instance must end by itself ``lifetime_seconds`` after its launch where
     the runtime can arrange that.
+
+    ``cgroup_parent``: the instance's own cgroup is made below this one, from before
+    its first process on, and removed with it; asked only of a runtime that
+    ``takes_parent_group``. What is charged elsewhere (a shim, a daemon) the runtime
+    says in its documentation.
     """
 
     instance_id: str
@@ -53,6 +71,7 @@ class LaunchSpec:
     target: Target
     prepared: Prepared
     lifetime_seconds: float
+    cgroup_parent: ParentGroup | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +85,8 @@ class Capabilities:
     health: tuple[str, ...] = ("console",)
     takes_memory: bool = True
     """Whether instances really take memory, so that it is set aside for those that start."""
+    takes_parent_group: bool = False
+    """Whether it places instances below ``LaunchSpec.cgroup_parent``."""
 
 
 class Instance(Protocol):
@@ -107,6 +128,23 @@ class Instance(Protocol):
 
         Idempotent; kills what still runs; goes on past parts that are gone.
         Marks ``stopped`` and ``destroyed``. Raises ``InstanceLeaked``.
+        """
+
+
+@runtime_checkable
+class Conversing(Protocol):
+    """An instance whose workload can be asked questions on its console.
+
+    Optional: offered by instances that were launched with a console health check,
+    and held by the object that launched them.
+    """
+
+    async def ask(self, line: str, until: str, timeout_seconds: float) -> str:
+        """Send ``line`` to the workload; what its console says from then on, up to the end
+        of the text ``until``, which ``line`` does not contain.
+
+        No exec. Raises ``NoAnswer`` when the time is over, the console is at its end,
+        or nobody listens.
         """
 
 

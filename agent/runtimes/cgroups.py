@@ -70,6 +70,14 @@ def own(root: Path = ROOT, membership: Path = Path("/proc/self/cgroup")) -> dict
     return found
 
 
+def below(parents: Mapping[str, Path], memory: Path | None) -> dict[str, Path]:
+    """``parents``, but that memory is charged below the group ``memory``, if there is one."""
+    if memory is None:
+        return {**parents}
+    controller = "unified" if (memory / "cgroup.controllers").exists() else "memory"
+    return {**parents, controller: memory}
+
+
 def make(folders: Mapping[str, Path]) -> None:
     """Make the cgroups of one instance. Raises ``OSError``."""
     for folder in folders.values():

@@ -5,10 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from dataclasses import dataclass
+from typing import Any
+
+ANSWER_BYTES = 1 << 20
 
 
 class ConsoleEnded(Exception):
     """The console closed before the awaited text came."""
+
+
+class ConsoleFlood(Exception):
+    """More was said than is kept of an answer."""
 
 
 @dataclass(slots=True)
@@ -21,6 +28,15 @@ class _Watch:
     text: bytes
     future: asyncio.Future[int]
     skip: int
+
+
+@dataclass(slots=True)
+class _Record:
+    """What the console says from now on, until a text."""
+
+    until: bytes
+    future: asyncio.Future[str]
+    said: bytearray
 
 
 class Console:
@@ -38,6 +54,7 @@ class Console:
         self._keep_lines = keep_lines
         self._max_line_bytes = max_line_bytes
         self._watches: list[_Watch] = []
+        self._records: list[_Record] = []
         self._ended = False
         self._end_waiters: list[asyncio.Future[None]] = []
 
@@ -51,6 +68,8 @@ class Console:
         buffer = self._open + data
         if self._watches:
             self._resolve(buffer, at_monotonic_ns)
+        if self._records:
+            self._take_down(data)
         # A text holds no newline, so only the end of a chunk can matter later:
         # at most keep_lines of it are split off, however long it is.
         *whole, rest = buffer.rsplit(b"\n", self._keep_lines)
@@ -63,11 +82,11 @@ class Console:
     def end(self) -> None:
         """The console closed: open watches raise ``ConsoleEnded``. Idempotent."""
         self._ended = True
-        watches, self._watches = self._watches, []
-        for watch in watches:
-            if not watch.future.done():
-                watch.future.set_exception(ConsoleEnded())
-                watch.future.exception()  # whoever does not ask is not interested
+        futures: list[asyncio.Future[Any]] = [watch.future for watch in self._watches]
+        futures += [record.future for record in self._records]
+        self._watches, self._records = [], []
+        for future in futures:
+            _end(future)
         waiters, self._end_waiters = self._end_waiters, []
         for waiter in waiters:
             if not waiter.done():
@@ -90,10 +109,22 @@ class Console:
         """
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         if self._ended:
-            future.set_exception(ConsoleEnded())
-            future.exception()
+            _end(future)
         else:
             self._watches.append(_Watch(text.encode(), future, len(self._open)))
+        return future
+
+    def record(self, until: str) -> asyncio.Future[str]:
+        """Take down what is said from now on, up to the end of the text ``until``.
+
+        The future raises ``ConsoleEnded`` if the console closes first, and
+        ``ConsoleFlood`` after ``ANSWER_BYTES`` without that text. Cancel it to stop.
+        """
+        future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        if self._ended:
+            _end(future)
+        else:
+            self._records.append(_Record(until.encode(), future, bytearray()))
         return future
 
     def tail(self) -> str:
@@ -112,6 +143,25 @@ class Console:
                 waiting.append(watch)
         self._watches = waiting
 
+    def _take_down(self, data: bytes) -> None:
+        for record in self._records:
+            if record.future.done():
+                continue
+            record.said += data
+            end = record.said.find(record.until)
+            if end >= 0:
+                said = record.said[: end + len(record.until)]
+                record.future.set_result(said.decode("utf-8", "replace"))
+            elif len(record.said) > ANSWER_BYTES:
+                record.future.set_exception(ConsoleFlood())
+        self._records = [record for record in self._records if not record.future.done()]
+
     def _forget_skips(self, line_ended: bool, cut_bytes: int) -> None:
         for watch in self._watches:
             watch.skip = 0 if line_ended else max(0, watch.skip - cut_bytes)
+
+
+def _end(future: asyncio.Future[Any]) -> None:
+    if not future.done():
+        future.set_exception(ConsoleEnded())
+        future.exception()  # whoever does not ask is not interested

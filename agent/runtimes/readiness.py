@@ -21,7 +21,8 @@ import contextlib
 import time
 from collections.abc import Awaitable, Callable
 
-from agent.runtimes.console import Console, ConsoleEnded
+from agent.errors import NoAnswer
+from agent.runtimes.console import Console, ConsoleEnded, ConsoleFlood
 from tonnage.model import ConsoleHealth, Health, HttpHealth, HttpReadiness, TcpReadiness
 
 FIRST_RETRY_SECONDS = 0.001
@@ -31,6 +32,7 @@ CONNECT_SECONDS = 0.25
 EXCHANGE_SECONDS = 5.0
 HEALTH_SECONDS = 3.0
 _STATUS_LINE_BYTES = 4096
+_ASKED_WITH = "tonnage/idle:1 answers; another workload must answer this line on its console."
 
 Send = Callable[[bytes], Awaitable[None]]
 Judge = Callable[[bytes], bool | None]
@@ -143,6 +145,26 @@ async def console_answers(health: ConsoleHealth, console: Console, send: Send) -
     finally:
         answer.cancel()
     return True
+
+
+async def conversation(
+    line: str, until: str, timeout_seconds: float, *, console: Console, send: Send
+) -> str:
+    """``Conversing.ask`` for an instance with this console, written to by ``send``."""
+    answer = console.record(until)
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            await send(line.encode() + b"\n")
+            return await answer
+    except TimeoutError as error:
+        why = f"the workload did not answer {line!r} within {timeout_seconds:g} s"
+        raise NoAnswer(why, remedy=_ASKED_WITH) from error
+    except (ConsoleEnded, OSError) as error:
+        raise NoAnswer(f"{line!r} cannot be asked: the console is closed") from error
+    except ConsoleFlood as error:
+        raise NoAnswer(f"{line!r} was answered without an end") from error
+    finally:
+        answer.cancel()
 
 
 async def http_answers(health: HttpHealth, address: str) -> bool:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 
 import pytest
 
 from agent.clock import Mark, Timeline
-from agent.errors import ImageNotFound, InstanceExited
+from agent.errors import ImageNotFound, InstanceExited, NoAnswer
 from agent.process import alive as process_alive
-from agent.runtimes.base import Instance, Scope
+from agent.runtimes.base import Conversing, Instance, Scope
 from tests.contracts.runtimes import Stand
 from tonnage.model import RuntimeState
 
@@ -35,6 +36,27 @@ async def test_an_instance_lives_from_launch_to_destroy(stand: Stand) -> None:
     assert not await instance.alive()
     assert not await instance.answers()
     assert await stand.another().recover(instance.id) is None
+
+
+async def test_a_workload_that_is_asked_answers_and_one_that_is_gone_does_not(
+    stand: Stand,
+) -> None:
+    instance = await stand.ready()
+    if not isinstance(instance, Conversing):
+        return
+    assert (await instance.ask("mark m-1", "TONNAGE MARKED m-1", 20.0)).endswith("m-1")
+    said = await instance.ask("facts", "TONNAGE END", 20.0)
+    facts = json.loads(said.partition("TONNAGE FACTS ")[2].partition("\n")[0])
+    assert "m-1" in facts["files"]
+    assert any("m-1" in command for command in facts["processes"])
+    assert facts["boot_id"]
+    assert facts["hostname"]
+    with pytest.raises(NoAnswer):
+        await instance.ask("something else", "an answer", 0.05)
+    assert await instance.answers()
+    await instance.destroy()
+    with pytest.raises(NoAnswer):
+        await instance.ask("ping", "pong", 5.0)
 
 
 async def test_marks_come_in_order_and_all_of_them(stand: Stand) -> None:

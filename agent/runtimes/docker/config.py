@@ -95,6 +95,8 @@ def _host_config(
         host_config["Runtime"] = runtime
     if limits:
         host_config["Ulimits"] = list(limits)
+    if spec.cgroup_parent is not None:
+        host_config["CgroupParent"] = spec.cgroup_parent.path
     return host_config
 
 

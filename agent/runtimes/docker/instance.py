@@ -17,7 +17,7 @@ from agent.runtimes.docker.engine import Engine
 from agent.runtimes.docker.stream import ConsoleStream
 from agent.runtimes.places import Place, Places
 from agent.runtimes.process_end import on_process_end, process_end
-from agent.runtimes.readiness import healthy, network_ready
+from agent.runtimes.readiness import conversation, healthy, network_ready
 from tonnage.model import HttpReadiness, LogReadiness, TcpReadiness, Workload
 
 EXIT_SECONDS = 2
@@ -157,6 +157,10 @@ class DockerInstance:
             send=self._stream.send,
             address=self._details.address if self._details else None,
         )
+
+    async def ask(self, line: str, until: str, timeout_seconds: float) -> str:
+        send = self._stream.send
+        return await conversation(line, until, timeout_seconds, console=self._console, send=send)
 
     async def stop(self, grace_seconds: float) -> None:
         place = await self._locate()

@@ -42,6 +42,7 @@ class DockerRuntime:
         modes=("warm", "cold"),
         readiness=("log", "tcp", "http"),
         health=("console", "http"),
+        takes_parent_group=True,
     )
 
     def __init__(self, profile: EngineProfile, settings: RuntimeSettings) -> None:

@@ -10,7 +10,8 @@ behaviour:
 ``fake:fail``      exits with code 1 instead of becoming ready
 ``fake:hang``      never becomes ready
 ``fake:die``       becomes ready, then dies ``FAKE_DIE_MS`` later
-``fake:mute``      lives, but never answers its health check
+``fake:mute``      lives, but answers neither its health check nor a question
+``fake:leaky``     tells, when asked, what its neighbours have as if it saw it
 ``fake:early``     lies: marks ``ready`` before ``created``
 ``fake:leak``      lies: survives the first ``destroy``
 ``fake:lost``      likewise, and its engine knows it no more from then on
@@ -28,6 +29,7 @@ The environment tunes it (milliseconds may be fractions, all default to 0):
 ``FAKE_DIE_MS``       ready to death of ``fake:die``
 ``FAKE_FAIL_RATE``    share of ``ok`` launches that fail, 0 to 1
 ``FAKE_CAPACITY``     launches fail while so many instances are alive; 0: no limit
+``FAKE_OWN_KERNEL``   1: it tells of a kernel of its own, as a VM does
 ``FAKE_SEED``         changes all draws; any text
 ``FAKE_DURABLE``      1: the instance is also a file below ``state_dir``
 ====================  =====================================================

@@ -9,7 +9,7 @@ from pathlib import Path
 from agent.errors import ImageNotFound, InvalidInput
 from tonnage.model import Workload
 
-BEHAVIOURS = ("ok", "fail", "hang", "die", "mute", "early", "leak", "lost", "gone")
+BEHAVIOURS = ("ok", "fail", "hang", "die", "mute", "leaky", "early", "leak", "lost", "gone")
 _PREFIX = "fake:"
 
 
@@ -28,6 +28,7 @@ class Behaviour:
     seed: str = ""
     durable: bool = False
     reads: tuple[Path, ...] = ()
+    own_kernel: bool = False
 
     @classmethod
     def of(cls, workload: Workload) -> Behaviour:
@@ -53,6 +54,7 @@ class Behaviour:
             seed=tuning.get("FAKE_SEED", ""),
             durable=tuning.get("FAKE_DURABLE", "") == "1",
             reads=tuple(Path(path) for path in tuning.get("FAKE_READS", "").split(":") if path),
+            own_kernel=tuning.get("FAKE_OWN_KERNEL", "") == "1",
         )
 
 

@@ -10,10 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from agent.clock import Mark, Timeline
-from agent.errors import InstanceExited, InstanceLeaked
+from agent.errors import InstanceExited, InstanceLeaked, NoAnswer
 from agent.process import ProcessView
 from agent.runtimes.base import Scope
 from agent.runtimes.fake.behaviour import Behaviour
+from agent.runtimes.fake.workloads import Workloads
 
 
 class FakeInstance:
@@ -27,6 +28,7 @@ class FakeInstance:
         timeline: Timeline,
         file: Path,
         forget: Callable[[str], None],
+        workloads: Workloads | None = None,
     ) -> None:
         self._id = instance_id
         self.scope = scope
@@ -34,6 +36,7 @@ class FakeInstance:
         self._timeline = timeline
         self._file = file
         self._forget = forget
+        self._workloads = workloads or Workloads()
         self._over = asyncio.Event()
         self._filed = file.exists() if behaviour.durable else False
         self._leaks = behaviour.kind in ("leak", "lost")
@@ -118,6 +121,15 @@ class FakeInstance:
     async def answers(self) -> bool:
         return self.is_alive and self._behaviour.kind != "mute"
 
+    async def ask(self, line: str, until: str, timeout_seconds: float) -> str:
+        if not await self.answers():
+            raise NoAnswer(f"the fake did not answer {line!r} within {timeout_seconds:g} s")
+        said = self._workloads.said(self._id, line, self._behaviour)
+        end = said.find(until)
+        if end < 0:
+            raise NoAnswer(f"the fake answered {line!r} without {until!r}")
+        return said[: end + len(until)]
+
     async def stop(self, grace_seconds: float) -> None:
         del grace_seconds
         self._end()
@@ -134,6 +146,7 @@ class FakeInstance:
         if self._exit is not None:
             self._exit.cancel()
         self._file.unlink(missing_ok=True)
+        self._workloads.forget(self._id)
         self._forget(self._id)
         self._timeline.mark(Mark.DESTROYED)
 

@@ -18,6 +18,7 @@ from agent.errors import (
 from agent.runtimes.base import Capabilities, Instance, LaunchSpec, Prepared, Scope
 from agent.runtimes.fake.behaviour import Behaviour
 from agent.runtimes.fake.instance import FakeInstance
+from agent.runtimes.fake.workloads import Workloads
 from agent.runtimes.registry import RuntimeSettings
 from tonnage.model import Fingerprint, Mode, Network, RuntimeState, Workload
 
@@ -32,12 +33,14 @@ class FakeRuntime:
         health=("console", "http"),
         takes_memory=False,
         modes=("warm", "cold"),
+        takes_parent_group=True,
     )
 
     def __init__(self, settings: RuntimeSettings) -> None:
         self._folder = settings.state_dir / "fake"
         self._agent_id = settings.agent_id
         self._instances: dict[str, FakeInstance] = {}
+        self._workloads = Workloads()
 
     async def fingerprint(self) -> Fingerprint:
         return Fingerprint(
@@ -127,7 +130,9 @@ class FakeRuntime:
         self, instance_id: str, scope: Scope, behaviour: Behaviour, timeline: Timeline
     ) -> FakeInstance:
         file = self._file(instance_id)
-        instance = FakeInstance(instance_id, scope, behaviour, timeline, file, self._forget)
+        instance = FakeInstance(
+            instance_id, scope, behaviour, timeline, file, self._forget, self._workloads
+        )
         self._instances[instance_id] = instance
         return instance
 

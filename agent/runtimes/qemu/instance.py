@@ -22,7 +22,7 @@ from agent.runtimes.qemu.guest import EXIT_LINE
 from agent.runtimes.qemu.places import Places
 from agent.runtimes.qemu.removal import check_gone, remove_remains
 from agent.runtimes.qemu.starting import Started
-from agent.runtimes.readiness import healthy
+from agent.runtimes.readiness import conversation, healthy
 from agent.runtimes.records import Record
 from tonnage.model import Health
 
@@ -128,6 +128,10 @@ class QemuInstance:
             return False
         health = self._launched.health
         return await healthy(health, console=self._console, send=self._send, address=None)
+
+    async def ask(self, line: str, until: str, timeout_seconds: float) -> str:
+        console, send = self._console, self._send
+        return await conversation(line, until, timeout_seconds, console=console, send=send)
 
     async def stop(self, grace_seconds: float) -> None:
         if not self._process.ended:

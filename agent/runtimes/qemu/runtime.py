@@ -86,8 +86,7 @@ class QemuRuntime:
         bootable = spec.prepared.payload
         if not isinstance(bootable, Bootable):
             raise TypeError(f"prepared by another runtime: {bootable!r}")
-        groups = {key: folder / self._group(spec) for key, folder in self._groups.items()}
-        record = Record(spec.instance_id, spec.scope.run_id, groups)
+        record = Record(spec.instance_id, spec.scope.run_id, self._own_groups(spec))
         try:
             started = self._start(spec, bootable, record)
         except OSError as error:
@@ -188,8 +187,11 @@ class QemuRuntime:
     def _process_name(self, instance_id: str) -> str:
         return process_name(self._settings.agent_id, self.name, instance_id)
 
-    def _group(self, spec: LaunchSpec) -> str:
-        return f"tonnage-{self._settings.agent_id}-{spec.instance_id}"
+    def _own_groups(self, spec: LaunchSpec) -> dict[str, Path]:
+        name = f"tonnage-{self._settings.agent_id}-{spec.instance_id}"
+        parent = spec.cgroup_parent
+        parents = cgroups.below(self._groups, parent.folder if parent is not None else None)
+        return {key: folder / name for key, folder in parents.items()}
 
     def _launched(self, spec: LaunchSpec, record: Record) -> Launched:
         readiness = spec.target.workload.readiness

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.runtimes.console import Console, ConsoleEnded
+from agent.runtimes.console import ANSWER_BYTES, Console, ConsoleEnded, ConsoleFlood
 
 
 async def test_a_watch_gives_the_instant_of_the_chunk_that_completed_the_text() -> None:
@@ -109,3 +109,30 @@ def test_chunks_make_no_difference(chunks: list[bytes], keep_lines: int) -> None
         assert seen.done() == expected.done()
 
     asyncio.run(check())
+
+
+async def test_a_record_has_what_is_said_from_its_beginning_to_its_end() -> None:
+    console = Console()
+    console.feed(b"before\nhalf", 1)
+    record = console.record("END")
+    console.feed(b" a line\nEN", 2)
+    assert not record.done()
+    console.feed(b"D\nafter\n", 3)
+    assert await record == " a line\nEND"
+
+
+async def test_a_record_of_a_closed_console_ends() -> None:
+    console = Console()
+    record = console.record("END")
+    console.end()
+    for each in (record, console.record("END")):
+        with pytest.raises(ConsoleEnded):
+            await each
+
+
+async def test_a_record_without_an_end_is_bounded() -> None:
+    console = Console()
+    record = console.record("END")
+    console.feed(b"x" * (ANSWER_BYTES + 1), 1)
+    with pytest.raises(ConsoleFlood):
+        await record
