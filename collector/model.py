@@ -10,6 +10,7 @@ from tonnage.model import (
     FootprintPoint,
     Forecast,
     HostFacts,
+    Inside,
     Notice,
     Plan,
     Problem,
@@ -118,6 +119,7 @@ class HostFact:
         | Forecast
         | DensityResult
         | FootprintPoint
+        | Inside
         | Notice
         | StageFinished
         | RunPrepared

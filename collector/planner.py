@@ -10,6 +10,7 @@ from collector.spec import (
     Density,
     Footprint,
     HealthCheck,
+    Isolation,
     Readiness,
     SloSpec,
     Spec,
@@ -25,6 +26,7 @@ from tonnage.model import (
     Health,
     HttpHealth,
     HttpReadiness,
+    IsolationStage,
     LogReadiness,
     Plan,
     Slo,
@@ -36,6 +38,9 @@ from tonnage.model import (
     Workload,
 )
 from tonnage.model import Readiness as ReadinessRule
+
+ANSWER_SECONDS = 30.0
+"""A machine in software makes some fifty processes to tell what it sees: a second or two."""
 
 __all__ = ["Host", "check", "plan", "short_name", "workload"]
 
@@ -115,6 +120,8 @@ def _stages(spec: Spec, targets: Sequence[Combination]) -> tuple[Stage, ...]:
         stages.append(Stage("startup", _startup(spec, spec.startup, targets)))
     if spec.footprint is not None:
         stages += [_footprint(spec, spec.footprint, target) for target in targets]
+    if spec.isolation is not None:
+        stages += [_isolation(spec, spec.isolation, target) for target in targets]
     if spec.density is not None:
         stages += [_density(spec, spec.density, target) for target in targets]
     return tuple(stages)
@@ -161,6 +168,16 @@ def _footprint(spec: Spec, common: Footprint, target: Combination) -> Stage:
         concurrency=footprint.concurrency,
     )
     return Stage(f"footprint/{target.id}", stage)
+
+
+def _isolation(spec: Spec, common: Isolation, target: Combination) -> Stage:
+    stage = IsolationStage(
+        target_id=target.id,
+        instances=tweaked(common, common.per_target, target).instances,
+        answer_timeout_seconds=ANSWER_SECONDS,
+        ready_timeout_seconds=spec.ready_timeout,
+    )
+    return Stage(f"isolation/{target.id}", stage)
 
 
 def _slo(slo: SloSpec) -> Slo:

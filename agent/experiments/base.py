@@ -11,6 +11,7 @@ instruction   answered by
 Launch        TrialDone (whatever its outcome)
 Destroy       Destroyed, one for each trial named
 Measure       Measured
+Ask           Answered
 Record        nothing: stored in order, before any later instruction
 Finish        nothing: the stage ends, what still lives is destroyed
 ============  =======================================================
@@ -25,7 +26,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from tonnage.model import Payload, Population, Problem, Sample, StopReason, Trial
+from tonnage.model import InsideAnswer, Payload, Population, Problem, Sample, StopReason, Trial
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,15 @@ class Measure:
 
 
 @dataclass(frozen=True, slots=True)
+class Ask:
+    """Give each of these instances its mark, by trial; then have each tell what it sees,
+    and look at the host. Each answer has ``timeout_seconds``."""
+
+    marks: tuple[tuple[str, str], ...]
+    timeout_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """Store a fact."""
 
@@ -71,7 +81,7 @@ class Finish:
     problem: Problem | None = None
 
 
-Instruction = Launch | Destroy | Measure | Record | Finish
+Instruction = Launch | Destroy | Measure | Ask | Record | Finish
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +106,14 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
+class Answered:
+    """What the instances of an ``Ask`` said, in its order, and the host's own facts."""
+
+    host_facts_json: str
+    answers: tuple[InsideAnswer, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Stopped:
     """Launch nothing more: a guard tripped, or the run was cancelled."""
 
@@ -103,7 +121,7 @@ class Stopped:
     message: str
 
 
-ExperimentEvent = TrialDone | Destroyed | Measured | Stopped
+ExperimentEvent = TrialDone | Destroyed | Measured | Answered | Stopped
 
 
 class Experiment(Protocol):

@@ -8,8 +8,17 @@ from agent.errors import InvalidInput
 from agent.experiments.base import Experiment
 from agent.experiments.density import Density
 from agent.experiments.footprint import Footprint
+from agent.experiments.isolation import Isolation
 from agent.experiments.startup import Startup
-from tonnage.model import DensityStage, FootprintStage, Mode, Stage, StartupStage, Target
+from tonnage.model import (
+    DensityStage,
+    FootprintStage,
+    IsolationStage,
+    Mode,
+    Stage,
+    StartupStage,
+    Target,
+)
 
 
 def open_experiment(
@@ -44,6 +53,11 @@ def open_experiment(
             _at_least_one(stage, "repeats", work.repeats)
             _at_least_one(stage, "concurrency", work.concurrency)
             return Footprint(stage.id, work)
+        case IsolationStage():
+            _known(stage, [work.target_id], targets)
+            _not_cold(stage, targets[work.target_id])
+            _at_least_one(stage, "instances", work.instances)
+            return Isolation(stage.id, work, seed)
 
 
 def _known(stage: Stage, named: Iterable[str], targets: Mapping[str, Target]) -> None:

@@ -21,6 +21,8 @@ from dataclasses import dataclass
 
 from agent.errors import TonnageError
 from agent.experiments.base import (
+    Answered,
+    Ask,
     Destroy,
     Destroyed,
     Experiment,
@@ -37,6 +39,7 @@ from tonnage.model import (
     DensityResult,
     FootprintPoint,
     Forecast,
+    Inside,
     Notice,
     Outcome,
     Payload,
@@ -82,7 +85,7 @@ class Course:
         self._alive: dict[str, Launch] = {}
         self._leaving: set[str] = set()
         self._held: dict[str, int] = {}
-        self._measure: Measure | None = None
+        self._question: Measure | Ask | None = None
         self.heard = 0
 
     @property
@@ -106,8 +109,8 @@ class Course:
             case Destroyed(trial_id):
                 self._held.pop(trial_id, None)
                 self._leaving.discard(trial_id)
-            case Measured():
-                self._measure = None
+            case Measured() | Answered():
+                self._question = None
             case Stopped():
                 pass
         return self._issue(self._machine.handle(event))
@@ -131,8 +134,8 @@ class Course:
                     continue
                 case Launch(trial_id=trial_id):
                     self._orders[trial_id] = self._starting[trial_id] = instruction
-                case Measure():
-                    self._measure = instruction
+                case Measure() | Ask():
+                    self._question = instruction
                 case _:
                     pass
             out.append(instruction)
@@ -160,11 +163,17 @@ class Course:
                 del self._held[trial_id]
                 return self.handle(Destroyed(trial_id)) if trial_id in self._leaving else []
             case Step() | FootprintPoint():
-                if self._measure is None:
-                    raise HistoryMismatch(_named(row), self._awaited())
+                self._expect(Measure, row)
                 return self.handle(Measured(row.sample))
+            case Inside(host_facts_json=host, answers=answers):
+                self._expect(Ask, row)
+                return self.handle(Answered(host, answers))
             case _:
                 return []
+
+    def _expect(self, kind: type[Measure | Ask], row: Step | FootprintPoint | Inside) -> None:
+        if not isinstance(self._question, kind):
+            raise HistoryMismatch(_named(row), self._awaited())
 
     def _hear_trial(self, trial: Trial) -> list[Instruction]:
         if trial.outcome is Outcome.INTERRUPTED:
@@ -180,7 +189,13 @@ class Course:
     def _awaited(self) -> list[str]:
         """What a next row may be of."""
         trials = [f"trial {trial_id}" for trial_id in (*self._starting, *self._leaving)]
-        return trials if self._measure is None else [*trials, "a measurement"]
+        match self._question:
+            case Measure():
+                return [*trials, "a measurement"]
+            case Ask():
+                return [*trials, "answers"]
+            case None:
+                return trials
 
     def lost(self) -> tuple[Launch, ...]:
         """Instances that the machine holds to be alive and the host has not, oldest first."""
@@ -189,8 +204,8 @@ class Course:
     def unanswered(self) -> Iterator[Instruction]:
         """What the machine waits for."""
         yield from self._starting.values()
-        if self._measure is not None:
-            yield self._measure
+        if self._question is not None:
+            yield self._question
 
 
 def take_up(
@@ -227,7 +242,7 @@ def _open(
 ) -> Iterator[Instruction]:
     for instruction in issued:
         match instruction:
-            case Launch() | Measure() | Destroy():
+            case Launch() | Measure() | Ask() | Destroy():
                 continue  # answered, or among the unanswered
             case Record(payload) if stored[_mark(payload)] > 0:
                 stored[_mark(payload)] -= 1
@@ -236,9 +251,11 @@ def _open(
     yield from course.unanswered()
 
 
-def _named(row: Step | FootprintPoint) -> str:
+def _named(row: Step | FootprintPoint | Inside) -> str:
     if isinstance(row, Step):
         return f"step {row.number}"
+    if isinstance(row, Inside):
+        return "what instances see"
     return f"the footprint of {row.sample.instances} instances"
 
 
@@ -249,7 +266,7 @@ def _mark(row: Payload) -> tuple[object, ...]:
             return ("step", row.number)
         case FootprintPoint():
             return ("point", row.repeat, row.sample.instances)
-        case Forecast() | DensityResult():
+        case Forecast() | DensityResult() | Inside():
             return (type(row).__name__,)
         case Notice():
             return ("notice", row.message)

@@ -34,6 +34,7 @@ from dataclasses import replace
 from enum import Enum, auto
 
 from agent.experiments.base import (
+    Answered,
     Destroyed,
     ExperimentEvent,
     Finish,
@@ -121,6 +122,8 @@ class Density:
                 return self._advance()
             case Measured(sample):
                 return self._measured(sample) if self._phase is _Phase.MEASURING else []
+            case Answered():
+                return []
             case Stopped():
                 return self._cut_short(event)
 

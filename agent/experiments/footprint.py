@@ -19,6 +19,7 @@ from collections import deque
 from collections.abc import Iterator
 
 from agent.experiments.base import (
+    Answered,
     Destroyed,
     ExperimentEvent,
     Finish,
@@ -84,6 +85,8 @@ class Footprint:
                 return self._advance()
             case Measured(sample):
                 return self._measured(sample) if self._measuring else []
+            case Answered():
+                return []
             case Stopped(_, message):
                 return self._end(Problem(ProblemKind.GUARD, f"The series was cut short: {message}"))
 

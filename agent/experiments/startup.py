@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from random import Random
 
 from agent.experiments.base import (
+    Answered,
     Destroyed,
     ExperimentEvent,
     Finish,
@@ -157,7 +158,7 @@ class Startup:
                 self._ledger.gone(trial_id)
             case Stopped():
                 self._stopped = event
-            case Measured():
+            case Measured() | Answered():
                 return []
         return self._advance()
 

@@ -14,6 +14,7 @@ from agent.probes.load import Accounts, HostLoad
 from agent.probes.memory import HostMemory
 from agent.probes.pressure import RESOURCES, Pressure
 from agent.probes.sampling import OnProbe, Sampler
+from agent.probes.sight import carriers, host_facts
 from agent.process import ProcessView
 from tonnage.model import Sample
 
@@ -37,6 +38,7 @@ class Observer:
     ) -> None:
         """``disks``: folders whose file systems the disk guard watches; the first has our data."""
         self._disks = tuple(disks)
+        self._roots = roots
         self._memory = HostMemory(roots)
         self._pressure = Pressure(roots)
         self._load = HostLoad(roots, programs=[os.getpid()])
@@ -133,6 +135,11 @@ class Observer:
             engine_pids=census.engine_pids,
             program_pids=[os.getpid(), *self._collector()],
         )
+
+    def sight(self, words: Sequence[str]) -> tuple[dict[str, object], dict[str, tuple[int, ...]]]:
+        """The host's facts, as instances tell theirs, and the pids whose command line holds
+        each of the words. Blocking."""
+        return host_facts(self._roots), carriers(words, self._roots)
 
 
 def _free_bytes(disk: Path) -> int | None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from tonnage.model import (
     FootprintPoint,
+    Inside,
     Outcome,
     Payload,
     Problem,
@@ -73,7 +74,14 @@ class Past:
                 case Trial() if row.outcome is not Outcome.INTERRUPTED:
                     count = count if row.trial_id in answered else 0
                     answered.add(row.trial_id)
-                case Step() | FootprintPoint() | StageFinished() | RunPrepared() | RunReleased():
+                case (
+                    Step()
+                    | FootprintPoint()
+                    | Inside()
+                    | StageFinished()
+                    | RunPrepared()
+                    | RunReleased()
+                ):
                     count = 0
                 case _:
                     pass

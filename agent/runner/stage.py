@@ -16,6 +16,7 @@ from contextlib import suppress
 import structlog
 
 from agent.experiments.base import (
+    Ask,
     Destroy,
     Destroyed,
     ExperimentEvent,
@@ -30,6 +31,7 @@ from agent.experiments.base import (
 )
 from agent.experiments.catalog import open_experiment
 from agent.experiments.course import Course, HistoryMismatch, take_up
+from agent.runner.asking import ask_all
 from agent.runner.holdings import Holding
 from agent.runner.starts import Starts
 from agent.runner.weighing import weigh_all
@@ -216,6 +218,8 @@ class StageRun:
                     self._spawn(self._destroy(trial_id))
             case Measure():
                 self._measuring = self._spawn(self._measure(instruction))
+            case Ask():
+                self._measuring = self._spawn(self._ask(instruction))
             case Record(payload):
                 self._record(payload)
 
@@ -277,6 +281,10 @@ class StageRun:
         held = [self._starts.held.get(trial_id) for trial_id in measure.trial_ids]
         sample = await weigh_all(held, self._work, self._only_target())
         self._events.put_nowait(Measured(sample))
+
+    async def _ask(self, ask: Ask) -> None:
+        answered = await ask_all(ask, self._starts.held, self._equipment.observer)
+        self._events.put_nowait(answered)
 
     def _only_target(self) -> Target:
         """The target of a stage that has one: density and footprint."""

@@ -49,13 +49,14 @@ def validate(
 ) -> None:
     """Check an experiment file, and say what it would do."""
     from collector.cli import screen
+    from collector.spec import EXPERIMENTS
 
     experiment = load(spec, overrides or ())
     if output is Output.JSON:
         screen.print_json(experiment.model_dump(mode="json"))
         return
     targets = [target.id for target in experiment.combinations()]
-    kinds = [kind for kind in ("startup", "footprint", "density") if getattr(experiment, kind)]
+    kinds = [kind for kind in EXPERIMENTS if getattr(experiment, kind)]
     lines = [
         f"{experiment.name}: valid",
         f"  hosts     {_hosts(experiment.hosts)}",

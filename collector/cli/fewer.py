@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from collector.errors import InvalidInput
-from collector.spec import Spec
+from collector.spec import EXPERIMENTS, Spec
 from tonnage.model import Fingerprint, RuntimeState
 
 
@@ -35,7 +35,7 @@ def _trimmed(spec: Spec) -> Spec:
     """The experiment without names of targets that are gone."""
     targets = spec.combinations()
     changes: dict[str, Any] = {}
-    for key in ("startup", "density", "footprint"):
+    for key in EXPERIMENTS:
         experiment = getattr(spec, key)
         if experiment is not None:
             tweaks = {

@@ -92,8 +92,8 @@ class HostTracker:
         match fact:
             case model.StageStarted():
                 self._begin(fact.stage_id, fact.trials_expected)
-            case model.Step() | model.FootprintPoint():
-                self._instances = fact.sample.instances
+            case model.Step() | model.FootprintPoint() | model.Inside():
+                self._instances = _instances(fact)
             case model.StageFinished():
                 self._stages_done += 1
                 self.message = str(fact.problem) if fact.problem else self.message
@@ -110,6 +110,10 @@ class HostTracker:
             case model.RunFinished():
                 self.state = fact.state
                 self.message = str(fact.problem) if fact.problem else self.message
+
+
+def _instances(fact: model.Step | model.FootprintPoint | model.Inside) -> int:
+    return len(fact.answers) if isinstance(fact, model.Inside) else fact.sample.instances
 
 
 class RunTracker:
@@ -207,6 +211,7 @@ _CLASSES: dict[str, type[object]] = {
     "forecast": model.Forecast,
     "density_result": model.DensityResult,
     "footprint_point": model.FootprintPoint,
+    "inside": model.Inside,
     "stage_finished": model.StageFinished,
     "notice": model.Notice,
     "run_prepared": model.RunPrepared,

@@ -16,6 +16,7 @@ from collector.reports.by_host import finished
 from collector.reports.charts.cost import ESTIMATORS
 from collector.reports.charts.waterfall import PHASES
 from collector.reports.fleet_page import fleet_page
+from collector.reports.isolated import FACETS, seen_told, sight
 from collector.reports.merged_grids import verdict_told
 from collector.reports.model import Result, RunSummary
 from collector.reports.names import Names
@@ -42,6 +43,7 @@ def render(result: Result, trials: Sequence[Trial]) -> str:
         phases=PHASES,
         outcomes=OUTCOMES,
         estimators=ESTIMATORS,
+        facets=FACETS,
         spec=_spec(result.run),
         commands=_commands(result.run),
         attempts=len(trials),
@@ -61,6 +63,7 @@ def _template() -> jinja2.Template:
     environment.globals.update(
         figures=figures, ended=ended, forecast=forecast, few=few, verdict_told=verdict_told
     )
+    environment.globals.update(seen_told=seen_told, sight=sight)
     environment.filters["prose"] = prose
     environment.filters["moment"] = _moment
     return environment.get_template("report.html.j2")

@@ -19,6 +19,7 @@ from collector.reports.rows import (
     Document,
     FootprintRow,
     Interval,
+    IsolationRow,
     Kind,
     StartupRow,
     Subject,
@@ -32,6 +33,7 @@ __all__ = [
     "FootprintRow",
     "HostSummary",
     "Interval",
+    "IsolationRow",
     "Kind",
     "Merged",
     "Result",
@@ -112,6 +114,7 @@ class Result(Document):
     density: list[DensityRow]
     footprint: list[FootprintRow]
     comparisons: list[ComparisonRow]
+    isolation: list[IsolationRow] = Field(default=[])
     warnings: list[str]
     merged: Merged | None = Field(
         default=None, description="The same over all hosts; null for a run on one host."

@@ -11,7 +11,14 @@ from markupsafe import Markup
 from collector.reports.by_host import HOSTS_APART
 from collector.reports.charts import cost, ramp
 from collector.reports.charts.svg import NARROW, WIDE
-from collector.reports.model import DensityRow, FootprintRow, HostSummary, Result, StartupRow
+from collector.reports.model import (
+    DensityRow,
+    FootprintRow,
+    HostSummary,
+    IsolationRow,
+    Result,
+    StartupRow,
+)
 from collector.reports.names import Names
 from collector.reports.start_drawings import Trial, levels, phases, waterfalls
 
@@ -58,6 +65,7 @@ class HostPage:
     costs: list[Markup]
     footprint: list[FootprintRow]
     weighed: list[FootprintRow]
+    isolation: list[IsolationRow]
     counts: list[tuple[str, str, Counter[str]]]
     failures: list[Trial]
     failures_left_out: int
@@ -89,6 +97,7 @@ def _host_page(
         costs=_costs(host.host, footprint, names),
         footprint=footprint,
         weighed=list({names.series(row): row for row in footprint}.values()),
+        isolation=[row for row in result.isolation if row.host == host.host],
         counts=counts(trials),
         failures=failures[:FAILURES_SHOWN],
         failures_left_out=max(0, len(failures) - FAILURES_SHOWN),

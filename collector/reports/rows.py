@@ -140,6 +140,59 @@ class FootprintRow(Subject):
     )
 
 
+Facet = Literal["processes", "mounts", "hostname", "network"]
+
+
+class Sight(Document):
+    """Whether one instance sees something of its neighbours', or of the host's."""
+
+    facet: Facet
+    of: Literal["neighbour", "host"]
+    seen: bool | None = Field(description="null: what was said cannot tell.")
+    evidence: str = Field(description="What was read, in one sentence; the worst where several.")
+
+
+class Inside(Document):
+    """What one place said of itself; null is what it did not tell."""
+
+    kernel: str | None
+    boot_id: str | None
+    start_time_unix: int | None = Field(description="When its kernel was booted, by /proc/stat.")
+    hostname: str | None
+    os: str | None
+    processes: int | None
+    mounts: int | None
+    links: list[str] | None = Field(description="Network interfaces, a line each.")
+    uid_map: str | None
+    namespaces: dict[str, str]
+    error: str | None = Field(default=None, description="Why it told nothing.")
+
+
+Same = Literal["host's", "own", "mixed"]
+
+
+class IsolationRow(Subject):
+    """What instances that lived side by side see of host and neighbours."""
+
+    instances: int
+    answered: int
+    kernel: Same | None = Field(
+        description="Release of the kernel inside, against the host's; null if not told."
+    )
+    boot_id: Same | None = Field(description="Boot id inside, against the host's.")
+    start_time: Same | None = Field(
+        description="Start of the kernel inside, against the host's, to 5 s."
+    )
+    sights: list[Sight]
+    host_sees: list[str] = Field(description="What the host sees of each instance, in words.")
+    host_sees_workload: int | None = Field(
+        description="Instances whose workload is a process of the host; null if none was asked."
+    )
+    outside: Inside | None = Field(description="What the host told of itself.")
+    inside: list[Inside]
+    reason: str | None = Field(default=None, description="Why a figure is null.")
+
+
 class ComparisonRow(Document):
     """One metric of two subjects, measured in the same run on the same host."""
 

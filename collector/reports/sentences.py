@@ -5,6 +5,7 @@ from __future__ import annotations
 from collector.reports import figures
 from collector.reports.by_host import HOSTS_APART
 from collector.reports.comparing import HEADLINES, Sentence, cost_sentence, start_sentence
+from collector.reports.isolated import isolation_sentences
 from collector.reports.model import DensityRow, Result
 from collector.reports.names import Names
 from collector.reports.overall import overall
@@ -24,7 +25,8 @@ _ENDS = {
 
 
 def sentences(result: Result) -> list[Sentence]:
-    """The findings of a run: start-up, then how many fit, then what each costs.
+    """The findings of a run: start-up, then how many fit, then what each costs,
+    then what each sees.
 
     Of several hosts first what holds over all of them.
     """
@@ -38,6 +40,7 @@ def sentences(result: Result) -> list[Sentence]:
         *(start_sentence(row, result, names) for row in told if row.metric == "startup.total"),
         *(_limit(row, names) for row in result.density),
         *(cost_sentence(row, result, names) for row in told if row.metric in HEADLINES),
+        *isolation_sentences(result.isolation, names),
     ]
 
 

@@ -10,8 +10,16 @@ from rich.text import Text
 from collector.reports import figures
 from collector.reports.by_host import HOSTS_APART, finished
 from collector.reports.grid import Column, Grid, right
+from collector.reports.isolated import FACETS, seen_told
 from collector.reports.merged_grids import line_grid, merged_grids
-from collector.reports.model import ComparisonRow, DensityRow, FootprintRow, Result, StartupRow
+from collector.reports.model import (
+    ComparisonRow,
+    DensityRow,
+    FootprintRow,
+    IsolationRow,
+    Result,
+    StartupRow,
+)
 from collector.reports.names import Names, same_subject
 from collector.reports.rows import PHASES
 from collector.reports.sentences import sentences
@@ -104,6 +112,7 @@ def _own(result: Result, names: Names) -> list[Grid]:
         _phases(result.startup, names),
         _density(result.density, names),
         _footprint(result.footprint, names),
+        _isolation(result.isolation, names),
         _comparisons(result.comparisons, names),
     ]
 
@@ -195,6 +204,33 @@ def _footprint(rows: Sequence[FootprintRow], names: Names) -> Grid:
             for row in rows
         ),
     )
+
+
+def _isolation(rows: Sequence[IsolationRow], names: Names) -> Grid:
+    """One line a subject: whose kernel it runs on, and what of a neighbour it sees."""
+    return Grid(
+        "What an instance sees of its neighbours",
+        (
+            *(_HOST, _SUBJECT, Column("asked", right=True), Column("kernel")),
+            *(Column(facet) for facet in FACETS),
+            Column("host sees its workload"),
+        ),
+        tuple(
+            (
+                *(row.host, names.of(row), f"{row.answered}/{row.instances}"),
+                row.boot_id or row.kernel or "not told",
+                *(seen_told(row, facet) for facet in FACETS),
+                _of_all(row.host_sees_workload, row.answered),
+            )
+            for row in rows
+        ),
+    )
+
+
+def _of_all(seen: int | None, asked: int) -> str:
+    if seen is None:
+        return figures.NOTHING
+    return "yes" if seen == asked else "no" if seen == 0 else f"of {seen} of {asked}"
 
 
 def _comparisons(rows: Sequence[ComparisonRow], names: Names) -> Grid:

@@ -21,6 +21,7 @@ from collector.results.cautions import cautions
 from collector.results.comparisons import Compared, Comparer, comparison_row
 from collector.results.density import Ramp, density_row, ramps
 from collector.results.footprint import Footprint, footprint_row, footprints
+from collector.results.isolation import isolation_rows
 from collector.results.merged import merged_density, merged_footprint, merged_startup
 from collector.results.merged_comparisons import MergedComparer
 from collector.results.startup import StartupSample, startup_rows, startup_samples
@@ -60,6 +61,7 @@ def assemble(data: RunData) -> Result:
         startup=startup_rows(found.samples, subjects, data.run.seed, effort),
         density=[density_row(ramp, subjects) for ramp in found.ramps],
         footprint=[footprint_row(cost, subjects) for cost in found.footprints],
+        isolation=isolation_rows(data, subjects),
         comparisons=[comparison_row(each, subjects) for each in compared],
         warnings=cautions(data, subjects, found.samples, found.ramps, found.footprints, merged),
         merged=merged,

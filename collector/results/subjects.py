@@ -14,6 +14,8 @@ from tonnage.model import (
     DensityStage,
     FootprintPoint,
     FootprintStage,
+    Inside,
+    IsolationStage,
     Outcome,
     Population,
     StartupStage,
@@ -109,8 +111,10 @@ class Subjects:
 
 
 def measured_hosts(data: RunData) -> set[str]:
-    """The hosts that gave a trial with an outcome of its own, warm-ups aside, a step or a point."""
-    readings = {row.host for row in data.facts if isinstance(row.fact, Step | FootprintPoint)}
+    """The hosts that gave a trial with an outcome of its own, warm-ups aside, a step, a point
+    or what instances see."""
+    kinds = Step | FootprintPoint | Inside
+    readings = {row.host for row in data.facts if isinstance(row.fact, kinds)}
     return readings | {
         row.host
         for row in data.trials
@@ -131,7 +135,7 @@ def name(subjects: Subjects, key: Key) -> str:
     return f"{runtime if key.target_id == runtime else key.target_id}{chip}"
 
 
-E = TypeVar("E", StartupStage, DensityStage, FootprintStage)
+E = TypeVar("E", StartupStage, DensityStage, FootprintStage, IsolationStage)
 
 
 def stages(data: RunData, kind: type[E]) -> Iterator[tuple[str, str, E]]:

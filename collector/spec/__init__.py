@@ -2,10 +2,12 @@
 
 from collector.spec.check import parse
 from collector.spec.experiments import (
+    EXPERIMENTS,
     Combination,
     Compare,
     Density,
     Footprint,
+    Isolation,
     SloSpec,
     Spec,
     Startup,
@@ -16,12 +18,14 @@ from collector.spec.schema import json_schema
 from collector.spec.selection import HostSelection
 
 __all__ = [
+    "EXPERIMENTS",
     "Combination",
     "Compare",
     "Density",
     "Footprint",
     "HealthCheck",
     "HostSelection",
+    "Isolation",
     "Readiness",
     "SloSpec",
     "Spec",

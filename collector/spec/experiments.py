@@ -1,4 +1,4 @@
-"""The three experiments of the file, and the file itself."""
+"""The experiments of the file, and the file itself."""
 
 from __future__ import annotations
 
@@ -136,6 +136,22 @@ class Footprint(FootprintTweak):
     """Other values for one target, by its name or runtime."""
 
 
+class IsolationTweak(Part):
+    """What one target does otherwise."""
+
+    instances: Annotated[int, Field(strict=True, ge=2, le=32)] | None = None
+    """Instances that live side by side, each asked what it sees."""
+
+
+class Isolation(IsolationTweak):
+    """What one instance sees of the host and of its neighbours."""
+
+    instances: Annotated[int, Field(strict=True, ge=2, le=32)] = 2
+    """Instances that live side by side, each asked what it sees."""
+    per_target: Mapping[Name, IsolationTweak] = Field(default_factory=dict, max_length=64)
+    """Other values for one target, by its name or runtime."""
+
+
 class Compare(Part):
     """How targets are compared."""
 
@@ -143,6 +159,9 @@ class Compare(Part):
     """The target every other one is compared with, by name or runtime; absent: the first."""
     minimum_effect: Effect = 0.05
     """A smaller difference is no difference."""
+
+
+EXPERIMENTS = ("startup", "density", "footprint", "isolation")
 
 
 class Combination(NamedTuple):
@@ -177,12 +196,14 @@ class Spec(RunSettings):
     """How many instances the host carries."""
     footprint: Footprint | None = None
     """What one more instance costs."""
+    isolation: Isolation | None = None
+    """What one instance sees of the host and of its neighbours."""
     compare: Compare = Compare()
     """How targets are compared."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        for rule in (_measures, _workloads, _unique, _names, _cold_alone):
+        for rule in (_measures, _workloads, _unique, _names, _cold_alone, _asked):
             rule(self)
         return self
 
@@ -245,8 +266,8 @@ def _wrong(message: str, remedy: str, *at: str | int) -> PydanticCustomError:
 
 
 def _measures(spec: Spec) -> None:
-    if spec.startup is None and spec.density is None and spec.footprint is None:
-        remedy = "Add startup, density or footprint."
+    if all(getattr(spec, name) is None for name in EXPERIMENTS):
+        remedy = f"Add {', '.join(EXPERIMENTS[:-1])} or {EXPERIMENTS[-1]}."
         raise _wrong("the experiment measures nothing", remedy)
 
 
@@ -270,7 +291,7 @@ def _cold_alone(spec: Spec) -> None:
         if Mode.COLD not in entry.mode:
             continue
         remedy = "Leave mode cold to a file of its own, with startup alone and concurrency: 1."
-        for part in ("density", "footprint"):
+        for part in ("density", "footprint", "isolation"):
             if getattr(spec, part) is not None:
                 text = f"mode cold is for startup alone, and the file asks for {part} too"
                 raise _wrong(text, remedy, "targets", index, "mode")
@@ -289,9 +310,24 @@ def _unique(spec: Spec) -> None:
             seen.add(target.id)
 
 
+def _asked(spec: Spec) -> None:
+    """Isolation asks on the console, which is open where a health check uses it."""
+    described = [("workloads", name, each) for name, each in spec.workloads.items()]
+    if spec.workload is not None:
+        described.append(("workload", "", spec.workload))
+    for key, name, each in described if spec.isolation is not None else ():
+        if each.health is None or each.health.console is None:
+            remedy = (
+                "Use tonnage/idle:1, or a workload that answers mark NAME and facts as it does,"
+                " with health: {console: {ask: ping, answer: pong}}."
+            )
+            text = "isolation cannot ask this workload what it sees: it has no console check"
+            raise _wrong(text, remedy, *((key, name) if name else (key,)))
+
+
 def _names(spec: Spec) -> None:
     targets = spec.combinations()
-    for key in ("startup", "density", "footprint"):
+    for key in EXPERIMENTS:
         for name in getattr(getattr(spec, key), "per_target", ()):
             _known(name, targets, key, "per_target", name)
     if spec.compare.baseline is not None:

@@ -276,11 +276,21 @@ class FootprintStage:
 
 
 @dataclass(frozen=True, slots=True)
+class IsolationStage:
+    """Instances side by side, each asked what it sees of host and neighbours."""
+
+    target_id: str
+    instances: int
+    answer_timeout_seconds: float
+    ready_timeout_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Stage:
     """One experiment of a plan."""
 
     id: str
-    experiment: StartupStage | DensityStage | FootprintStage
+    experiment: StartupStage | DensityStage | FootprintStage | IsolationStage
 
 
 @dataclass(frozen=True, slots=True)
@@ -450,6 +460,35 @@ class FootprintPoint:
 
 
 @dataclass(frozen=True, slots=True)
+class HostProcess:
+    """A process as the host sees it."""
+
+    pid: int
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class InsideAnswer:
+    """What one instance said of itself, and what the host sees of it."""
+
+    trial_id: str
+    mark: str
+    facts_json: str = ""
+    error: str = ""
+    processes: tuple[HostProcess, ...] = ()
+    marked_pids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """What instances that live side by side see, and what their host sees of them."""
+
+    stage_id: str
+    host_facts_json: str
+    answers: tuple[InsideAnswer, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RunStarted:
     """A run began on this host."""
 
@@ -527,6 +566,7 @@ Payload = (
     | RunPrepared
     | RunReleased
     | RunResumed
+    | Inside
 )
 
 

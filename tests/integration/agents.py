@@ -17,6 +17,7 @@ from tonnage.model import (
     DensityStage,
     Event,
     FootprintStage,
+    IsolationStage,
     LogReadiness,
     Mode,
     Network,
@@ -167,6 +168,11 @@ def density(step: int, most: int, *, probes: int = 2, slo: Slo | None = None) ->
 def footprint(*counts: int) -> Stage:
     """A series without rests."""
     return Stage("footprint/fake", FootprintStage("fake", counts, 1, 0.0, 10, concurrency=2))
+
+
+def isolation(instances: int, answer_timeout: float = 5.0) -> Stage:
+    """Instances side by side."""
+    return Stage("isolation/fake", IsolationStage("fake", instances, answer_timeout, 10))
 
 
 def plan(

@@ -20,9 +20,7 @@ from agent.runtimes.registry import RuntimeSettings
 from tonnage.model import Workload
 
 NAME = "qemu-microvm"
-_CAPABILITIES = Capabilities(
-    variants=("direct",), modes=("warm", "cold"), takes_parent_group=True
-)
+_CAPABILITIES = Capabilities(variants=("direct",), modes=("warm", "cold"), takes_parent_group=True)
 
 
 class Microvm:

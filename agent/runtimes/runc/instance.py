@@ -17,7 +17,7 @@ from agent.process import Identity, ProcessView
 from agent.runtimes.console import Console, ConsoleEnded
 from agent.runtimes.killing import identities, kill, send
 from agent.runtimes.places import Place, Places
-from agent.runtimes.readiness import healthy
+from agent.runtimes.readiness import conversation, healthy
 from agent.runtimes.runc.keeper import Kept
 from agent.runtimes.runc.remains import Remains, first_process
 from tonnage.model import Health
@@ -123,6 +123,10 @@ class RuncInstance:
             return False
         health = self._launched.health
         return await healthy(health, console=self._console, send=self._send, address=None)
+
+    async def ask(self, line: str, until: str, timeout_seconds: float) -> str:
+        console, send = self._console, self._send
+        return await conversation(line, until, timeout_seconds, console=console, send=send)
 
     async def stop(self, grace_seconds: float) -> None:
         place = self._located()

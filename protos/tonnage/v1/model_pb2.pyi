@@ -864,6 +864,38 @@ class FootprintStage(message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 @typing.final
+class IsolationStage(message.Message):
+    """Instances side by side, each asked what it sees of host and neighbours."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    TARGET_ID_FIELD_NUMBER: builtins.int
+    INSTANCES_FIELD_NUMBER: builtins.int
+    ANSWER_TIMEOUT_SECONDS_FIELD_NUMBER: builtins.int
+    READY_TIMEOUT_SECONDS_FIELD_NUMBER: builtins.int
+    target_id: builtins.str
+    """The target; its workload answers "mark NAME" and "facts" on its console."""
+    instances: builtins.int
+    """Instances that live at the same time."""
+    answer_timeout_seconds: builtins.float
+    """Deadline of each answer."""
+    ready_timeout_seconds: builtins.float
+    """Deadline of one launch, request to ready."""
+    def __init__(
+        self,
+        *,
+        target_id: builtins.str = ...,
+        instances: builtins.int = ...,
+        answer_timeout_seconds: builtins.float = ...,
+        ready_timeout_seconds: builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["answer_timeout_seconds", b"answer_timeout_seconds", "instances", b"instances", "ready_timeout_seconds", b"ready_timeout_seconds", "target_id", b"target_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
 class Stage(message.Message):
     """One experiment of a plan."""
 
@@ -873,6 +905,7 @@ class Stage(message.Message):
     STARTUP_STAGE_FIELD_NUMBER: builtins.int
     DENSITY_STAGE_FIELD_NUMBER: builtins.int
     FOOTPRINT_STAGE_FIELD_NUMBER: builtins.int
+    ISOLATION_STAGE_FIELD_NUMBER: builtins.int
     id: builtins.str
     """Unique within the plan."""
     @builtins.property
@@ -887,6 +920,10 @@ class Stage(message.Message):
     def footprint_stage(self) -> FootprintStage:
         """Cost per instance."""
 
+    @builtins.property
+    def isolation_stage(self) -> IsolationStage:
+        """What instances see of host and neighbours."""
+
     def __init__(
         self,
         *,
@@ -894,12 +931,13 @@ class Stage(message.Message):
         startup_stage: StartupStage | None = ...,
         density_stage: DensityStage | None = ...,
         footprint_stage: FootprintStage | None = ...,
+        isolation_stage: IsolationStage | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["density_stage", b"density_stage", "experiment", b"experiment", "footprint_stage", b"footprint_stage", "startup_stage", b"startup_stage"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["density_stage", b"density_stage", "experiment", b"experiment", "footprint_stage", b"footprint_stage", "isolation_stage", b"isolation_stage", "startup_stage", b"startup_stage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["density_stage", b"density_stage", "experiment", b"experiment", "footprint_stage", b"footprint_stage", "id", b"id", "startup_stage", b"startup_stage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["density_stage", b"density_stage", "experiment", b"experiment", "footprint_stage", b"footprint_stage", "id", b"id", "isolation_stage", b"isolation_stage", "startup_stage", b"startup_stage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_experiment: _TypeAlias = typing.Literal["startup_stage", "density_stage", "footprint_stage"]  # noqa: Y015
+    _WhichOneofReturnType_experiment: _TypeAlias = typing.Literal["startup_stage", "density_stage", "footprint_stage", "isolation_stage"]  # noqa: Y015
     _WhichOneofArgType_experiment: _TypeAlias = typing.Literal["experiment", b"experiment"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_experiment) -> _WhichOneofReturnType_experiment | None: ...
 
@@ -1669,6 +1707,104 @@ class FootprintPoint(message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 @typing.final
+class HostProcess(message.Message):
+    """A process as the host sees it."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    PID_FIELD_NUMBER: builtins.int
+    COMMAND_FIELD_NUMBER: builtins.int
+    pid: builtins.int
+    """Its pid on the host."""
+    command: builtins.str
+    """The beginning of its command line, words joined by blanks."""
+    def __init__(
+        self,
+        *,
+        pid: builtins.int = ...,
+        command: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["command", b"command", "pid", b"pid"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class InsideAnswer(message.Message):
+    """What one instance said of itself, and what the host sees of it."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    TRIAL_ID_FIELD_NUMBER: builtins.int
+    MARK_FIELD_NUMBER: builtins.int
+    FACTS_JSON_FIELD_NUMBER: builtins.int
+    ERROR_FIELD_NUMBER: builtins.int
+    PROCESSES_FIELD_NUMBER: builtins.int
+    MARKED_PIDS_FIELD_NUMBER: builtins.int
+    trial_id: builtins.str
+    """The trial that launched it."""
+    mark: builtins.str
+    """The name it was given: the last word of its command line, and a file in its /tmp."""
+    facts_json: builtins.str
+    """One line of JSON, as its workload printed it; empty if it did not answer."""
+    error: builtins.str
+    """Why it did not answer; empty if it did."""
+    @builtins.property
+    def processes(self) -> containers.RepeatedCompositeFieldContainer[HostProcess]:
+        """Its processes on the host: for a VM, of the VMM."""
+
+    @builtins.property
+    def marked_pids(self) -> containers.RepeatedScalarFieldContainer[builtins.int]:
+        """Pids of the host whose command line holds the mark."""
+
+    def __init__(
+        self,
+        *,
+        trial_id: builtins.str = ...,
+        mark: builtins.str = ...,
+        facts_json: builtins.str = ...,
+        error: builtins.str = ...,
+        processes: abc.Iterable[HostProcess] | None = ...,
+        marked_pids: abc.Iterable[builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["error", b"error", "facts_json", b"facts_json", "mark", b"mark", "marked_pids", b"marked_pids", "processes", b"processes", "trial_id", b"trial_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class Inside(message.Message):
+    """What instances that live side by side see, and what their host sees of them."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    STAGE_ID_FIELD_NUMBER: builtins.int
+    HOST_FACTS_JSON_FIELD_NUMBER: builtins.int
+    ANSWERS_FIELD_NUMBER: builtins.int
+    stage_id: builtins.str
+    """The stage."""
+    host_facts_json: builtins.str
+    """The host's own facts, by the same names, as one line of JSON."""
+    @builtins.property
+    def answers(self) -> containers.RepeatedCompositeFieldContainer[InsideAnswer]:
+        """One for each instance."""
+
+    def __init__(
+        self,
+        *,
+        stage_id: builtins.str = ...,
+        host_facts_json: builtins.str = ...,
+        answers: abc.Iterable[InsideAnswer] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["answers", b"answers", "host_facts_json", b"host_facts_json", "stage_id", b"stage_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
 class RunStarted(message.Message):
     """A run began on this host."""
 
@@ -1897,6 +2033,7 @@ class Event(message.Message):
     RUN_PREPARED_FIELD_NUMBER: builtins.int
     RUN_RELEASED_FIELD_NUMBER: builtins.int
     RUN_RESUMED_FIELD_NUMBER: builtins.int
+    INSIDE_FIELD_NUMBER: builtins.int
     sequence: builtins.int
     """Its place in the run's sequence on this host."""
     recorded_at_unix_ns: builtins.int
@@ -1957,6 +2094,10 @@ class Event(message.Message):
     def run_resumed(self) -> RunResumed:
         """The run went on after an interruption."""
 
+    @builtins.property
+    def inside(self) -> Inside:
+        """Instances were asked what they see."""
+
     def __init__(
         self,
         *,
@@ -1976,12 +2117,13 @@ class Event(message.Message):
         run_prepared: RunPrepared | None = ...,
         run_released: RunReleased | None = ...,
         run_resumed: RunResumed | None = ...,
+        inside: Inside | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["density_result", b"density_result", "footprint_point", b"footprint_point", "forecast", b"forecast", "notice", b"notice", "payload", b"payload", "run_finished", b"run_finished", "run_prepared", b"run_prepared", "run_released", b"run_released", "run_resumed", b"run_resumed", "run_started", b"run_started", "stage_finished", b"stage_finished", "stage_started", b"stage_started", "step", b"step", "trial", b"trial", "trial_end", b"trial_end"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["density_result", b"density_result", "footprint_point", b"footprint_point", "forecast", b"forecast", "inside", b"inside", "notice", b"notice", "payload", b"payload", "run_finished", b"run_finished", "run_prepared", b"run_prepared", "run_released", b"run_released", "run_resumed", b"run_resumed", "run_started", b"run_started", "stage_finished", b"stage_finished", "stage_started", b"stage_started", "step", b"step", "trial", b"trial", "trial_end", b"trial_end"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["density_result", b"density_result", "footprint_point", b"footprint_point", "forecast", b"forecast", "notice", b"notice", "payload", b"payload", "recorded_at_unix_ns", b"recorded_at_unix_ns", "run_finished", b"run_finished", "run_prepared", b"run_prepared", "run_released", b"run_released", "run_resumed", b"run_resumed", "run_started", b"run_started", "sequence", b"sequence", "stage_finished", b"stage_finished", "stage_started", b"stage_started", "step", b"step", "trial", b"trial", "trial_end", b"trial_end"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["density_result", b"density_result", "footprint_point", b"footprint_point", "forecast", b"forecast", "inside", b"inside", "notice", b"notice", "payload", b"payload", "recorded_at_unix_ns", b"recorded_at_unix_ns", "run_finished", b"run_finished", "run_prepared", b"run_prepared", "run_released", b"run_released", "run_resumed", b"run_resumed", "run_started", b"run_started", "sequence", b"sequence", "stage_finished", b"stage_finished", "stage_started", b"stage_started", "step", b"step", "trial", b"trial", "trial_end", b"trial_end"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_payload: _TypeAlias = typing.Literal["run_started", "stage_started", "trial", "trial_end", "step", "forecast", "density_result", "footprint_point", "stage_finished", "notice", "run_finished", "run_prepared", "run_released", "run_resumed"]  # noqa: Y015
+    _WhichOneofReturnType_payload: _TypeAlias = typing.Literal["run_started", "stage_started", "trial", "trial_end", "step", "forecast", "density_result", "footprint_point", "stage_finished", "notice", "run_finished", "run_prepared", "run_released", "run_resumed", "inside"]  # noqa: Y015
     _WhichOneofArgType_payload: _TypeAlias = typing.Literal["payload", b"payload"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_payload) -> _WhichOneofReturnType_payload | None: ...
 

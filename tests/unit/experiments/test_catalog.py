@@ -10,10 +10,12 @@ from agent.errors import InvalidInput
 from agent.experiments.catalog import open_experiment
 from agent.experiments.density import Density
 from agent.experiments.footprint import Footprint
+from agent.experiments.isolation import Isolation
 from agent.experiments.startup import Startup
 from tonnage.model import (
     DensityStage,
     FootprintStage,
+    IsolationStage,
     LogReadiness,
     Mode,
     Network,
@@ -31,11 +33,18 @@ TARGETS = {
 }
 STARTUP = Stage("startup", StartupStage((TargetTrials("docker", 3),), 1, (1, 2), 10))
 DENSITY = Stage("density/docker", DensityStage("docker", 2, 10, 1, Slo(), 2, 1, 10))
+ISOLATION = Stage("isolation/docker", IsolationStage("docker", 2, 5, 10))
 FOOTPRINT = Stage("footprint/docker", FootprintStage("docker", (1, 2), 1, 1, 10))
 
 
 @pytest.mark.parametrize(
-    ("stage", "machine"), [(STARTUP, Startup), (DENSITY, Density), (FOOTPRINT, Footprint)]
+    ("stage", "machine"),
+    [
+        (STARTUP, Startup),
+        (DENSITY, Density),
+        (FOOTPRINT, Footprint),
+        (ISOLATION, Isolation),
+    ],
 )
 def test_each_stage_opens_its_machine(stage: Stage, machine: type) -> None:
     assert isinstance(open_experiment(stage, TARGETS, seed=1), machine)
@@ -62,10 +71,11 @@ def test_an_unknown_target_is_refused_by_name(stage: Stage) -> None:
         (DensityStage("docker", 1, 1, 1, Slo(), 2, 1, 10, concurrency=0), "concurrency"),
         (DensityStage("docker", 1, 1, 1, Slo(), 2, 1, 10, resolution=0), "resolution"),
         (FootprintStage("docker", (1,), 0, 1, 10), "repeats"),
+        (IsolationStage("docker", 0, 5, 10), "instances"),
     ],
 )
 def test_what_makes_no_sense_is_refused_by_field(
-    work: StartupStage | DensityStage | FootprintStage, field: str
+    work: StartupStage | DensityStage | FootprintStage | IsolationStage, field: str
 ) -> None:
     with pytest.raises(InvalidInput) as caught:
         open_experiment(Stage("s", work), TARGETS, seed=1)

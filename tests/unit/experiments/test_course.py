@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.experiments.base import (
+    Ask,
     Destroy,
     Destroyed,
     Experiment,
@@ -28,13 +29,15 @@ from agent.experiments.base import (
 from agent.experiments.course import Course, HistoryMismatch, take_up
 from agent.experiments.density import Density
 from agent.experiments.footprint import Footprint
+from agent.experiments.isolation import Isolation
 from agent.experiments.startup import Startup, schedule
 from agent.runner.past import Past, missing_rows
-from tests.unit.experiments.shell import MIB, trial_of, weigh
+from tests.unit.experiments.shell import MIB, answered, trial_of, weigh
 from tonnage.model import (
     DensityResult,
     DensityStage,
     FootprintStage,
+    IsolationStage,
     Outcome,
     Payload,
     Population,
@@ -122,11 +125,11 @@ class Host:
         return trial
 
     def _drive(self, course: Course, instructions: list[Instruction]) -> None:
-        open_: list[Launch | Measure | str] = []
+        open_: list[Launch | Measure | Ask | str] = []
         while True:
             for instruction in instructions:
                 match instruction:
-                    case Launch() | Measure():
+                    case Launch() | Measure() | Ask():
                         open_.append(instruction)
                     case Destroy(trial_ids):
                         open_.extend(trial_ids)
@@ -138,13 +141,16 @@ class Host:
                         return
             instructions = course.handle(self._event(open_.pop(self.pick(len(open_)))))
 
-    def _event(self, asked: Launch | Measure | str) -> ExperimentEvent:
+    def _event(self, asked: Launch | Measure | Ask | str) -> ExperimentEvent:
         match asked:
             case Launch():
                 return TrialDone(self._launch(asked))
             case Measure(trial_ids):
                 alive = sum(trial_id in self.live for trial_id in trial_ids)
                 return Measured(replace(weigh(len(trial_ids)), alive=alive, answering=alive))
+            case Ask(marks):
+                lost = frozenset(trial_id for trial_id, _ in marks) - self.live.keys()
+                return answered(asked, lost)
             case str():
                 self._write(TrialEnd(asked, self.live.pop(asked)))
                 return Destroyed(asked)
@@ -189,10 +195,12 @@ footprints = st.builds(
     st.integers(1, 2),
     st.integers(1, 4),
 )
+isolations = st.integers(1, 5).map(lambda k: IsolationStage("a", k, 5.0, 10))
 machines = st.one_of(
     startups.map(lambda stage: lambda: Startup("s", stage, 7)),
     densities.map(lambda stage: lambda: Density("s", stage)),
     footprints.map(lambda stage: lambda: Footprint("s", stage)),
+    isolations.map(lambda stage: lambda: Isolation("s", stage, 7)),
 )
 cuts_of_a_run = st.lists(st.integers(0, 25), min_size=1, max_size=6)
 

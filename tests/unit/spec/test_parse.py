@@ -303,3 +303,28 @@ def test_the_experiment_of_the_readme_is_valid_with_the_hosts_it_shows_further_d
 def test_a_key_that_looks_like_a_mark_of_the_validators_is_an_unknown_key() -> None:
     with pytest.raises(InvalidInput, match=r"\[key\]: unknown key"):
         parse('{"[key]": null}')
+
+
+ISOLATED = ["isolation.instances=3", "startup=null"]
+
+
+def test_isolation_asks_a_workload_with_a_console() -> None:
+    spec = parse(TEXT, [*ISOLATED, "workload.health={console: {ask: ping, answer: pong}}"])
+    assert spec.isolation is not None
+    assert spec.isolation.instances == 3
+
+
+@pytest.mark.parametrize(
+    ("overrides", "field"),
+    [
+        (ISOLATED, "workload"),
+        ([*ISOLATED, "workload.health={http: {port: 80}}"], "workload"),
+    ],
+)
+def test_a_workload_that_cannot_be_asked_is_refused_with_the_way_out(
+    overrides: list[str], field: str
+) -> None:
+    problem = refusal(TEXT, *overrides).problem
+    assert problem.field == field
+    assert "isolation cannot ask" in problem.message
+    assert "tonnage/idle:1" in problem.remedy
