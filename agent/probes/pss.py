@@ -45,10 +45,7 @@ class Pss:
         content = text(folder / "smaps_rollup")
         if not isinstance(content, NoData):
             return table(content)
-        # A process that is gone, or a zombie, has no memory; one that still has
-        # some and does not show it makes the sum wrong.
-        gone = not (folder / "statm").exists() or _resident(folder) == 0
-        return {} if gone else content
+        return {} if gone(folder) else content
 
 
 class VmmOverhead:
@@ -74,13 +71,13 @@ class VmmOverhead:
         overhead = ram = 0
         for pid, ram_bytes in vmms:
             content = text(self._proc / str(pid) / "smaps")
-            mappings = [] if isinstance(content, NoData) else list(_mappings(content))
-            guest = _guest_ram(mappings, ram_bytes)
-            if mappings and not guest:
+            found = [] if isinstance(content, NoData) else list(mappings(content))
+            guest = _guest_ram(found, ram_bytes)
+            if found and not guest:
                 return NoData(f"process {pid} has no mapping of {ram_bytes} bytes to be guest RAM")
             ram += sum(mapping.pss_bytes for mapping in guest)
-            overhead += sum(mapping.pss_bytes for mapping in mappings if mapping not in guest)
-        return Reading({"vmm_overhead_bytes": overhead, "guest_ram_pss_bytes": ram})
+            overhead += sum(mapping.pss_bytes for mapping in found if mapping not in guest)
+        return Reading({"vmm_overhead_bytes": overhead, "guest_ram_bytes": ram})
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +94,7 @@ _HEAD = re.compile(r"([0-9a-f]+)-([0-9a-f]+) \S+ \S+ \S+ \S+ *(.*)")
 _PSS = re.compile(r"Pss: +(\d+) kB")
 
 
-def _mappings(smaps: str) -> Iterator[Mapping]:
+def mappings(smaps: str) -> Iterator[Mapping]:
     """The mappings in order of address, each with its own PSS."""
     head: re.Match[str] | None = None
     for line in smaps.splitlines():
@@ -133,6 +130,12 @@ def _runs(mappings: Sequence[Mapping], ram_bytes: int) -> Iterator[list[Mapping]
                 yield run
             if size >= ram_bytes:
                 break
+
+
+def gone(folder: Path) -> bool:
+    """Whether a process has ended or is a zombie: it has no memory. One that still has some
+    and does not show it makes a sum wrong."""
+    return not (folder / "statm").exists() or _resident(folder) == 0
 
 
 def _resident(folder: Path) -> int:

@@ -11,6 +11,7 @@ from agent.probes.base import NoData, Reading, Roots
 from agent.probes.cgroup import CgroupMemory
 from agent.probes.disk import Disk, allocated_bytes
 from agent.probes.foreign import ForeignMemory
+from agent.probes.layers import Layers
 from agent.probes.memory import HostMemory
 from agent.probes.pressure import Pressure
 from agent.probes.pss import Pss, VmmOverhead
@@ -38,6 +39,7 @@ class Sampler:
         self._pressure = Pressure(roots)
         self._pss = Pss(roots)
         self._vmm = VmmOverhead(roots)
+        self._layers = Layers(roots)
         self._cgroup = CgroupMemory()
         self._disk = Disk()
         self._on_probe = on_probe or (lambda *_: None)
@@ -82,6 +84,7 @@ class Sampler:
             yield self._cgroup.name, lambda: self._cgroup.read(views)
         if any(view.vmm_pid for view in views):
             yield self._vmm.name, lambda: self._vmm.read(views)
+        yield self._layers.name, lambda: self._layers.read(views)
         if engine:
             yield "engine", lambda: self._engine(engine)
         if base:

@@ -21,6 +21,7 @@ from collector.reports.rows import (
     Interval,
     IsolationRow,
     Kind,
+    LayerRow,
     StartupRow,
     Subject,
     Verdict,
@@ -35,6 +36,7 @@ __all__ = [
     "Interval",
     "IsolationRow",
     "Kind",
+    "LayerRow",
     "Merged",
     "Result",
     "Resumption",
@@ -116,6 +118,9 @@ class Result(Document):
     comparisons: list[ComparisonRow]
     isolation: list[IsolationRow] = Field(default=[])
     warnings: list[str]
+    layers: list[LayerRow] = Field(
+        default=[], description="Each box of each subject's stack, from the ground up."
+    )
     merged: Merged | None = Field(
         default=None, description="The same over all hosts; null for a run on one host."
     )

@@ -193,6 +193,32 @@ class IsolationRow(Subject):
     reason: str | None = Field(default=None, description="Why a figure is null.")
 
 
+Layer = Literal[
+    "hardware",
+    "host_os",
+    "engine",
+    "guest_kernel",
+    "guest_userspace",
+    "guest",
+    "libraries",
+    "application",
+    "unexplained",
+]
+LAYERS: tuple[Layer, ...] = get_args(Layer)
+"""From the ground up, then the rest. ``engine`` is an engine with its shim, or a VMM; ``guest``
+is a guest's kernel and user space where they are not told apart."""
+
+
+class LayerRow(Subject):
+    """One box of the stack: what one more instance takes in it, and how long a start spends."""
+
+    layer: Layer
+    bytes_per_instance: float | None = Field(description="Slope over N, as in footprint rows.")
+    bytes_reason: str | None = Field(description="Why bytes_per_instance is null.")
+    seconds: float | None = Field(description="Median at the lowest concurrency.")
+    seconds_reason: str | None = Field(description="Why seconds is null.")
+
+
 class ComparisonRow(Document):
     """One metric of two subjects, measured in the same run on the same host."""
 

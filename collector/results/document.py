@@ -20,8 +20,9 @@ from collector.reports.model import (
 from collector.results.cautions import cautions
 from collector.results.comparisons import Compared, Comparer, comparison_row
 from collector.results.density import Ramp, density_row, ramps
-from collector.results.footprint import Footprint, footprint_row, footprints
+from collector.results.footprint import Footprint, footprint_row, footprints, series
 from collector.results.isolation import isolation_rows
+from collector.results.layers import layer_rows
 from collector.results.merged import merged_density, merged_footprint, merged_startup
 from collector.results.merged_comparisons import MergedComparer
 from collector.results.startup import StartupSample, startup_rows, startup_samples
@@ -63,6 +64,7 @@ def assemble(data: RunData) -> Result:
         footprint=[footprint_row(cost, subjects) for cost in found.footprints],
         isolation=isolation_rows(data, subjects),
         comparisons=[comparison_row(each, subjects) for each in compared],
+        layers=list(layer_rows(found.samples, list(series(data, subjects)), subjects)),
         warnings=cautions(data, subjects, found.samples, found.ramps, found.footprints, merged),
         merged=merged,
     )

@@ -17,13 +17,14 @@ Estimator = Literal[
 ]
 
 
-def _fall_of_mem_available(sample: Sample) -> int | None:
+def fall_of_mem_available(sample: Sample) -> int | None:
+    """Available memory, negated: it falls as an instance takes some."""
     available = sample.mem_available_bytes
     return None if available is None else -available
 
 
 READINGS: dict[Estimator, Callable[[Sample], int | None]] = {
-    "mem_available": _fall_of_mem_available,
+    "mem_available": fall_of_mem_available,
     "pss": lambda sample: sample.pss_bytes,
     "cgroup": lambda sample: sample.cgroup_bytes,
     "vmm_overhead": lambda sample: sample.vmm_overhead_bytes,
@@ -86,11 +87,11 @@ def _of_series(of: Series) -> Iterable[Footprint]:
             (point, value) for point in of.points if (value := read(point.sample)) is not None
         ]
         if readings or estimator in EVERY_RUNTIME_HAS:
-            fit = _once if estimator == "disk_base" else _per_instance
+            fit = _once if estimator == "disk_base" else per_instance
             yield Footprint(of.key, estimator, fit(readings), of.refilled)
 
 
-def _per_instance(readings: Sequence[tuple[FootprintPoint, int]]) -> Slope:
+def per_instance(readings: Sequence[tuple[FootprintPoint, int]]) -> Slope:
     """The slope over the instances alive.
 
     What the first instance brings once (shared libraries, an engine's first

@@ -413,6 +413,10 @@ class Sample:
     memory_some_avg10: float | None = None
     io_some_avg10: float | None = None
     foreign_bytes: int | None = None
+    helper_bytes: int | None = None
+    library_bytes: int | None = None
+    application_bytes: int | None = None
+    guest_ram_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

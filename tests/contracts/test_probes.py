@@ -16,6 +16,7 @@ from agent.probes.cgroup import CgroupMemory
 from agent.probes.cpu import HostCpu
 from agent.probes.disk import Disk
 from agent.probes.foreign import ForeignMemory
+from agent.probes.layers import Layers
 from agent.probes.memory import HostMemory
 from agent.probes.pressure import Pressure
 from agent.probes.pss import Pss, VmmOverhead
@@ -36,6 +37,7 @@ PROBES: dict[str, Read] = {
     ),
     "pss": lambda roots, views: Pss(roots).read(views),
     "vmm_overhead": lambda roots, views: VmmOverhead(roots).read(views),
+    "layers": lambda roots, views: Layers(roots).read(views),
     "cgroup": lambda _, views: CgroupMemory().read(views),
     "disk": lambda _, views: Disk().read(views),
 }

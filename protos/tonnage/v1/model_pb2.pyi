@@ -1447,6 +1447,10 @@ class Sample(message.Message):
     MEMORY_SOME_AVG10_FIELD_NUMBER: builtins.int
     IO_SOME_AVG10_FIELD_NUMBER: builtins.int
     FOREIGN_BYTES_FIELD_NUMBER: builtins.int
+    HELPER_BYTES_FIELD_NUMBER: builtins.int
+    LIBRARY_BYTES_FIELD_NUMBER: builtins.int
+    APPLICATION_BYTES_FIELD_NUMBER: builtins.int
+    GUEST_RAM_BYTES_FIELD_NUMBER: builtins.int
     instances: builtins.int
     """Instances of the stage."""
     alive: builtins.int
@@ -1479,6 +1483,16 @@ class Sample(message.Message):
     """Anonymous resident memory, in bytes, of all processes that are not ours:
     not agent, collector, the engine's daemons, nor the instances.
     """
+    helper_bytes: builtins.int
+    """PSS of processes that serve the instances and are neither workload nor VMM,
+    such as a container's shim.
+    """
+    library_bytes: builtins.int
+    """PSS of shared libraries in the processes of the workloads; a VM's are its guest's."""
+    application_bytes: builtins.int
+    """The rest of the PSS of these processes."""
+    guest_ram_bytes: builtins.int
+    """PSS of the guest RAM of all VMMs: what guests have touched."""
     def __init__(
         self,
         *,
@@ -1497,11 +1511,17 @@ class Sample(message.Message):
         memory_some_avg10: builtins.float | None = ...,
         io_some_avg10: builtins.float | None = ...,
         foreign_bytes: builtins.int | None = ...,
+        helper_bytes: builtins.int | None = ...,
+        library_bytes: builtins.int | None = ...,
+        application_bytes: builtins.int | None = ...,
+        guest_ram_bytes: builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["_cgroup_bytes", b"_cgroup_bytes", "_cpu_some_avg10", b"_cpu_some_avg10", "_disk_base_bytes", b"_disk_base_bytes", "_disk_marginal_bytes", b"_disk_marginal_bytes", "_engine_bytes", b"_engine_bytes", "_engine_cpu_ns", b"_engine_cpu_ns", "_foreign_bytes", b"_foreign_bytes", "_io_some_avg10", b"_io_some_avg10", "_mem_available_bytes", b"_mem_available_bytes", "_memory_some_avg10", b"_memory_some_avg10", "_pss_bytes", b"_pss_bytes", "_vmm_overhead_bytes", b"_vmm_overhead_bytes", "cgroup_bytes", b"cgroup_bytes", "cpu_some_avg10", b"cpu_some_avg10", "disk_base_bytes", b"disk_base_bytes", "disk_marginal_bytes", b"disk_marginal_bytes", "engine_bytes", b"engine_bytes", "engine_cpu_ns", b"engine_cpu_ns", "foreign_bytes", b"foreign_bytes", "io_some_avg10", b"io_some_avg10", "mem_available_bytes", b"mem_available_bytes", "memory_some_avg10", b"memory_some_avg10", "pss_bytes", b"pss_bytes", "vmm_overhead_bytes", b"vmm_overhead_bytes"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["_application_bytes", b"_application_bytes", "_cgroup_bytes", b"_cgroup_bytes", "_cpu_some_avg10", b"_cpu_some_avg10", "_disk_base_bytes", b"_disk_base_bytes", "_disk_marginal_bytes", b"_disk_marginal_bytes", "_engine_bytes", b"_engine_bytes", "_engine_cpu_ns", b"_engine_cpu_ns", "_foreign_bytes", b"_foreign_bytes", "_guest_ram_bytes", b"_guest_ram_bytes", "_helper_bytes", b"_helper_bytes", "_io_some_avg10", b"_io_some_avg10", "_library_bytes", b"_library_bytes", "_mem_available_bytes", b"_mem_available_bytes", "_memory_some_avg10", b"_memory_some_avg10", "_pss_bytes", b"_pss_bytes", "_vmm_overhead_bytes", b"_vmm_overhead_bytes", "application_bytes", b"application_bytes", "cgroup_bytes", b"cgroup_bytes", "cpu_some_avg10", b"cpu_some_avg10", "disk_base_bytes", b"disk_base_bytes", "disk_marginal_bytes", b"disk_marginal_bytes", "engine_bytes", b"engine_bytes", "engine_cpu_ns", b"engine_cpu_ns", "foreign_bytes", b"foreign_bytes", "guest_ram_bytes", b"guest_ram_bytes", "helper_bytes", b"helper_bytes", "io_some_avg10", b"io_some_avg10", "library_bytes", b"library_bytes", "mem_available_bytes", b"mem_available_bytes", "memory_some_avg10", b"memory_some_avg10", "pss_bytes", b"pss_bytes", "vmm_overhead_bytes", b"vmm_overhead_bytes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["_cgroup_bytes", b"_cgroup_bytes", "_cpu_some_avg10", b"_cpu_some_avg10", "_disk_base_bytes", b"_disk_base_bytes", "_disk_marginal_bytes", b"_disk_marginal_bytes", "_engine_bytes", b"_engine_bytes", "_engine_cpu_ns", b"_engine_cpu_ns", "_foreign_bytes", b"_foreign_bytes", "_io_some_avg10", b"_io_some_avg10", "_mem_available_bytes", b"_mem_available_bytes", "_memory_some_avg10", b"_memory_some_avg10", "_pss_bytes", b"_pss_bytes", "_vmm_overhead_bytes", b"_vmm_overhead_bytes", "alive", b"alive", "answering", b"answering", "cgroup_bytes", b"cgroup_bytes", "cpu_some_avg10", b"cpu_some_avg10", "disk_base_bytes", b"disk_base_bytes", "disk_marginal_bytes", b"disk_marginal_bytes", "engine_bytes", b"engine_bytes", "engine_cpu_ns", b"engine_cpu_ns", "foreign_bytes", b"foreign_bytes", "instances", b"instances", "io_some_avg10", b"io_some_avg10", "mem_available_bytes", b"mem_available_bytes", "memory_some_avg10", b"memory_some_avg10", "pss_bytes", b"pss_bytes", "vmm_overhead_bytes", b"vmm_overhead_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_application_bytes", b"_application_bytes", "_cgroup_bytes", b"_cgroup_bytes", "_cpu_some_avg10", b"_cpu_some_avg10", "_disk_base_bytes", b"_disk_base_bytes", "_disk_marginal_bytes", b"_disk_marginal_bytes", "_engine_bytes", b"_engine_bytes", "_engine_cpu_ns", b"_engine_cpu_ns", "_foreign_bytes", b"_foreign_bytes", "_guest_ram_bytes", b"_guest_ram_bytes", "_helper_bytes", b"_helper_bytes", "_io_some_avg10", b"_io_some_avg10", "_library_bytes", b"_library_bytes", "_mem_available_bytes", b"_mem_available_bytes", "_memory_some_avg10", b"_memory_some_avg10", "_pss_bytes", b"_pss_bytes", "_vmm_overhead_bytes", b"_vmm_overhead_bytes", "alive", b"alive", "answering", b"answering", "application_bytes", b"application_bytes", "cgroup_bytes", b"cgroup_bytes", "cpu_some_avg10", b"cpu_some_avg10", "disk_base_bytes", b"disk_base_bytes", "disk_marginal_bytes", b"disk_marginal_bytes", "engine_bytes", b"engine_bytes", "engine_cpu_ns", b"engine_cpu_ns", "foreign_bytes", b"foreign_bytes", "guest_ram_bytes", b"guest_ram_bytes", "helper_bytes", b"helper_bytes", "instances", b"instances", "io_some_avg10", b"io_some_avg10", "library_bytes", b"library_bytes", "mem_available_bytes", b"mem_available_bytes", "memory_some_avg10", b"memory_some_avg10", "pss_bytes", b"pss_bytes", "vmm_overhead_bytes", b"vmm_overhead_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__application_bytes: _TypeAlias = typing.Literal["application_bytes"]  # noqa: Y015
+    _WhichOneofArgType__application_bytes: _TypeAlias = typing.Literal["_application_bytes", b"_application_bytes"]  # noqa: Y015
     _WhichOneofReturnType__cgroup_bytes: _TypeAlias = typing.Literal["cgroup_bytes"]  # noqa: Y015
     _WhichOneofArgType__cgroup_bytes: _TypeAlias = typing.Literal["_cgroup_bytes", b"_cgroup_bytes"]  # noqa: Y015
     _WhichOneofReturnType__cpu_some_avg10: _TypeAlias = typing.Literal["cpu_some_avg10"]  # noqa: Y015
@@ -1516,8 +1536,14 @@ class Sample(message.Message):
     _WhichOneofArgType__engine_cpu_ns: _TypeAlias = typing.Literal["_engine_cpu_ns", b"_engine_cpu_ns"]  # noqa: Y015
     _WhichOneofReturnType__foreign_bytes: _TypeAlias = typing.Literal["foreign_bytes"]  # noqa: Y015
     _WhichOneofArgType__foreign_bytes: _TypeAlias = typing.Literal["_foreign_bytes", b"_foreign_bytes"]  # noqa: Y015
+    _WhichOneofReturnType__guest_ram_bytes: _TypeAlias = typing.Literal["guest_ram_bytes"]  # noqa: Y015
+    _WhichOneofArgType__guest_ram_bytes: _TypeAlias = typing.Literal["_guest_ram_bytes", b"_guest_ram_bytes"]  # noqa: Y015
+    _WhichOneofReturnType__helper_bytes: _TypeAlias = typing.Literal["helper_bytes"]  # noqa: Y015
+    _WhichOneofArgType__helper_bytes: _TypeAlias = typing.Literal["_helper_bytes", b"_helper_bytes"]  # noqa: Y015
     _WhichOneofReturnType__io_some_avg10: _TypeAlias = typing.Literal["io_some_avg10"]  # noqa: Y015
     _WhichOneofArgType__io_some_avg10: _TypeAlias = typing.Literal["_io_some_avg10", b"_io_some_avg10"]  # noqa: Y015
+    _WhichOneofReturnType__library_bytes: _TypeAlias = typing.Literal["library_bytes"]  # noqa: Y015
+    _WhichOneofArgType__library_bytes: _TypeAlias = typing.Literal["_library_bytes", b"_library_bytes"]  # noqa: Y015
     _WhichOneofReturnType__mem_available_bytes: _TypeAlias = typing.Literal["mem_available_bytes"]  # noqa: Y015
     _WhichOneofArgType__mem_available_bytes: _TypeAlias = typing.Literal["_mem_available_bytes", b"_mem_available_bytes"]  # noqa: Y015
     _WhichOneofReturnType__memory_some_avg10: _TypeAlias = typing.Literal["memory_some_avg10"]  # noqa: Y015
@@ -1526,6 +1552,8 @@ class Sample(message.Message):
     _WhichOneofArgType__pss_bytes: _TypeAlias = typing.Literal["_pss_bytes", b"_pss_bytes"]  # noqa: Y015
     _WhichOneofReturnType__vmm_overhead_bytes: _TypeAlias = typing.Literal["vmm_overhead_bytes"]  # noqa: Y015
     _WhichOneofArgType__vmm_overhead_bytes: _TypeAlias = typing.Literal["_vmm_overhead_bytes", b"_vmm_overhead_bytes"]  # noqa: Y015
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__application_bytes) -> _WhichOneofReturnType__application_bytes | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__cgroup_bytes) -> _WhichOneofReturnType__cgroup_bytes | None: ...
     @typing.overload
@@ -1541,7 +1569,13 @@ class Sample(message.Message):
     @typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__foreign_bytes) -> _WhichOneofReturnType__foreign_bytes | None: ...
     @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__guest_ram_bytes) -> _WhichOneofReturnType__guest_ram_bytes | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__helper_bytes) -> _WhichOneofReturnType__helper_bytes | None: ...
+    @typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__io_some_avg10) -> _WhichOneofReturnType__io_some_avg10 | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__library_bytes) -> _WhichOneofReturnType__library_bytes | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__mem_available_bytes) -> _WhichOneofReturnType__mem_available_bytes | None: ...
     @typing.overload

@@ -65,7 +65,7 @@ def test_what_the_kernel_lacks_is_none_with_a_reason() -> None:
     assert sample.mem_available_bytes is None
     assert sample.pss_bytes is None
     assert sample.cpu_some_avg10 is None
-    assert set(sampler.gaps) == {"memory", "pressure", "pss"}
+    assert set(sampler.gaps) == {"memory", "pressure", "pss", "layers"}
     assert "3.14" in sampler.gaps["memory"]
 
 
@@ -73,9 +73,9 @@ def test_each_probe_reports_its_duration_and_success() -> None:
     seen: dict[str, tuple[float, bool]] = {}
     sampler = Sampler(roots("v1"), lambda name, took, success: seen.update({name: (took, success)}))
     sampler.sample([container("v1")], alive=1, answering=1)
-    assert set(seen) == {"memory", "foreign", "pressure", "pss", "cgroup", "disk"}
+    assert set(seen) == {"memory", "foreign", "pressure", "pss", "cgroup", "layers", "disk"}
     assert all(took >= 0 for took, _ in seen.values())
-    assert [name for name, (_, success) in seen.items() if not success] == ["pressure"]
+    assert [name for name, (_, success) in seen.items() if not success] == ["pressure", "layers"]
 
 
 def test_the_disk_base_is_walked_once(tmp_path: Path) -> None:

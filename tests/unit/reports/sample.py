@@ -332,6 +332,10 @@ def _weigh(target: Target, rng: random.Random) -> Iterator[FootprintPoint]:
                 cgroup_bytes=None if machine else int(0.42 * MB * count + noise() / 50),
                 vmm_overhead_bytes=int(31 * MB * count + noise()) if machine else None,
                 engine_bytes=None if machine else int(97 * MB + 0.21 * MB * count + noise() / 9),
+                helper_bytes=0 if machine else int(2.5 * MB * count + noise() / 9),
+                library_bytes=0 if machine else int(0.31 * MB * count),
+                application_bytes=0 if machine else int(0.24 * MB * count),
+                guest_ram_bytes=int(118 * MB * count + noise()) if machine else None,
                 disk_base_bytes=46_661_632 if machine else 2_236_416,
                 disk_marginal_bytes=(0 if machine else 28_672) * count,
             )

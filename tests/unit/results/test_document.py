@@ -58,7 +58,7 @@ def test_the_same_data_give_the_same_result() -> None:
 def test_rows_begin_with_their_subject() -> None:
     document = json.loads(assemble(sample_run()).model_dump_json())
     subject = list(Subject.model_fields)
-    for part in ("startup", "density", "footprint"):
+    for part in ("startup", "density", "footprint", "layers"):
         assert all(list(row)[:8] == subject for row in document[part])
 
 

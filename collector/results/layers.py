@@ -1,0 +1,157 @@
+"""Layer rows: the bytes and the time of each box of the stack, and what no box explains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from collector.reports.model import LayerRow
+from collector.reports.rows import Layer
+from collector.results.footprint import Series, fall_of_mem_available, per_instance
+from collector.results.startup import StartupSample
+from collector.results.subjects import Key, Subjects
+from collector.stats.summary import describe
+from tonnage.model import Accelerator, FootprintPoint, Sample
+
+SHARED = "shared by all instances: no part of it is an instance's own"
+NOT_APART = "what the host's kernel keeps for an instance cannot be told apart: see unexplained"
+HOSTS_KERNEL = "none: the host's kernel runs it"
+NO_GUEST = "none: there is no guest"
+IN_THE_GUEST = "in the guest's user space, which the host cannot look into"
+NOT_READ = "no footprint was measured"
+NOT_STARTED = "no start was measured"
+NO_MARKS = "the starts have no marks of it"
+NOT_RESOLVED = "not resolved: within the engine's part"
+NO_DAEMON = "there is no engine that stays"
+
+_READINGS: Mapping[str, Callable[[Sample], int | None]] = {
+    "available": fall_of_mem_available,
+    "engine": lambda sample: sample.engine_bytes,
+    "helper": lambda sample: sample.helper_bytes,
+    "library": lambda sample: sample.library_bytes,
+    "application": lambda sample: sample.application_bytes,
+    "vmm": lambda sample: sample.vmm_overhead_bytes,
+    "guest": lambda sample: sample.guest_ram_bytes,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One figure of one layer: a value, or why there is none."""
+
+    value: float | None
+    reason: str | None = None
+
+
+Cells = dict[Layer, Cell]
+
+
+def layer_rows(
+    samples: Sequence[StartupSample], weighed: Sequence[Series], subjects: Subjects
+) -> Iterator[LayerRow]:
+    """Every layer of every subject that was started or weighed, in the plan's order."""
+    starts: dict[Key, StartupSample] = {}
+    for sample in samples:
+        if sample.seconds("total") and sample.key not in starts:
+            starts[sample.key] = sample  # they come in order of concurrency
+    points = {each.key: each.points for each in weighed if each.points}
+    for key in sorted({*starts, *points}, key=subjects.place):
+        machine = key.accelerator is not Accelerator.NONE
+        sizes = _sizes(points.get(key, ()), machine)
+        times = _times(starts.get(key), machine)
+        subject = dict(subjects.subject(key))
+        for layer in sizes:
+            yield LayerRow(
+                **subject,
+                layer=layer,
+                bytes_per_instance=sizes[layer].value,
+                bytes_reason=sizes[layer].reason,
+                seconds=times[layer].value,
+                seconds_reason=times[layer].reason,
+            )
+
+
+def _sizes(points: Sequence[FootprintPoint], machine: bool) -> Cells:
+    slopes = {name: _slope(points, read) for name, read in _READINGS.items()}
+    cells = _of_machine(slopes) if machine else _of_container(slopes)
+    return _completed(cells, slopes["available"], NOT_READ)
+
+
+def _slope(points: Sequence[FootprintPoint], read: Callable[[Sample], int | None]) -> float | None:
+    return per_instance(
+        [(point, value) for point in points if (value := read(point.sample)) is not None]
+    ).value
+
+
+def _of_container(slopes: Mapping[str, float | None]) -> Cells:
+    return {
+        "engine": _together(slopes["engine"], slopes["helper"]),
+        "guest_kernel": Cell(None, HOSTS_KERNEL),
+        "guest_userspace": Cell(None, NO_GUEST),
+        "libraries": _known(slopes["library"], NOT_READ),
+        "application": _known(slopes["application"], NOT_READ),
+    }
+
+
+def _of_machine(slopes: Mapping[str, float | None]) -> Cells:
+    return {
+        "engine": _together(slopes["vmm"], slopes["helper"]),
+        "guest_kernel": Cell(None, "the guest did not tell its kernel and user space apart"),
+        "guest_userspace": Cell(None, "the guest did not tell its kernel and user space apart"),
+        "guest": _known(slopes["guest"], NOT_READ),
+        "libraries": Cell(None, IN_THE_GUEST),
+        "application": Cell(None, IN_THE_GUEST),
+    }
+
+
+def _times(sample: StartupSample | None, machine: bool) -> Cells:
+    if sample is None:
+        return _completed(_none_of(machine, NOT_STARTED), None, NOT_STARTED)
+    median = {p: describe(sample.seconds(p)).p50.value for p in (*_PHASES, "total")}
+    before = _together(*(median[phase] for phase in (_PHASES[:3] if machine else _PHASES[:2])))
+    after = _known(median["userspace"], NO_MARKS)
+    if machine:
+        cells: Cells = {
+            "engine": before,
+            "guest_kernel": _known(median["kernel"], NO_MARKS),
+            "guest_userspace": after,
+            "guest": Cell(None, "told apart: kernel and user space"),
+            "libraries": Cell(None, "within the guest's user space"),
+            "application": Cell(None, "within the guest's user space: ready ends both"),
+        }
+    else:
+        unresolved = NOT_RESOLVED if sample.unresolved else NO_MARKS
+        cells = {
+            "engine": before,
+            "guest_kernel": Cell(None, HOSTS_KERNEL),
+            "guest_userspace": Cell(None, NO_GUEST),
+            "libraries": Cell(None, "within the application's: they are loaded as it begins"),
+            "application": _known(None if sample.unresolved else after.value, unresolved),
+        }
+    return _completed(cells, median["total"], NOT_STARTED)
+
+
+_PHASES = ("accept", "create", "machine", "kernel", "userspace")
+
+
+def _none_of(machine: bool, reason: str) -> Cells:
+    blank = _of_machine if machine else _of_container
+    return {layer: Cell(None, reason) for layer in blank(dict.fromkeys(_READINGS))}
+
+
+def _completed(cells: Cells, whole: float | None, lacking: str) -> Cells:
+    """The layers below that all share, and what the whole has beyond the known ones."""
+    known = sum(cell.value for cell in cells.values() if cell.value is not None)
+    rest = Cell(None, lacking) if whole is None else Cell(whole - known)
+    return {"hardware": Cell(None, SHARED), "host_os": Cell(None, NOT_APART), **cells,
+            "unexplained": rest}  # fmt: skip
+
+
+def _together(*values: float | None) -> Cell:
+    """The sum of those there are: an engine without a daemon has only a shim, or neither."""
+    there = [value for value in values if value is not None]
+    return Cell(sum(there)) if there else Cell(None, NO_DAEMON)
+
+
+def _known(value: float | None, otherwise: str) -> Cell:
+    return Cell(value, None if value is not None else otherwise)

@@ -1,0 +1,71 @@
+"""The boxes of the stack: what each takes, why one has no figure, and what is unexplained."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from collector.model import RunData
+from collector.reports.model import LayerRow
+from collector.reports.rows import LAYERS
+from collector.results import assemble
+from tests.unit.reports.sample import MB, sample_run
+from tonnage.model import FootprintPoint
+
+
+@pytest.fixture(scope="module")
+def made_up() -> RunData:
+    return sample_run()
+
+
+def stack(data: RunData, runtime: str) -> dict[str, LayerRow]:
+    return {row.layer: row for row in assemble(data).layers if row.runtime == runtime}
+
+
+def test_a_containers_stack_has_engine_libraries_and_application(made_up: RunData) -> None:
+    found = stack(made_up, "docker")
+    engine = found["engine"].bytes_per_instance
+    assert engine == pytest.approx(2.71 * MB, rel=0.05)  # growth of the daemons, and the shim
+    assert found["libraries"].bytes_per_instance == pytest.approx(0.31 * MB, rel=0.01)
+    assert found["application"].bytes_per_instance == pytest.approx(0.24 * MB, rel=0.01)
+    assert found["guest_kernel"].bytes_reason == "none: the host's kernel runs it"
+    assert "guest" not in found
+
+
+def test_a_machines_stack_has_vmm_and_guest(made_up: RunData) -> None:
+    found = stack(made_up, "qemu-microvm")
+    assert found["engine"].bytes_per_instance == pytest.approx(31 * MB, rel=0.02)
+    assert found["guest"].bytes_per_instance == pytest.approx(118 * MB, rel=0.02)
+    assert found["guest_kernel"].seconds == pytest.approx(1.15, rel=0.05)
+    assert found["guest_userspace"].seconds == pytest.approx(0.44, rel=0.05)
+
+
+@pytest.mark.parametrize("runtime", ["docker", "qemu-microvm"])
+def test_known_and_unexplained_make_the_whole(made_up: RunData, runtime: str) -> None:
+    found = stack(made_up, runtime)
+    whole = next(
+        row.bytes_per_instance
+        for row in assemble(made_up).footprint
+        if row.runtime == runtime and row.estimator == "mem_available"
+    )
+    assert sum(row.bytes_per_instance or 0 for row in found.values()) == pytest.approx(whole)
+
+
+@pytest.mark.parametrize("runtime", ["docker", "qemu-microvm"])
+def test_every_cell_has_a_figure_or_says_why_not(made_up: RunData, runtime: str) -> None:
+    for row in stack(made_up, runtime).values():
+        assert (row.bytes_per_instance is None) == bool(row.bytes_reason), row.layer
+        assert (row.seconds is None) == bool(row.seconds_reason), row.layer
+    order = [layer for layer in LAYERS if layer in stack(made_up, runtime)]
+    assert list(stack(made_up, runtime)) == order
+
+
+def test_what_was_not_measured_is_no_nought(made_up: RunData) -> None:
+    facts = tuple(row for row in made_up.facts if not isinstance(row.fact, FootprintPoint))
+    found = stack(replace(made_up, facts=facts), "docker")
+    assert found["engine"].seconds
+    assert {row.bytes_per_instance for row in found.values()} == {None}
+    found = stack(replace(made_up, trials=()), "docker")
+    assert found["engine"].bytes_per_instance
+    assert {row.seconds for row in found.values()} == {None}
