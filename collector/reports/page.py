@@ -20,6 +20,7 @@ from collector.reports.model import (
     StartupRow,
 )
 from collector.reports.names import Names
+from collector.reports.stack_drawings import Pictures, pictures
 from collector.reports.start_drawings import Trial, levels, phases, waterfalls
 
 FAILURES_SHOWN = 40
@@ -66,6 +67,7 @@ class HostPage:
     footprint: list[FootprintRow]
     weighed: list[FootprintRow]
     isolation: list[IsolationRow]
+    stacks: Pictures
     counts: list[tuple[str, str, Counter[str]]]
     failures: list[Trial]
     failures_left_out: int
@@ -98,6 +100,7 @@ def _host_page(
         footprint=footprint,
         weighed=list({names.series(row): row for row in footprint}.values()),
         isolation=[row for row in result.isolation if row.host == host.host],
+        stacks=pictures(host, [r for r in result.layers if r.host == host.host], names),
         counts=counts(trials),
         failures=failures[:FAILURES_SHOWN],
         failures_left_out=max(0, len(failures) - FAILURES_SHOWN),
