@@ -34,6 +34,13 @@ class Rule:
 
 
 RULES: Mapping[str, Rule] = {
+    "C1": Rule(
+        "A virtual machine has an operating-system kernel of its own; a container uses the host's.",
+        "in every instance that was asked, a container reports the boot id and the kernel release "
+        "of its host, and a VM reports a boot id that is not its host's",
+        "one container reports another boot id or release than its host, or one VM its host's "
+        "boot id",
+    ),
     "C2": Rule(
         "A virtual machine may run another type of operating system than its host.",
         "at least {machines} VM booted a payload that is not Linux, and the payload said so on "
@@ -74,6 +81,13 @@ RULES: Mapping[str, Rule] = {
             "p99_seconds": 1.0,
             "p99_samples": 300,
         },
+    ),
+    "C7": Rule(
+        "The container engine isolates containers from each other.",
+        "of at least {instances} instances asked beside neighbours none saw a process, a mount, "
+        "the hostname or the network of another, and the host saw the processes of all",
+        "one instance saw something of another",
+        {"instances": 2},
     ),
 }
 """Every rule by its claim, in the lesson's order."""
