@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from collector.claims.classes import CONTAINERS, class_of
 from collector.claims.model import Claim, ScopeRow, Standing
 from collector.claims.rules import RULES
 from collector.claims.seen import Seen, Tried, tried
@@ -44,7 +45,7 @@ def _payload(of: Tried) -> ScopeRow:
 def judge_containers(runs: Sequence[Seen]) -> Claim:
     """C3, over containers that were given another user space, and another system's image."""
     found = [each for each in tried(runs) if each.is_container]
-    rows = [*_others(found), *_foreign(found)]
+    rows = [*_others(found), *_on_the_hosts_kernel(runs), *_foreign(found)]
     said = [_words(each) for each in found if each.subject.workload == FOREIGN_OS and each.refused]
     return claim("C3", _both(rows), {"container"}, said)
 
@@ -61,6 +62,26 @@ def _others(found: Sequence[Tried]) -> Iterator[ScopeRow]:
             yield scope(each.subject, each.runtime_class, OTHER, verdict, told, n=len(each.trials))
 
 
+def _on_the_hosts_kernel(runs: Sequence[Seen]) -> Iterator[ScopeRow]:
+    """By what the other distribution said of itself, where it was asked."""
+    for row in (row for run in runs for row in run.result.isolation):
+        runtime_class = class_of(row)
+        if row.workload == OTHER_DISTRIBUTION and runtime_class in CONTAINERS:
+            names = sorted({place.os for place in row.inside if place.os})
+            outside = row.outside.os if row.outside else None
+            verdict: Standing = "inconclusive"
+            told = f"it did not tell its distribution and its kernel: {row.reason or 'untold'}."
+            if names and outside and row.kernel:
+                other = outside not in names
+                verdict = "supported" if other and row.kernel == "host's" else "inconclusive"
+                told = f"{names[0]} inside, {outside} outside; the kernel is {_whose(row.kernel)}."
+            yield scope(row, runtime_class, ON_HOST, verdict, told, n=row.answered)
+
+
+def _whose(kernel: str) -> str:
+    return "the host's" if kernel == "host's" else "not the host's"
+
+
 def _foreign(found: Sequence[Tried]) -> Iterator[ScopeRow]:
     for each in found:
         if each.subject.workload == FOREIGN_OS:
@@ -70,6 +91,7 @@ def _foreign(found: Sequence[Tried]) -> Iterator[ScopeRow]:
             )
 
 
+ON_HOST = "it runs on the host's kernel"
 OTHER = "another distribution's user space runs"
 FOREIGN = "an image of another system is refused"
 
@@ -103,7 +125,7 @@ def _both(rows: Sequence[ScopeRow]) -> Sequence[ScopeRow]:
     tried_halves = {row.aspect for row in lesson}
     first = lesson[0]
     told = "no container was given it."
-    missing = [half for half in (OTHER, FOREIGN) if half not in tried_halves]
+    missing = [half for half in (OTHER, ON_HOST, FOREIGN) if half not in tried_halves]
     return [
         *rows,
         *(

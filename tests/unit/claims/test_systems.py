@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collector.claims.systems import judge_containers, judge_machines
 from tests.unit.claims.lesson import FULL, seen, started, subject
+from tests.unit.claims.test_inside import HOST, asked, place
 
 PAYLOAD = subject("qemu-full", variant="payload", workload="memtest86")
 OTHER = subject("docker", workload="other-linux")
@@ -33,12 +34,19 @@ def test_without_a_payload_there_is_no_evidence() -> None:
     assert (claim.verdict, claim.scope) == ("inconclusive", [])
 
 
+TRIXIE = place(HOST).model_copy(update={"os": "Debian GNU/Linux 13 (trixie)"})
+BOOKWORM = place(HOST).model_copy(update={"os": "Debian GNU/Linux 12 (bookworm)"})
+ASKED = asked(OTHER, inside=[TRIXIE, TRIXIE], outside=BOOKWORM)
+
+
 def refused(count: int = 2, error: str = REFUSAL) -> list[dict[str, object]]:
     return list(started(FOREIGN, [1.0] * count, outcome="failed", error=error))
 
 
 def test_another_distribution_that_runs_and_a_refusal_support_it_in_the_engines_words() -> None:
-    claim = judge_containers([seen(started(OTHER, [200.0] * 3), iter(refused()))])
+    claim = judge_containers(
+        [seen(started(OTHER, [200.0] * 3), iter(refused()), isolation=[ASKED])]
+    )
     assert claim.verdict == "supported"
     assert f"docker on h1 said of it: {REFUSAL}." in claim.evidence
 
@@ -54,7 +62,7 @@ def test_a_failure_that_says_nothing_of_the_system_is_no_refusal() -> None:
 
 
 def test_one_half_alone_is_inconclusive() -> None:
-    halves = [seen(started(OTHER, [200.0] * 3)), seen(iter(refused()))]
+    halves = [seen(started(OTHER, [200.0] * 3), isolation=[ASKED]), seen(iter(refused()))]
     assert [judge_containers([run]).verdict for run in halves] == ["inconclusive"] * 2
     assert judge_containers(halves).verdict == "supported"
 
@@ -62,3 +70,11 @@ def test_one_half_alone_is_inconclusive() -> None:
 def test_a_distribution_that_never_runs_refutes_it() -> None:
     run = seen(started(OTHER, [1.0], outcome="failed", error="exited"), iter(refused()))
     assert judge_containers([run]).verdict == "refuted"
+
+
+def test_the_hosts_own_distribution_or_another_kernel_is_no_evidence() -> None:
+    same = asked(OTHER, inside=[BOOKWORM, BOOKWORM], outside=BOOKWORM)
+    gvisor = asked(OTHER, "own", inside=[TRIXIE, TRIXIE], outside=BOOKWORM)
+    for row in (same, gvisor, asked(OTHER, kernel=None)):
+        run = seen(started(OTHER, [200.0] * 3), iter(refused()), isolation=[row])
+        assert judge_containers([run]).verdict == "inconclusive"
