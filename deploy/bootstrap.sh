@@ -129,6 +129,21 @@ busybox() {
 	mv "$guest/busybox.part" "$guest/busybox"
 }
 
+# The user space of another release of Debian than this one: for the claims, a container in it
+# beside the host's own. Without mmdebstrap, which --dev installs, there is none.
+distribution() {
+	local release=trixie parts=base-files,coreutils,dash,hostname,iproute2,sed
+	[[ ! -s $guest/other-linux.tar ]] && is_root && have mmdebstrap || return 0
+	! grep -q "=$release\$" /etc/os-release || release=bookworm
+	say "making the user space of Debian $release"
+	SOURCE_DATE_EPOCH=0 logged mmdebstrap --quiet --mode=root --variant=extract --include="$parts" \
+		--aptopt='Acquire::Languages "none"' --dpkgopt='path-exclude=/usr/share/doc/*' \
+		--dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
+		"$release" "$guest/other-linux.part.tar" &&
+		mv "$guest/other-linux.part.tar" "$guest/other-linux.tar" ||
+		lacks "another distribution's user space (for make claims): see $log"
+}
+
 # Which packages the guest files came from, beside them.
 versions() {
 	local name comma=''
@@ -249,9 +264,13 @@ environment() {
 }
 
 images() {
+	local other=$guest/other-linux.tar
+	[[ -s $other ]] || other=''
 	[[ -s $guest/busybox && -x .venv/bin/python ]] || return 0
-	[[ build/images/images.json -nt $guest/busybox && -z $(find deploy/images -newer build/images/images.json -type f ! -name '*.pyc') ]] && return
-	.venv/bin/python -m deploy.images.build --busybox "$guest/busybox" --out build/images
+	[[ build/images/images.json -nt $guest/busybox && ! $guest/other-linux.tar -nt build/images/images.json &&
+		-z $(find deploy/images -newer build/images/images.json -type f ! -name '*.pyc') ]] && return
+	.venv/bin/python -m deploy.images.build --busybox "$guest/busybox" --out build/images \
+		${other:+--distribution "$other"}
 	touch build/images/images.json
 }
 
@@ -276,8 +295,9 @@ main() {
 	kernel
 	busybox
 	versions
-	images
 	[[ ${1:-} != --dev ]] || { prometheus; test_tools; server; }
+	distribution
+	images
 	report "$status"
 	return "$status"
 }

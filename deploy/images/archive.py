@@ -32,13 +32,16 @@ TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """One image before it is written. ``reference`` is ``repository:tag``."""
+    """One image before it is written. ``reference`` is ``repository:tag``; ``path`` is where
+    its programs are looked for, ``os`` the system whose kernel it declares to need."""
 
     reference: str
     architecture: str
     command: tuple[str, ...]
     entries: Sequence[Entry]
     ports: tuple[str, ...] = ()
+    path: str = "/bin"
+    os: str = "linux"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +103,7 @@ def to_json(value: object) -> bytes:
 def _config(image: Image, layer: bytes) -> dict[str, object]:
     config: dict[str, object] = {
         "Cmd": list(image.command),
-        "Env": ["PATH=/bin"],
+        "Env": [f"PATH={image.path}"],
         "WorkingDir": "/",
     }
     if image.ports:
@@ -110,7 +113,7 @@ def _config(image: Image, layer: bytes) -> dict[str, object]:
         "config": config,
         "created": CREATED,
         "history": [{"created": CREATED, "created_by": "tonnage"}],
-        "os": "linux",
+        "os": image.os,
         "rootfs": {"diff_ids": [digest(layer)], "type": "layers"},
     }
 

@@ -27,7 +27,8 @@ def answers(address: str) -> bool:
 
 def load_absent(address: str, folder: Path) -> list[str]:
     """Load the archives listed in ``folder/images.json`` that the engine lacks or
-    has another build of; return their references. No list, nothing to load.
+    has another build of; return their references. No list, nothing to load; an
+    image for another system than Linux is left to whoever wants to see it refused.
 
     Raises ``DockerException`` when the engine refuses one.
     """
@@ -37,6 +38,8 @@ def load_absent(address: str, folder: Path) -> list[str]:
     loaded = []
     with closing(_client(address, LOAD_SECONDS)) as client:
         for reference, image in json.loads(index.read_text()).items():
+            if image.get("os", "linux") != "linux":
+                continue
             if _image_id(client, reference) in (image["image_id"], image["manifest_digest"]):
                 continue
             client.images.load((folder / image["file"]).read_bytes())

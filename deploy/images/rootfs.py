@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import posixpath
 import stat
+import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,6 +64,34 @@ def http(busybox: bytes) -> list[Entry]:
     """``tonnage/http:1``."""
     www = [directory("www"), file("www/health", "ok\n"), file("www/index.html", "Tonnage\n")]
     return [*base(busybox), script("tonnage-http"), *www]
+
+
+def foreign() -> list[Entry]:
+    """``tonnage/foreign-os:1``: nothing that could run; what counts is the system it declares."""
+    return [directory("Files"), file("Files/readme.txt", "Not for Linux.\r\n")]
+
+
+def other_linux(distribution: Path) -> list[Entry]:
+    """``tonnage/other-linux:1``: the user space of another distribution, from a tar of its root,
+    with the idle workload. Devices stay out, as every engine makes its own."""
+    entries: dict[str, Entry] = {}
+    with tarfile.open(distribution) as tar:
+        for member in tar:
+            path = posixpath.normpath(member.name)
+            found = _entry(path, member, tar)
+            if path != "." and found is not None:
+                entries[path] = found
+    workload = file("usr/bin/tonnage-idle", (SCRIPTS / "tonnage-idle").read_bytes(), 0o755)
+    return [*entries.values(), workload]
+
+
+def _entry(path: str, member: tarfile.TarInfo, tar: tarfile.TarFile) -> Entry | None:
+    if member.isdir():
+        return directory(path, member.mode)
+    if member.issym():
+        return Entry(path, stat.S_IFLNK | 0o777, link=member.linkname)
+    content = tar.extractfile(member) if member.isreg() or member.islnk() else None
+    return None if content is None else file(path, content.read(), member.mode)
 
 
 def script(name: str) -> Entry:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import docker.errors
@@ -147,6 +148,18 @@ class Engine:
 
         with _image_errors(reference, pulled=pull):
             return await self.call(work)
+
+    async def load(self, archive: Path) -> None:
+        """Load an image's archive. Raises ``LaunchFailed`` with the engine's own words."""
+
+        def work(client: APIClient) -> None:
+            with archive.open("rb") as content:
+                for told in client.load_image(content):
+                    if "error" in told:
+                        words = str(told["error"]).strip().rstrip(".")
+                        raise LaunchFailed(f"the engine refused the image: {words}")
+
+        await self.call(work, LaunchFailed)
 
     async def start(self, work: Callable[[APIClient], None], image: str) -> None:
         """Run the calls of a launch: refused is ``LaunchFailed``, or ``ImageNotFound``."""

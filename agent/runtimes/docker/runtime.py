@@ -23,6 +23,7 @@ from agent.runtimes.docker.engine import Engine, Inspection
 from agent.runtimes.docker.health import fingerprint
 from agent.runtimes.docker.instance import DockerInstance
 from agent.runtimes.docker.limits import Ulimit, engine_limits
+from agent.runtimes.docker.loading import Loading
 from agent.runtimes.docker.order import Order
 from agent.runtimes.docker.profile import EngineProfile
 from agent.runtimes.docker.stream import ConsoleStream
@@ -54,6 +55,7 @@ class DockerRuntime:
         self._places = Places()
         self._daemons = Daemons(self._socket)
         self._limits: list[Ulimit] = []
+        self._loading = Loading(self._engine, settings.images_dir)
         self._streams: set[ConsoleStream] = set()
         self._clean_ups: set[asyncio.Task[None]] = set()
 
@@ -65,12 +67,17 @@ class DockerRuntime:
         return await fingerprint(self._profile, self._engine, self.capabilities)
 
     async def prepare(self, workload: Workload) -> Prepared:
-        image = await self._engine.image(workload.image, pull=workload.pull)
+        """An image that the engine refuses to have is no failure to prepare: its launches
+        are refused, each with the engine's words."""
+        image = await self._loading.image(workload)
+        if image is None:
+            return Prepared(workload, self._loading.digest(workload.image))
         if self._profile.names_limits:
             self._limits = engine_limits(engine_pid(self._socket) or 0)
         return Prepared(workload, str(image["Id"]), paths=_image_layers(image))
 
     async def launch(self, spec: LaunchSpec, timeline: Timeline) -> Instance:
+        await self._loading.ask_again(spec.target.workload.image)
         console = Console()
         readiness = spec.target.workload.readiness
         line = console.watch(readiness.line) if isinstance(readiness, LogReadiness) else None

@@ -40,17 +40,24 @@ class ImageFinder:
 
     def find(self, reference: str) -> Found:
         """The image of that name or id. Raises ``ImageNotFound`` and ``OSError``."""
+        archived = self.archived_as(reference)
+        if archived is not None:
+            return Found(reference, archived.entry.digest, archived)
+        try:
+            return Found(reference, engine.image_id(reference, self._docker_host), None)
+        except engine.NotGiven as reason:
+            raise self._not_found(reference, str(reason)) from reason
+
+    def archived_as(self, reference: str) -> Archived | None:
+        """The image of that name or id in an archive of the folder. Raises ``OSError``."""
         for archive in self._files():
             try:
                 entry = archives.find(archive, reference)
             except archives.BadArchive:
                 continue  # another image's trouble; told when this one is found nowhere
             if entry is not None:
-                return Found(reference, entry.digest, Archived(archive, entry))
-        try:
-            return Found(reference, engine.image_id(reference, self._docker_host), None)
-        except engine.NotGiven as reason:
-            raise self._not_found(reference, str(reason)) from reason
+                return Archived(archive, entry)
+        return None
 
     @contextmanager
     def archived(self, found: Found, scratch: Path) -> Iterator[Archived]:

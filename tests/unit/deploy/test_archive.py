@@ -8,7 +8,7 @@ import os
 import tarfile
 from pathlib import Path
 
-from deploy.images import archive, build
+from deploy.images import archive, build, rootfs
 
 BUSYBOX = b"\x7fELF stands for a static busybox"
 
@@ -39,8 +39,45 @@ def test_same_content_gives_the_same_bytes(tmp_path: Path) -> None:
 
 def test_another_busybox_gives_another_image(tmp_path: Path) -> None:
     first, second = built(tmp_path / "a"), built(tmp_path / "b", BUSYBOX + b"!")
-    for reference, image in first.items():
-        assert image["image_id"] != second[reference]["image_id"]
+    changed = {ref for ref, image in first.items() if image["image_id"] != second[ref]["image_id"]}
+    assert changed == {"tonnage/idle:1", "tonnage/http:1"}
+
+
+def test_the_image_for_another_system_says_so(tmp_path: Path) -> None:
+    index = built(tmp_path / "a")
+    foreign = index["tonnage/foreign-os:1"]
+    inside = files(tmp_path / "a/images" / foreign["file"])
+    config = json.loads(inside[json.loads(inside["manifest.json"])[0]["Config"]])
+    assert (config["os"], foreign["os"]) == ("windows", "windows")
+    assert len(inside) < 10
+
+
+def test_another_distribution_becomes_an_image_of_its_files(tmp_path: Path) -> None:
+    root = tmp_path / "root.tar"
+    with tarfile.open(root, "w") as tar:
+        for name, kind, link in (
+            ("./", tarfile.DIRTYPE, ""),
+            ("./usr/bin/", tarfile.DIRTYPE, ""),
+            ("./usr/bin/dash", tarfile.REGTYPE, ""),
+            ("./usr/bin/sh", tarfile.SYMTYPE, "dash"),
+            ("./usr/bin/ash", tarfile.LNKTYPE, "./usr/bin/dash"),
+            ("./dev/null", tarfile.CHRTYPE, ""),
+        ):
+            entry = tarfile.TarInfo(name)
+            entry.type, entry.linkname = kind, link
+            entry.size = 4 if kind == tarfile.REGTYPE else 0
+            tar.addfile(entry, io.BytesIO(b"\x7fELF") if entry.size else None)
+    entries = {entry.path: entry for entry in rootfs.other_linux(root)}
+    assert set(entries) == {
+        "usr/bin",
+        "usr/bin/dash",
+        "usr/bin/sh",
+        "usr/bin/ash",
+        "usr/bin/tonnage-idle",
+    }
+    assert entries["usr/bin/ash"].content == b"\x7fELF"
+    assert entries["usr/bin/sh"].link == "dash"
+    assert b"TONNAGE READY" in entries["usr/bin/tonnage-idle"].content
 
 
 def test_a_second_build_leaves_right_files_alone(tmp_path: Path) -> None:
@@ -49,7 +86,7 @@ def test_a_second_build_leaves_right_files_alone(tmp_path: Path) -> None:
     for path in archives:
         os.utime(path, (1, 1))
     build.build(tmp_path / "a/busybox", tmp_path / "a/images")
-    assert [path.stat().st_mtime for path in archives] == [1, 1]
+    assert [path.stat().st_mtime for path in archives] == [1] * len(index)
 
 
 def test_a_damaged_archive_is_replaced(tmp_path: Path) -> None:
