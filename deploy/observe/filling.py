@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -190,12 +190,8 @@ def _instance(done: Done) -> str:
 @asynccontextmanager
 async def trickle(made: Stack) -> AsyncIterator[None]:
     """A small run again and again within the block; others' runs wait for it at most seconds."""
-    going = asyncio.create_task(_again_and_again(made))
-    try:
+    async with _meanwhile(_again_and_again(made)):
         yield
-    finally:
-        going.cancel()
-        await asyncio.gather(going, return_exceptions=True)
 
 
 async def _again_and_again(made: Stack) -> None:
@@ -216,14 +212,23 @@ async def neighbours(machine: Machine, folder: Path) -> AsyncIterator[None]:
             await vm.start()
         if machine.engine:
             await asyncio.to_thread(_container, machine.engine, "stays")
-        coming = asyncio.create_task(_comes_and_goes(machine.engine))
-        yield
+        async with _meanwhile(_comes_and_goes(machine.engine)):
+            yield
     finally:
-        coming.cancel()
-        await asyncio.gather(coming, return_exceptions=True)
         await vm.kill()
         if machine.engine:
             await asyncio.to_thread(_remove, machine.engine, "stays", "comes")
+
+
+@asynccontextmanager
+async def _meanwhile(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Do it while the block lasts."""
+    going = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        going.cancel()
+        await asyncio.gather(going, return_exceptions=True)
 
 
 async def _comes_and_goes(engine: str | None) -> None:
@@ -235,9 +240,14 @@ async def _comes_and_goes(engine: str | None) -> None:
 
 def _container(engine: str, name: str) -> None:
     client = docker.DockerClient(base_url=engine)
+    called = f"{_NEIGHBOUR}-{name}"
     try:
-        _remove(engine, name)
-        client.containers.run(_IMAGE, name=f"{_NEIGHBOUR}-{name}", detach=True, stdin_open=True)
+        _gone(client, name)
+        client.containers.run(
+            _IMAGE, name=called, network_mode="none", detach=True, stdin_open=True
+        )
+    except DockerException as error:
+        raise ProgramFailed(f"container {called} does not start: {error}") from error
     finally:
         client.close()
 
