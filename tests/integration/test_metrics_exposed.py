@@ -52,7 +52,8 @@ Page = dict[str, set[frozenset[str]]]
 """The sets of label names that each series comes with."""
 
 
-def _read(text: str) -> Page:
+def read(text: str) -> Page:
+    """The series of a page."""
     found: Page = {}
     for line in text.splitlines():
         if not line.startswith("#"):
@@ -64,7 +65,7 @@ def _read(text: str) -> Page:
 def _golden(program: str) -> Page:
     page: Page = {}
     for path in _GOLDEN.glob(f"{program}*.prom"):
-        page |= _read(path.read_text())
+        page |= read(path.read_text())
     return {name: labels for name, labels in page.items() if not name.startswith(_NOT_HERE)}
 
 
@@ -130,5 +131,5 @@ async def _page(at: str, pki: Path, awaited: Collection[str]) -> Page:
     with suppress(TimeoutError):
         async with asyncio.timeout(_PATIENCE_SECONDS):
             while not page.keys() >= set(awaited):  # results are published after a run's end
-                page = _read(await asyncio.to_thread(_scraped, at, pki))
+                page = read(await asyncio.to_thread(_scraped, at, pki))
     return page
