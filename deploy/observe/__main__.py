@@ -19,8 +19,9 @@ from pathlib import Path
 
 from benchmarks.report import tell
 from benchmarks.rows import Row
+from collector.errors import TonnageError
 from deploy.commands import CommandFailed
-from deploy.observe import check, filling
+from deploy.observe import check, filling, scraping
 from deploy.observe.configuration import SCRAPE_SECONDS, NotAsShipped
 from deploy.observe.dashboards import read
 from deploy.observe.filling import HOSTS, Machine
@@ -31,7 +32,10 @@ from deploy.programs import ProgramFailed
 _MOST_SECONDS = 1200.0
 _HEALTHY_SECONDS = 60.0
 _PATIENCE_SECONDS = 60.0
-_FAILURES = (CommandFailed, NotAsShipped, ProgramFailed, QueryFailed, TimeoutError, OSError)
+_FAILURES = (
+    *(CommandFailed, NotAsShipped, ProgramFailed, QueryFailed, TonnageError),
+    *(TimeoutError, OSError),
+)
 
 
 def main() -> int:
@@ -89,6 +93,7 @@ async def _check(out: Path) -> int:
         async with filling.trickle(made):
             proofs = await viewer.sees(shown, _PATIENCE_SECONDS)
         rows += await check.recording_rules(made)
+        rows.append(await scraping.scrapes(made))
         _say("\nMaking alerts fire.\n")
         rows += await check.alerts(made, machine, _say)
         proofs = check.better(proofs, await viewer.sees(shown, 0))
