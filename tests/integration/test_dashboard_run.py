@@ -86,8 +86,10 @@ async def _keep(store: Store, data: RunData) -> None:
     for each in data.hosts:
         await store.append(run_id, each.host, _messages(data, each.host))
     await store.set_run_state(run_id, RunState.FINISHED, finished_at_unix_ns=finished, problem=None)
-    result = assemble(await store.load(run_id)).model_dump_json()
-    assert await store.keep_result(KeptResult(run_id, finished, "0.1.0", finished, result))
+    stored = await store.load(run_id)
+    events = sum(host.high_water for host in stored.hosts)
+    result = assemble(stored).model_dump_json()
+    assert await store.keep_result(KeptResult(run_id, finished, events, "0.1.0", finished, result))
 
 
 @pytest.fixture(scope="module")
