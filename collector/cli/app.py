@@ -14,6 +14,7 @@ from collector.cli import (
     fleet,
     hosts,
     pki,
+    prune,
     renewing,
     reports,
     runs,
@@ -57,7 +58,7 @@ _COMMANDS: Mapping[str, Sequence[Callable[..., None]]] = {
     "Experiments": (experiments.run, experiments.validate, experiments.schema),
     "Runs": (
         *(runs.runs, runs.watch, runs.show, reports.report, reports.export),
-        *(runs.cancel, runs.resume),
+        *(runs.cancel, runs.resume, prune.prune),
     ),
     "Hosts": (hosts.hosts, hosts.drain, hosts.forget, stop_all.stop_all),
     "Instances by hand": (fleet.launch, fleet.instances, fleet.destroy, fleet.clean),

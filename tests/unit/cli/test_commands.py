@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[3]
 HEADINGS = {
     "Begin": ("demo", "serve"),
     "Experiments": ("run", "validate", "schema"),
-    "Runs": ("runs", "watch", "show", "report", "export", "cancel", "resume"),
+    "Runs": ("runs", "watch", "show", "report", "export", "cancel", "resume", "prune"),
     "Hosts": ("hosts", "drain", "forget", "stop-all"),
     "Instances by hand": ("launch", "instances", "destroy", "clean"),
     "Access": ("audit", "pki", "token"),
