@@ -21,6 +21,7 @@ from collector.cli import (
     screen,
     serve,
     stop_all,
+    store,
     tokens,
 )
 from collector.cli.options import dialling
@@ -63,6 +64,7 @@ _COMMANDS: Mapping[str, Sequence[Callable[..., None]]] = {
     "Hosts": (hosts.hosts, hosts.drain, hosts.forget, stop_all.stop_all),
     "Instances by hand": (fleet.launch, fleet.instances, fleet.destroy, fleet.clean),
 }
+_BEGIN = "Begin"
 _ACCESS = "Access"
 
 
@@ -93,14 +95,16 @@ for _heading, _commands in _COMMANDS.items():
         app.command(rich_help_panel=_heading)(dialling(_command))
 
 
-def _group(name: str, text: str, commands: Mapping[str, Callable[..., None]]) -> None:
+def _group(
+    name: str, text: str, commands: Mapping[str, Callable[..., None]], heading: str = _ACCESS
+) -> None:
     """Add commands under a common first word."""
     group = typer.Typer(
         name=name, cls=Headed, help=text, no_args_is_help=True, rich_markup_mode=None
     )
     for word, command in commands.items():
         group.command(word)(dialling(command))
-    app.add_typer(group, rich_help_panel=_ACCESS)
+    app.add_typer(group, rich_help_panel=heading)
 
 
 _group(
@@ -119,4 +123,5 @@ _group(
     "Make, list and end the tokens with which hosts join.",
     {"create": tokens.create, "list": tokens.show, "revoke": tokens.revoke},
 )
+_group("store", "Copy what a collector keeps into another store.", {"copy": store.copy}, _BEGIN)
 app.command(rich_help_panel=_ACCESS)(dialling(audit.audit))

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from collector.errors import StoreError
 from collector.model import KeptResult
 from collector.stores.base import Store
 from collector.stores.sql import results as removal
@@ -165,12 +166,17 @@ async def test_a_removal_that_was_cut_off_is_gone_on_with(
         await store.append("r1", host, events)
     await _end(store)
     await store.keep_result(replace(_RESULT, events=2 * len(events)))
-    removing = asyncio.create_task(store.remove_raw("r1", 9_000))
-    async with asyncio.timeout(10):
-        while (await store.find_run("r1")).raw_removed_at_unix_ns is None:
-            await asyncio.sleep(0)
-    removing.cancel()
-    await asyncio.gather(removing, return_exceptions=True)
+    whole = removal.SqlResults._remove_events
+
+    async def cut_off(self: removal.SqlResults, host_run_id: int, after: int) -> int:
+        if after:
+            raise StoreError("cut off")
+        return await whole(self, host_run_id, after)
+
+    with monkeypatch.context() as cutting:
+        cutting.setattr(removal.SqlResults, "_remove_events", cut_off)
+        with pytest.raises(StoreError, match="cut off"):
+            await store.remove_raw("r1", 9_000)
     assert (await store.load("r1")).trials == ()
     assert await store.half_removed() == ("r1",)
     assert await store.remove_raw("r1", 9_001) > 0
@@ -183,7 +189,7 @@ async def test_others_write_while_trials_are_removed(
 ) -> None:
     monkeypatch.setattr(removal, "_BATCH", 1)
     await store.create_run(run(), [host_run(host="h1")])
-    await store.create_run(run(run_id="r2", request_token="t2"), [host_run("r2", "h1")])
+    await store.create_run(run(run_id="r2"), [host_run("r2", "h1")])
     events = whole_run(200)
     await store.append("r1", "h1", events)
     await _end(store)

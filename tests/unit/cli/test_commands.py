@@ -13,7 +13,7 @@ from collector.cli.app import app
 
 ROOT = Path(__file__).parents[3]
 HEADINGS = {
-    "Begin": ("demo", "serve"),
+    "Begin": ("demo", "serve", "store"),
     "Experiments": ("run", "validate", "schema"),
     "Runs": ("runs", "watch", "show", "report", "export", "cancel", "resume", "prune"),
     "Hosts": ("hosts", "drain", "forget", "stop-all"),

@@ -137,7 +137,7 @@ async def test_what_no_collector_computed_is_computed_after_the_next_start(store
 async def _until_kept(publisher: Publisher, store: Store) -> None:
     async with asyncio.timeout(20):
         standing = asyncio.create_task(publisher.run())
-        while await store.without_result(1):
+        while await store.without_result(1):  # noqa: ASYNC110 (a store has no event for us)
             await asyncio.sleep(0.01)
         standing.cancel()
         await asyncio.gather(standing, return_exceptions=True)
