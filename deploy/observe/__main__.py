@@ -63,17 +63,13 @@ async def _filled(out: Path) -> AsyncIterator[tuple[Stack, Machine, str]]:
     machine = Machine.here()
     _say("Starting PostgreSQL, a collector, three agents and Prometheus.\n")
     async with (
-        stack(out, HOSTS, machine.flags(out), _quiet, lambda: _link(machine, out)) as made,
+        stack(out, HOSTS, machine.flags(out), _quiet, filling.odd_gate(machine, out)) as made,
         filling.neighbours(machine, out),
     ):
         await filling.healthy(made, _HEALTHY_SECONDS)
         _say("Running experiments, so that there is something to see.\n")
         await filling.standing(made, machine)
         yield made, machine, await filling.experiments(made, machine, _say)
-
-
-def _link(machine: Machine, out: Path) -> None:
-    filling.link_engine(machine, out)
 
 
 async def _up(out: Path) -> int:

@@ -16,6 +16,7 @@ from docker.errors import DockerException, NotFound
 
 from deploy.commands import CommandFailed, Done
 from deploy.observe import servers
+from deploy.observe.gate import Gate
 from deploy.observe.stack import CHECKOUT, Stack
 from deploy.programs import Program, ProgramFailed
 
@@ -76,13 +77,13 @@ class Machine:
         return self.engine is not None and self.guest is not None
 
     def flags(self, folder: Path) -> Callable[[str], Sequence[str]]:
-        """An agent's flags by host. The odd host's engine is reached by a link in ``folder``."""
+        """An agent's flags by host. The odd host reaches its engine by a gate in ``folder``."""
 
         def of(host: str) -> Sequence[str]:
             runtimes = ["fake", *(["docker"] if self.engine else [])]
             if self.guest and host in REAL_HOSTS:
                 runtimes.append("qemu-microvm")
-            engine = f"unix://{odd_engine(folder)}" if host == ODD_HOST else self.engine
+            engine = f"unix://{_odd_engine(folder)}" if host == ODD_HOST else self.engine
             return (
                 *("--runtimes", ",".join(runtimes)),
                 *(("--docker-host", engine) if self.engine and engine else ()),
@@ -94,16 +95,13 @@ class Machine:
         return of
 
 
-def odd_engine(folder: Path) -> Path:
-    """Where the odd host looks for its engine: a link that can be taken away."""
+def odd_gate(machine: Machine, folder: Path) -> Gate:
+    """What leads the odd host to its engine, and can be shut."""
+    return Gate(machine.engine, _odd_engine(folder))
+
+
+def _odd_engine(folder: Path) -> Path:
     return folder / "engine.sock"
-
-
-def link_engine(machine: Machine, folder: Path) -> None:
-    """Make that link. Idempotent."""
-    if machine.engine:
-        odd_engine(folder).unlink(missing_ok=True)
-        odd_engine(folder).symlink_to(machine.engine.removeprefix("unix://"))
 
 
 async def experiment(made: Stack, spec: Path, settings: Sequence[str] = ()) -> str:
