@@ -15,7 +15,6 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 
 import asyncpg
@@ -52,28 +51,39 @@ Question = Callable[[str, str], Awaitable[object]]
 
 async def measure() -> list[Row]:
     """Rows for SQLite, then for PostgreSQL."""
-    rows = []
+    rows = await of_sqlite()
+    if (reason := PrivatePostgres.unavailable()) is None:
+        return [*rows, *await of_postgres()]
+    print(f"nothing of PostgreSQL: {reason}", file=sys.stderr)
+    return rows
+
+
+async def of_sqlite() -> list[Row]:
+    """Rows for the embedded store."""
     with tempfile.TemporaryDirectory(prefix="tonnage-bench-") as folder:
         place = str(Path(folder, "store"))
-        run = large_store.into_sqlite(Path(place, "tonnage.db"))
-        large = await large_store.fill(place, run)
-        run("ANALYZE")
-        rows += await _asked_of_collector("SQLite", place, large)
-        rows += await _read_by_index("SQLite", place, large)
-    if (reason := PrivatePostgres.unavailable()) is not None:
-        print(f"nothing of PostgreSQL: {reason}", file=sys.stderr)
-        return rows
-    with ExitStack() as stack:
-        postgres = PrivatePostgres(Path(tempfile.mkdtemp(prefix="tonnage-bench-")), _SETTINGS)
-        stack.callback(postgres.remove)
+        large = await large_store.fill(place, large_store.into_sqlite(Path(place, "tonnage.db")))
+        return [
+            *await _asked_of_collector("SQLite", place, large),
+            *await _read_by_index("SQLite", place, large),
+        ]
+
+
+async def of_postgres() -> list[Row]:
+    """Rows for a PostgreSQL of our own."""
+    postgres = PrivatePostgres(Path(tempfile.mkdtemp(prefix="tonnage-bench-")), _SETTINGS)
+    try:
         postgres.start()
         url = postgres.create_database("large")
         large = await large_store.fill(url, large_store.into_postgres(url))
-        await asyncio.to_thread(query, url, "VACUUM ANALYZE")
-        rows += await _asked_of_collector("PostgreSQL", url, large)
-        rows += await _read_by_index("PostgreSQL", url, large)
-        rows += await _asked_of_dashboard(url, large)
-    return rows
+        await asyncio.to_thread(query, url, "VACUUM ANALYZE")  # as autovacuum does by and by
+        return [
+            *await _asked_of_collector("PostgreSQL", url, large),
+            *await _read_by_index("PostgreSQL", url, large),
+            *await _asked_of_dashboard(url, large),
+        ]
+    finally:
+        postgres.remove()
 
 
 async def _asked_of_collector(engine: str, place: str, large: Large) -> list[Row]:
