@@ -16,7 +16,7 @@ from pathlib import Path
 from benchmarks.report import tell
 from benchmarks.rows import Row
 
-MODULES = ("cli", "ingest", "docker_start", "launch_rate", "idle_agent", "qemu_start")
+MODULES = ("cli", "ingest", "store", "docker_start", "launch_rate", "idle_agent", "qemu_start")
 
 
 def main() -> int:

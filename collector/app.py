@@ -37,6 +37,7 @@ from collector.server.http import HttpServer, application
 from collector.server.listener import Listener
 from collector.server.outcomes import Outcomes
 from collector.server.publisher import Publisher
+from collector.server.retention import Retention
 from collector.server.security import Security, Settings
 from collector.server.stocktaking import Stocktaking
 from collector.server.submission import Submission
@@ -76,6 +77,7 @@ async def serve(config: CollectorConfig) -> None:
         publisher, keeper = Publisher(metrics, store, outcomes), Keeper(store, config.lease)
         fleet = await _fleet(config, keeper, stack)
         security = await _security(config, store, fleet, stack)
+        retention = Retention(store, outcomes, security.audit, config.retention_days)
         inside = (CallCount(metrics.commanded), *security.interceptors)
         listener = Listener(config.grpc_address, security.tls, inside)
         http = stack.enter_context(_http(config, metrics, listener, fleet, security))
@@ -89,6 +91,7 @@ async def serve(config: CollectorConfig) -> None:
             conductor=conductor,
             submission=Submission(fleet, conductor),
             outcomes=outcomes,
+            retention=retention,
             access=security,
             enrolment=security.enrolment,
             revoking=security.revoking,
@@ -97,7 +100,7 @@ async def serve(config: CollectorConfig) -> None:
         await listener.start(CollectorServicer(parts))
         security.listens_at(listener.address, http.address)
         _announce(str(listener.address), str(http.address))
-        await _until(stop, publisher.run(), keeper.run(), stock.run())
+        await _until(stop, publisher.run(), keeper.run(), stock.run(), retention.run())
         _log.info("draining")
         conductor.close_watches()
         await listener.stop(config.drain)

@@ -30,7 +30,7 @@ def _default_store() -> str:
 
 
 class CollectorConfig(BaseSettings):
-    """Every key of the collector. Times are seconds."""
+    """Every key of the collector. Times are seconds, but where the name says days."""
 
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, extra="forbid", frozen=True)
 
@@ -67,6 +67,13 @@ class CollectorConfig(BaseSettings):
         description="Where runs are kept: a folder, sqlite:////PATH (four slashes: an absolute "
         "path), or postgresql://USER@HOST:PORT/DATABASE, where ?passfile=/PATH names a file with "
         "the password.",
+    )
+    retention_days: float = Field(
+        0.0,
+        ge=0,
+        le=36_500,
+        description="Trials of runs that ended longer ago are removed, within the hour; their "
+        "results are kept. 0 keeps every trial.",
     )
     lease: float = Field(15.0, ge=0.1, le=3600, description="Time until an agent registers again.")
     lost_after: float = Field(

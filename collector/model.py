@@ -59,12 +59,14 @@ class Run:
 class KeptResult:
     """What was computed from the raw rows of a run once it had ended.
 
-    It holds for the ending at ``finished_at_unix_ns`` alone; ``version`` is the
+    It holds for the ending at ``finished_at_unix_ns`` alone, and while no host tells
+    more: ``events`` is how many had been stored of all hosts. ``version`` is the
     Tonnage that computed it, ``result_json`` a ``reports.model.Result``.
     """
 
     run_id: str
     finished_at_unix_ns: int
+    events: int
     version: str
     computed_at_unix_ns: int
     result_json: str

@@ -159,6 +159,15 @@ class Resumed:
 
 
 @dataclass(frozen=True, slots=True)
+class Pruned:
+    """A run without trials: how many the call removed, and when they were first removed."""
+
+    run_id: str
+    trials: int
+    removed_at_unix_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class Launched:
     """An instance launched by hand, and how its start went."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import Any
 
 import docker.errors
@@ -48,22 +48,25 @@ class Containers:
         self._finder = Places(roots.proc)
         self._places: dict[str, Place] = {}
 
-    def look(self) -> list[Seen]:
-        """All there are now. Raises ``RuntimeUnavailable``."""
+    def look(self, stop: Callable[[], bool]) -> list[Seen]:
+        """All there are now; told to stop, it asks for no further process, so that those of
+        new containers are found in a later round. Raises ``RuntimeUnavailable``."""
         with _translated(self._url), closing(connect(self._url, CALL_SECONDS, 1)) as client:
             found = [
                 container
                 for container in client.containers(all=True)
                 if (container.get("Labels") or {}).get(LABEL_AGENT) != self._agent_id
             ]
-            self._locate(client, [one["Id"] for one in found if one["State"] in RUNNING])
+            self._locate(client, [one["Id"] for one in found if one["State"] in RUNNING], stop)
         return [self._seen(container) for container in found]
 
-    def _locate(self, client: APIClient, running: list[str]) -> None:
+    def _locate(self, client: APIClient, running: list[str], stop: Callable[[], bool]) -> None:
         """Find the processes of those that are new, or were started again."""
         known = {key: place for key, place in self._places.items() if place.init.alive()}
         self._places = {key: known[key] for key in running if key in known}
         for key in [key for key in running if key not in known][:MOST_INSPECTED]:
+            if stop():
+                return
             try:
                 pid = client.inspect_container(key)["State"].get("Pid") or 0
             except docker.errors.NotFound:
@@ -91,6 +94,7 @@ class StartEvents:
         self._url = url
         self._starts = Starts(agent_id)
         self._started = started
+        self._begun_seconds = int(time.time())
         self._changed = threading.Condition()
         self._attending = self._closed = False
         self._stream: Any = None
@@ -99,8 +103,10 @@ class StartEvents:
         self._thread.start()
 
     def attend(self, yes: bool) -> None:
-        """Follow, or let go of the engine. From any thread."""
+        """Follow, or let go of the engine. From any thread; no effect the second time."""
         with self._changed:
+            if yes == self._attending:
+                return
             self._attending = yes
             if not yes:
                 self._let_go()
@@ -115,17 +121,21 @@ class StartEvents:
         self._thread.join(_CLOSE_SECONDS)
 
     def _let_go(self) -> None:
-        if self._stream is not None:
-            self._stream.close()
+        # The SDK's stream raises what it likes when the engine ended it at this very moment.
+        with suppress(Exception):
+            if self._stream is not None:
+                self._stream.close()
 
     def _wanted(self) -> bool:
         return self._attending and not self._closed
 
     def _follow(self) -> None:
         pause = _FIRST_PAUSE_SECONDS
-        while not self._closed:
+        while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._attending or self._closed)
+            if self._closed:
+                return
             try:
                 for event in self._events():
                     pause = _FIRST_PAUSE_SECONDS
@@ -142,7 +152,7 @@ class StartEvents:
     def _events(self) -> Iterator[Mapping[str, Any]]:
         """Until the engine goes away or is let go of. Raises ``RuntimeUnavailable``."""
         # Whole seconds: what is told twice counts once.
-        since = self._starts.latest_ns // 10**9 or int(time.time())
+        since = self._starts.followed_anew() // 10**9 or self._begun_seconds
         filters = {"type": "container", "event": list(ACTIONS)}
         with _translated(self._url), closing(connect(self._url, CALL_SECONDS, 1)) as client:
             stream = client.events(since=since, filters=filters, decode=True)

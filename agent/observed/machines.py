@@ -20,8 +20,8 @@ from agent.runtimes.places import cgroup_folders
 from agent.runtimes.qemu.machine import agent_prefix
 
 _PROGRAM = re.compile(r"qemu-system-[\w.-]+|qemu-kvm|kvm")
-# qemu(1), -m: "[size=]megs[,slots=n,maxmem=size]", mebibytes without a suffix.
-_MEMORY = re.compile(r"(?:size=)?(\d+)([bkmgt]?)", re.IGNORECASE)
+# qemu(1), -m: "[size=]megs[,slots=n,maxmem=size]", in any order, mebibytes without a suffix.
+_MEMORY = re.compile(r"(?:^|,size=)(?:size=)?(\d+(?:\.\d+)?)([bkmgt]?)", re.IGNORECASE)
 _UNITS = {"": 1 << 20, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _DEFAULT_BYTES = 128 << 20  # what QEMU gives a guest that nothing is said of
 
@@ -69,8 +69,8 @@ def is_vmm(argv: Sequence[str]) -> bool:
 
 def guest_ram_bytes(argv: Sequence[str]) -> int:
     """What the command line gives the guest."""
-    found = _MEMORY.match(_option(argv, "-m"))
-    return int(found[1]) * _UNITS[found[2].lower()] if found else _DEFAULT_BYTES
+    found = _MEMORY.search(_option(argv, "-m"))
+    return int(float(found[1]) * _UNITS[found[2].lower()]) if found else _DEFAULT_BYTES
 
 
 def own_cgroups(pid: int, proc: Path) -> dict[str, Path]:

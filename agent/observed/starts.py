@@ -35,7 +35,18 @@ class Starts:
         self._agent_id = agent_id
         self._created_ns: OrderedDict[str, int] = OrderedDict()
         self._told: OrderedDict[tuple[str, str, int], None] = OrderedDict()
-        self.latest_ns = 0
+        self._latest_ns = 0
+
+    def followed_anew(self) -> int:
+        """When the latest event was, in Unix nanoseconds, or 0: what was since is to be told
+        again.
+
+        Containers that were created and not started by then count no more: their starts may
+        be among what the engine has forgotten, and a later one would seem to have taken
+        as long as nobody looked.
+        """
+        self._created_ns.clear()
+        return self._latest_ns
 
     def take(self, event: Mapping[str, Any]) -> float | None:
         """The duration in seconds, if this event ends a start whose begin was seen.
@@ -46,7 +57,7 @@ class Starts:
         if action not in ACTIONS or not isinstance(actor, Mapping) or not isinstance(at_ns, int):
             return None
         container = str(actor.get("ID"))
-        self.latest_ns = max(self.latest_ns, at_ns)
+        self._latest_ns = max(self._latest_ns, at_ns)
         attributes = actor.get("Attributes") or {}
         if attributes.get(LABEL_AGENT) == self._agent_id:
             return None

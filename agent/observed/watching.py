@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -49,7 +50,8 @@ class Watch:
         self._machines = Machines(roots, agent_id)
         self._scales = {DOCKER: Scales(roots), QEMU: Scales(roots, machines=True)}
         self._on_probe = on_probe
-        self._socket = Path(engine_url.removeprefix("unix://"))
+        scheme, _, path = engine_url.rpartition("://")
+        self._socket = Path(path) if scheme == "unix" else None
         self._troubles: dict[str, str] = {}
         self._answered = self._closed = False
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="observed")
@@ -80,9 +82,13 @@ class Watch:
         def ended() -> bool:
             return self._closed or stop()
 
-        if self._answered or self._socket.exists():  # else this host has no engine
-            self._round(DOCKER, self._containers.look, containers.STATES, ended)
+        if self._has_engine():
+            self._round(DOCKER, partial(self._containers.look, ended), containers.STATES, ended)
         self._round(QEMU, self._machines.look, (machines.RUNNING,), ended)
+
+    def _has_engine(self) -> bool:
+        """One that answered once, or was never a socket to look for, is missed where it is not."""
+        return self._answered or self._socket is None or self._socket.exists()
 
     def _round(
         self,

@@ -12,7 +12,8 @@ from tonnage.model import Fingerprint, RuntimeState
 
 FINGERPRINT_SECONDS = 60.0
 FIRST_PAUSE_SECONDS = 3.0
-LONGEST_PAUSE_SECONDS = 60.0
+# Of what is healthy a look is cheap: Docker is asked for its version, QEMU for nothing.
+LONGEST_PAUSE_SECONDS = 30.0
 
 _log = structlog.get_logger("agent.runner.inventory")
 
@@ -65,20 +66,22 @@ class Inventory:
     async def keep_current(
         self, busy: Callable[[], bool], first_pause_seconds: float = FIRST_PAUSE_SECONDS
     ) -> None:
-        """Look at all, then for ever at what is not healthy, less and less often: an engine
-        may come up after the agent. Never while ``busy``: a look may boot a machine."""
+        """Look at all, for ever, and less and less often while nothing changes: an engine may
+        come up after the agent, and may go. Never while ``busy``: a look at what is not healthy
+        may boot a machine."""
         await self.current()
         pause = first_pause_seconds
         while True:
             await asyncio.sleep(pause)
-            sick = {name for name in self._runtimes if not self._healthy(name)}
-            if busy() or not sick:
+            if busy():
                 continue
-            await self.recheck(sick)
-            healed = sorted(filter(self._healthy, sick))
-            if healed:
-                _log.info("healthy now", runtimes=healed)
-            pause = first_pause_seconds if healed else min(pause * 2, LONGEST_PAUSE_SECONDS)
+            before = self._well()
+            await self.refresh()
+            changed = _tell(before, self._well())
+            pause = first_pause_seconds if changed else min(pause * 2, LONGEST_PAUSE_SECONDS)
+
+    def _well(self) -> set[str]:
+        return {name for name in self._runtimes if self._healthy(name)}
 
     def _healthy(self, name: str) -> bool:
         found = self._found.get(name)
@@ -88,6 +91,15 @@ class Inventory:
         found = await asyncio.gather(*(_fingerprint(runtime) for runtime in runtimes.values()))
         fresh = dict(zip(runtimes, found, strict=True))
         self._found = {name: fresh.get(name) or self._found[name] for name in self._runtimes}
+
+
+def _tell(before: set[str], after: set[str]) -> bool:
+    """Log what changed; whether anything did."""
+    if healed := sorted(after - before):
+        _log.info("healthy now", runtimes=healed)
+    if fallen := sorted(before - after):
+        _log.warning("no longer healthy", runtimes=fallen)
+    return before != after
 
 
 async def _fingerprint(runtime: Runtime) -> Fingerprint:

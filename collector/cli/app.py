@@ -15,12 +15,14 @@ from collector.cli import (
     fleet,
     hosts,
     pki,
+    prune,
     renewing,
     reports,
     runs,
     screen,
     serve,
     stop_all,
+    store,
     tokens,
 )
 from collector.cli.options import dialling
@@ -58,11 +60,12 @@ _COMMANDS: Mapping[str, Sequence[Callable[..., None]]] = {
     "Experiments": (experiments.run, experiments.validate, experiments.schema),
     "Runs": (
         *(runs.runs, runs.watch, runs.show, reports.report, reports.export, claims.claims),
-        *(runs.cancel, runs.resume),
+        *(runs.cancel, runs.resume, prune.prune),
     ),
     "Hosts": (hosts.hosts, hosts.drain, hosts.forget, stop_all.stop_all),
     "Instances by hand": (fleet.launch, fleet.instances, fleet.destroy, fleet.clean),
 }
+_BEGIN = "Begin"
 _ACCESS = "Access"
 
 
@@ -93,14 +96,16 @@ for _heading, _commands in _COMMANDS.items():
         app.command(rich_help_panel=_heading)(dialling(_command))
 
 
-def _group(name: str, text: str, commands: Mapping[str, Callable[..., None]]) -> None:
+def _group(
+    name: str, text: str, commands: Mapping[str, Callable[..., None]], heading: str = _ACCESS
+) -> None:
     """Add commands under a common first word."""
     group = typer.Typer(
         name=name, cls=Headed, help=text, no_args_is_help=True, rich_markup_mode=None
     )
     for word, command in commands.items():
         group.command(word)(dialling(command))
-    app.add_typer(group, rich_help_panel=_ACCESS)
+    app.add_typer(group, rich_help_panel=heading)
 
 
 _group(
@@ -119,4 +124,5 @@ _group(
     "Make, list and end the tokens with which hosts join.",
     {"create": tokens.create, "list": tokens.show, "revoke": tokens.revoke},
 )
+_group("store", "Copy what a collector keeps into another store.", {"copy": store.copy}, _BEGIN)
 app.command(rich_help_panel=_ACCESS)(dialling(audit.audit))

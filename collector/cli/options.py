@@ -82,7 +82,7 @@ def dialling(command: Callable[..., Any]) -> Callable[..., Any]:
     def dialled(*, collector: Endpoint, tls_dir: Path | None, **given: Any) -> Any:
         folder = tls_dir or usual_tls_dir(collector.address)
         if folder is not None:
-            from collector.cli.renewing import notice
+            from collector.cli.ending import notice
 
             notice(folder)
         return command(collector=Endpoint(collector.address, folder), **given)

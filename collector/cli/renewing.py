@@ -1,8 +1,6 @@
-"""A person's own certificate: renewing it, and hearing in time that it ends."""
+"""Renewing a person's own certificate."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 from collector.cli.options import DEFAULT_COLLECTOR, Collector
 
@@ -39,23 +37,3 @@ def renew(collector: Collector = DEFAULT_COLLECTOR) -> None:
     write_text(files.certificate, certificate)
     screen.put(f"{files.certificate}\n")
     screen.say(f"good until {lifetime_of(files.certificate).ends:%Y-%m-%d %H:%MZ}")
-
-
-def notice(tls_dir: Path) -> None:
-    """Say on standard error that the certificate of ``tls_dir`` ends soon, if it does.
-
-    Whatever is wrong with it is for the command to tell, which needs it.
-    """
-    from collector.cli import screen
-    from collector.client.credentials import person_files
-    from collector.errors import ConfigError
-    from tonnage.lifetime import lifetime_of, utc_now
-    from tonnage.tls import TlsError
-
-    try:
-        path = person_files(tls_dir).certificate
-        life, now = lifetime_of(path), utc_now()
-    except (ConfigError, TlsError):
-        return
-    if life.is_ending(now) and now < life.ends:
-        screen.say(f"your certificate {path} {life.words(now)}: renew it with tonnage pki renew")

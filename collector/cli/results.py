@@ -30,15 +30,36 @@ async def trial_rows(client: Client, run_id: str) -> list[dict[str, Any]]:
 
 
 async def write_trials(client: Client, run_id: str, fmt: TrialFormat, out: TextIO) -> None:
-    """Write every trial of a run; CSV goes batch by batch, however many there are."""
+    """Write every trial of a run; CSV goes batch by batch, however many there are.
+
+    Raises ``WrongState`` when the run's trials were removed.
+    """
     from collector.reports.export import rows, write_csv, write_json
 
     if fmt is TrialFormat.JSON:
-        write_json(await trial_rows(client, run_id), out)
+        everything = await trial_rows(client, run_id)
+        if not everything:
+            await _refuse_removed(client, run_id)
+        write_json(everything, out)
         return
     header = True
     async for batch in client.trials(run_id):
         write_csv([rows(trial) for trial in batch], out, header=header)
         header = False
     if header:
+        await _refuse_removed(client, run_id)
         write_csv((), out)
+
+
+async def _refuse_removed(client: Client, run_id: str) -> None:
+    """No trial to write is a finding only where none was taken away."""
+    from collector.errors import WrongState
+
+    run = (await client.result(run_id)).run
+    if run.trials_removed_at is not None:
+        raise WrongState(
+            f"the trials of this run were removed on {run.trials_removed_at:%Y-%m-%d %H:%M} UTC",
+            field="run",
+            value=run.id,
+            remedy=f"Its figures are kept: tonnage show {run.id} --output json, tonnage report.",
+        )

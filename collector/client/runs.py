@@ -1,4 +1,4 @@
-"""Runs: submitted, watched, cancelled, read."""
+"""Runs: submitted, watched, cancelled, read, relieved of their trials."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from collector.views import (
     HostKilled,
     HostProgress,
     Progress,
+    Pruned,
     Resumed,
     RunInfo,
     Stopped,
@@ -25,6 +26,7 @@ from tonnage.model import Problem, RunState
 from tonnage.v1 import collector_pb2 as pb
 
 _EXPORT_SECONDS = 3600.0
+_PRUNE_SECONDS = 3600.0
 _RETRY_SECONDS = 0.5
 _STOP_SECONDS = 180.0
 
@@ -104,6 +106,17 @@ class Runs(Connection):
                 if kind in _ANSWERS:  # else it is a newer collector's
                     answer = wire.from_message(getattr(update, kind), _ANSWERS[kind])
                     yield Stopped(str(update.host), answer)
+
+    async def prunable(self, older_than_seconds: float) -> tuple[str, ...]:
+        """Runs that ended longer ago and have their trials still, oldest first."""
+        request = pb.ListPrunableRequest(older_than_seconds=older_than_seconds)
+        return tuple((await self.call(self.stub.ListPrunable, request)).run_ids)
+
+    async def prune(self, run_id: str) -> Pruned:
+        """Remove a run's trials; its result is kept."""
+        request = pb.PruneRunRequest(run_id=run_id)
+        answer = await self.call(self.stub.PruneRun, request, _PRUNE_SECONDS)
+        return Pruned(str(answer.run_id), int(answer.trials), int(answer.removed_at_unix_ns))
 
     async def runs(self, limit: int = 50) -> tuple[RunInfo, ...]:
         """The latest runs, latest first."""

@@ -14,7 +14,7 @@ from tonnage.model import RunState
 
 
 def refuse_resuming(run: Run, *, live: bool) -> None:
-    """Raise ``WrongState`` for a run that goes on, or that was cancelled."""
+    """Raise ``WrongState`` for a run that goes on, was cancelled, or has no trials any more."""
     if live or not run.state.ended:
         raise WrongState(
             "the run goes on: there is nothing to resume",
@@ -28,6 +28,13 @@ def refuse_resuming(run: Run, *, live: bool) -> None:
             field="run",
             value=run.run_id,
             remedy="Run the experiment anew with tonnage run.",
+        )
+    if run.raw_removed_at_unix_ns is not None:
+        raise WrongState(
+            "the trials of the run were removed: what came now would have nothing beside it",
+            field="run",
+            value=run.run_id,
+            remedy="Its figures are kept; run the experiment anew with tonnage run.",
         )
 
 

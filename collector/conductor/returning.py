@@ -100,7 +100,7 @@ class Returning:
             await agent.ack(run.run_id, row.high_water)
         elif _cancelled(run, live):
             await self._cancel(run, row, agent)
-        elif row.lost:
+        elif row.lost and run.raw_removed_at_unix_ns is None:
             await agent.ack(run.run_id, row.high_water)  # it can be dialled, and does hold it
             await self._go_on(live, run, host)
         else:

@@ -37,7 +37,7 @@ def dashboard() -> Dashboard:
             ),
             Section(
                 "What runs on it, and what does it cost?",
-                [Line(9, [(12, _instances()), (12, _observed())]),
+                [Line(9, [(10, _instances()), (10, _observed()), (4, _looked())]),
                  Line(8, [(8, _starts()), (8, _instance_memory()), (8, _observed_memory())])],
             ),
             Section(
@@ -234,7 +234,8 @@ def _observed_memory() -> Panel:
     return trend(
         "Memory of what else runs here",
         "Sum over the observed containers and VMs, by estimator; from "
-        "tonnage_observed_memory_bytes. The estimators count different things.",
+        "tonnage_observed_memory_bytes. The estimators count different things. A gap while "
+        "some were not read yet (tonnage_observed_unread_instances): a part is no sum.",
         [
             Ask(
                 f"max by (runtime, estimator) (tonnage_observed_memory_bytes{{{_IT}}})",
@@ -242,6 +243,19 @@ def _observed_memory() -> Panel:
             )
         ],
         Numbers("bytes", nothing="the agent does not observe"),
+    )
+
+
+def _looked() -> Panel:
+    seen = f"tonnage_observed_round_timestamp_seconds{{{_IT}}}"
+    return figure(
+        "Looked at before",
+        "Time since the agent last looked at what else runs here, from "
+        "tonnage_observed_round_timestamp_seconds. It does not while a run is at work: what is "
+        "shown is then as old as this.",
+        [Ask(f"time() - max by (runtime) ({seen})", "{{runtime}}")],
+        Numbers("s", steps=looks.SINCE, decimals=0, nothing="the agent does not observe"),
+        named_values=True,
     )
 
 

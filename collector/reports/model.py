@@ -65,6 +65,11 @@ class RunSummary(Document):
         description="Upper bound on how far apart the hosts began to launch; null if they did "
         "not wait for one another.",
     )
+    trials_removed_at: datetime | None = Field(
+        default=None,
+        description="When the run's trials were removed; the figures are those computed before. "
+        "Null while they are kept.",
+    )
 
 
 class RuntimeSummary(Document):

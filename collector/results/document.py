@@ -70,6 +70,22 @@ def assemble(data: RunData) -> Result:
     )
 
 
+def without_trials(result: Result, removed_at_unix_ns: int) -> Result:
+    """The result of a run whose trials were removed since, which says so."""
+    removed = utc(removed_at_unix_ns)
+    caution = (
+        f"The trials of this run were removed on {removed:%Y-%m-%d %H:%M} UTC: these figures were"
+        " computed before and are kept, with each step and point; starts are not drawn one by"
+        " one, there is nothing to export, and no figure can be computed anew."
+    )
+    return result.model_copy(
+        update={
+            "run": result.run.model_copy(update={"trials_removed_at": removed}),
+            "warnings": [caution, *result.warnings],
+        }
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class _Found:
     """What the hosts measured, by kind of experiment."""

@@ -40,6 +40,8 @@ ALLOWED: Mapping[str, frozenset[Role]] = {
     "ListRuns": _READERS,
     "GetRun": _READERS,
     "ExportTrials": _READERS,
+    "ListPrunable": _READERS,
+    "PruneRun": _OPERATOR,
     "LaunchInstance": _OPERATOR,
     "ListInstances": _READERS,
     "DestroyInstance": _OPERATOR,

@@ -17,6 +17,7 @@ READS = frozenset(
         "ListRuns",
         "GetRun",
         "ExportTrials",
+        "ListPrunable",
         "ListInstances",
         "ListTokens",
         "ListCertificates",

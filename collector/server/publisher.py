@@ -1,8 +1,10 @@
-"""Puts the results of ended runs into the metrics, one after another."""
+"""Has the result of every run that ended computed and kept, one after another, and puts
+those of finished ones into the metrics."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 
 import structlog
 
@@ -14,18 +16,20 @@ from tonnage.model import RunState
 
 _log = structlog.get_logger(__name__)
 
-# Runs looked at after a restart, and the most that wait to be published.
+# Runs published after a restart.
 _RECENT = 20
+# The most that wait, and that are made up for after a restart.
+_WAITING = 1000
 
 
 class Publisher:
-    """The conductor's ``Figures``: counts in the metrics, and publishes what has ended."""
+    """The conductor's ``Figures``: counts in the metrics, and has computed what ended."""
 
     def __init__(self, metrics: Metrics, store: Store, outcomes: Outcomes) -> None:
         self._metrics = metrics
         self._store = store
         self._outcomes = outcomes
-        self._waiting: asyncio.Queue[str] = asyncio.Queue(_RECENT)
+        self._waiting: asyncio.Queue[str] = asyncio.Queue(_WAITING)
 
     def stored(self, host: str, events: int, seconds: float) -> None:
         """See ``liverun.Figures``."""
@@ -38,15 +42,26 @@ class Publisher:
     def ended(self, run_id: str, state: RunState) -> None:
         """See ``liverun.Figures``."""
         self._metrics.ended(state)
-        if state is RunState.FINISHED and not self._waiting.full():
+        if not self._waiting.full():
             self._waiting.put_nowait(run_id)
 
     async def run(self) -> None:
-        """Publish what finished before this start, then what finishes, for ever."""
+        """Publish what finished before this start, then whatever ends, for ever; what no
+        collector before this one computed comes when nothing else waits."""
         for run_id in await self._recent():
             await self._publish(run_id)
+        missing = await self._missing()
         while True:
-            await self._publish(await self._waiting.get())
+            idle = missing and self._waiting.empty()
+            await self._publish(missing.popleft() if idle else await self._waiting.get())
+
+    async def _missing(self) -> deque[str]:
+        """The runs whose result is not kept, latest first."""
+        try:
+            return deque(await self._store.without_result(_WAITING))
+        except TonnageError as error:
+            _log.warning("earlier results not computed", why=str(error))
+            return deque()
 
     async def _recent(self) -> list[str]:
         """The finished runs among the latest, oldest first."""
@@ -59,7 +74,9 @@ class Publisher:
 
     async def _publish(self, run_id: str) -> None:
         try:
-            self._metrics.results.publish(await self._outcomes.result(run_id))
+            result = await self._outcomes.result(run_id)
+            if result.run.state == RunState.FINISHED.value:
+                self._metrics.results.publish(result)
         except TonnageError as error:
             _log.warning("result not published", run=run_id, why=str(error))
         except Exception:  # noqa: BLE001 - a result that cannot be computed ends nothing else

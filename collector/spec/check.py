@@ -39,7 +39,8 @@ def parse(text: str, overrides: Sequence[str] = ()) -> Spec:
 
 
 def _explain(error: ValidationError, source: Source) -> InvalidInput:
-    problems = [_problem(details, source) for details in error.errors(include_url=False)]
+    found = error.errors(include_url=False)
+    problems = [_problem(each, source) for each in found if not _follows(each, found)]
     if len(problems) == 1:
         return problems[0]
     shown = "\n".join(f"  {problem}" for problem in problems[:_MAX_SHOWN])
@@ -47,6 +48,14 @@ def _explain(error: ValidationError, source: Source) -> InvalidInput:
     tail = f"\n  and {more} more" if more > 0 else ""
     text = f"the experiment file has {len(problems)} problems:\n{shown}{tail}"
     return InvalidInput(text.removesuffix("."))
+
+
+def _follows(details: ErrorDetails, found: Sequence[ErrorDetails]) -> bool:
+    """Whether a list is only short as its wrong items are not counted among its items."""
+    at = details["loc"]
+    return details["type"] == "too_short" and any(
+        len(each["loc"]) > len(at) and each["loc"][: len(at)] == at for each in found
+    )
 
 
 def _problem(details: ErrorDetails, source: Source) -> InvalidInput:

@@ -148,6 +148,15 @@ class Duration(Quantity):
 
 
 @dataclass(frozen=True, slots=True)
+class Age(Duration):
+    """How long ago, in seconds."""
+
+    example: ClassVar[str] = "90d"
+    units: ClassVar[Mapping[str, Fraction]] = {**Duration.units, "d": Fraction(86_400)}
+    lookalikes: ClassVar[Mapping[str, str]] = {**Duration.lookalikes, "day": "d", "days": "d"}
+
+
+@dataclass(frozen=True, slots=True)
 class Share(Quantity):
     """A part of a whole, 0 to 1, written in percent."""
 
@@ -162,6 +171,7 @@ Budget = Annotated[int, Size("1MiB", "64TiB")]
 Seconds = Annotated[float, Duration("0s", "24h")]
 Deadline = Annotated[float, Duration("100ms", "1h")]
 TokenLife = Annotated[float, Duration("1s", "720h")]
+RunAge = Annotated[float, Age("0s", "36500d")]
 RunLimit = Annotated[float, Duration("1s", "168h")]
 Percent = Annotated[float, Share("0%", "100%")]
 Effect = Annotated[float, Share("0%", "1000%")]

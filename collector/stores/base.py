@@ -137,24 +137,32 @@ class ResultStore(Protocol):
         """Store a run's result in place of an earlier one.
 
         False, and nothing stored, when the run has not ended at
-        ``result.finished_at_unix_ns`` (it goes on, or ended anew) or its trials were removed.
+        ``result.finished_at_unix_ns`` (it goes on, or ended anew), other than
+        ``result.events`` are stored of its hosts, or its trials were removed.
         """
 
     async def kept_result(self, run_id: str) -> KeptResult | None:
-        """The result of the run's present ending, if it was kept."""
+        """The result of the run's present ending, if it was kept and no event came since;
+        of a run whose trials were removed, whatever came."""
 
     async def without_result(self, limit: int) -> Sequence[str]:
-        """Runs that ended and whose result is not kept, latest first."""
+        """Runs that ended and have no ``kept_result``, latest first."""
 
     async def remove_raw(self, run_id: str, now_unix_ns: int) -> int:
         """Remove a run's trials and their ends; how many trials there were.
 
         Its other rows and its result stay. Nothing is removed, and the answer is 0,
-        unless the run has ended and its result is kept. Idempotent.
+        unless the run has ended and has its ``kept_result``. From the first moment nobody
+        reads its trials any more; they go in batches, between which others write. One that
+        was interrupted is gone on with by the next call; when nothing is left, nothing is done.
         """
 
     async def runs_with_raw(self, finished_before_unix_ns: int) -> Sequence[str]:
         """Runs that ended before then and have their trials still, oldest first."""
+
+    async def half_removed(self) -> Sequence[str]:
+        """Runs whose trials were removed, and of which some are there nevertheless: the
+        removal was interrupted, or a host told more later."""
 
     async def size_bytes(self) -> int:
         """What the store takes on disk."""

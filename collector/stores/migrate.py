@@ -25,7 +25,7 @@ def migrate(connection: Connection, place: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
     scripts = ScriptDirectory.from_config(config)
-    found = MigrationContext.configure(connection).get_current_revision()
+    found = revision_of(connection)
     if found == scripts.get_current_head():
         _refuse_unlike(connection, place)
         return
@@ -43,6 +43,11 @@ def migrate(connection: Connection, place: str) -> None:
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
     _refuse_unlike(connection, place)
+
+
+def revision_of(connection: Connection) -> str | None:
+    """The revision that a store has; ``None`` of what is no store."""
+    return MigrationContext.configure(connection).get_current_revision()
 
 
 def schema_revision() -> str:

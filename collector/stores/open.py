@@ -1,20 +1,28 @@
-"""Opens a store by its address. One line a kind of store."""
+"""Finds a store by its address, to open it or to copy it. One line a kind of store."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 
 from collector.errors import StoreUnusable
 from collector.stores.base import Store
+from collector.stores.moving.base import End
 
 # Scheme: module and function, which takes the path or the address itself.
 STORES: dict[str, str] = {
     "sqlite": "collector.stores.sqlite.store:open_sqlite",
     "postgresql": "collector.stores.postgres.store:open_postgres",
     "postgres": "collector.stores.postgres.store:open_postgres",
+}
+# Likewise what copies a history out of one, or into one.
+ENDS: dict[str, str] = {
+    "sqlite": "collector.stores.moving.sqlite:SqliteEnd",
+    "postgresql": "collector.stores.moving.postgres:PostgresEnd",
+    "postgres": "collector.stores.moving.postgres:PostgresEnd",
 }
 # What a kind needs beyond the collector's own packages: the module, and the extra that has it.
 _EXTRAS = {"postgresql": ("asyncpg", "postgres"), "postgres": ("asyncpg", "postgres")}
@@ -28,9 +36,24 @@ async def open_store(place: str) -> Store:
     Raises ``StoreUnusable`` when it cannot be used, ``StoreTooNew`` when a newer
     Tonnage wrote it.
     """
+    scheme, where = _located(place)
+    return cast("Store", await _loaded(STORES, scheme)(where))
+
+
+def end_of(place: str) -> End:
+    """The store at ``place``, to be copied or to be copied to; nothing is opened yet.
+
+    Raises ``StoreUnusable``.
+    """
+    scheme, where = _located(place)
+    return cast("End", _loaded(ENDS, scheme)(where))
+
+
+def _located(place: str) -> tuple[str, Path | str]:
+    """The kind of store, and where that kind looks for it."""
     scheme, colon, _ = place.partition("://")
     if not colon:
-        return await _open("sqlite", Path(place) / _FILE)
+        return "sqlite", Path(place) / _FILE
     if scheme not in STORES:
         raise StoreUnusable(
             f"there is no store of the kind {scheme}",
@@ -38,7 +61,7 @@ async def open_store(place: str) -> Store:
             value=place,
             remedy=f"Kinds: a folder, {', '.join(f'{kind}://' for kind in STORES)}.",
         )
-    return await _open(scheme, _sqlite_file(place) if scheme == "sqlite" else place)
+    return scheme, _sqlite_file(place) if scheme == "sqlite" else place
 
 
 def _sqlite_file(place: str) -> Path:
@@ -61,10 +84,10 @@ def _misaddressed(why: str, place: str, meant: Path) -> StoreUnusable:
     )
 
 
-async def _open(scheme: str, where: Path | str) -> Store:
-    module, function = STORES[scheme].split(":")
+def _loaded(table: Mapping[str, str], scheme: str) -> Callable[..., Any]:
+    module, name = table[scheme].split(":")
     try:
-        opener = getattr(import_module(module), function)
+        loaded: Callable[..., Any] = getattr(import_module(module), name)
     except ModuleNotFoundError as error:
         needed, extra = _EXTRAS.get(scheme, ("", ""))
         if error.name != needed:
@@ -75,4 +98,4 @@ async def _open(scheme: str, where: Path | str) -> Store:
             value=scheme,
             remedy=f"pip install 'tonnage[{extra}]', or pip install {needed}.",
         ) from error
-    return cast("Store", await opener(where))
+    return loaded

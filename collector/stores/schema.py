@@ -152,6 +152,8 @@ run_result = Table(
     Column("version", Text, nullable=False),
     Column("computed_at_unix_ns", _BigInt, nullable=False),
     Column("result_json", Text, nullable=False),
+    # How many events of its hosts were stored when it was computed.
+    Column("events", _BigInt, nullable=False, server_default="0"),
     sqlite_strict=True,
 )
 

@@ -19,8 +19,9 @@ from pathlib import Path
 
 from benchmarks.report import tell
 from benchmarks.rows import Row
+from collector.errors import TonnageError
 from deploy.commands import CommandFailed
-from deploy.observe import check, filling
+from deploy.observe import check, filling, scraping
 from deploy.observe.configuration import SCRAPE_SECONDS, NotAsShipped
 from deploy.observe.dashboards import read
 from deploy.observe.filling import HOSTS, Machine
@@ -31,7 +32,10 @@ from deploy.programs import ProgramFailed
 _MOST_SECONDS = 1200.0
 _HEALTHY_SECONDS = 60.0
 _PATIENCE_SECONDS = 60.0
-_FAILURES = (CommandFailed, NotAsShipped, ProgramFailed, QueryFailed, TimeoutError, OSError)
+_FAILURES = (
+    *(CommandFailed, NotAsShipped, ProgramFailed, QueryFailed, TonnageError),
+    *(TimeoutError, OSError),
+)
 
 
 def main() -> int:
@@ -59,17 +63,13 @@ async def _filled(out: Path) -> AsyncIterator[tuple[Stack, Machine, str]]:
     machine = Machine.here()
     _say("Starting PostgreSQL, a collector, three agents and Prometheus.\n")
     async with (
-        stack(out, HOSTS, machine.flags(out), _quiet, lambda: _link(machine, out)) as made,
+        stack(out, HOSTS, machine.flags(out), _quiet, filling.odd_gate(machine, out)) as made,
         filling.neighbours(machine, out),
     ):
         await filling.healthy(made, _HEALTHY_SECONDS)
         _say("Running experiments, so that there is something to see.\n")
         await filling.standing(made, machine)
         yield made, machine, await filling.experiments(made, machine, _say)
-
-
-def _link(machine: Machine, out: Path) -> None:
-    filling.link_engine(machine, out)
 
 
 async def _up(out: Path) -> int:
@@ -89,6 +89,7 @@ async def _check(out: Path) -> int:
         async with filling.trickle(made):
             proofs = await viewer.sees(shown, _PATIENCE_SECONDS)
         rows += await check.recording_rules(made)
+        rows.append(await scraping.scrapes(made))
         _say("\nMaking alerts fire.\n")
         rows += await check.alerts(made, machine, _say)
         proofs = check.better(proofs, await viewer.sees(shown, 0))

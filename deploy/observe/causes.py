@@ -17,9 +17,8 @@ from deploy.observe.filling import (
     ended,
     experiment,
     launch,
-    link_engine,
-    odd_engine,
 )
+from deploy.observe.rules import Alert
 from deploy.observe.stack import Stack
 
 _SPECS = Path(__file__).parent / "experiments"
@@ -52,13 +51,13 @@ def _environment(*pairs: str) -> tuple[str, ...]:
 @asynccontextmanager
 async def _a_run_that_outlives_it(
     made: Stack, host: str, settings: Sequence[str] = _environment(*_AT_ONCE)
-) -> AsyncIterator[None]:
-    """A long run on ``host``; cancelled at the end if it is still there."""
+) -> AsyncIterator[str]:
+    """A long run on ``host``, its id; cancelled at the end if it is still there."""
     many = ("startup.trials=20000", f"hosts.names=[{host}]")
     run_id = await experiment(made, *_trickle(*many, *settings))
     try:
         await _under_way(made, run_id)
-        yield
+        yield run_id
     finally:
         # It may have ended by what was done to it, and the collector may still be coming back.
         await made.operator.tonnage("cancel", run_id, quiet=True, expect=range(256))
@@ -115,14 +114,17 @@ async def _administer(made: Stack, statement: str) -> None:
 
 
 @asynccontextmanager
-async def _engine_gone(made: Stack, machine: Machine) -> AsyncIterator[None]:
+async def _engine_gone(made: Stack, _: Machine) -> AsyncIterator[None]:
+    """A container that was starting cannot be removed; nor is it once the run is cancelled."""
     containers = ("targets=[{runtime: docker}]", "workload.image=tonnage/idle:1")
-    async with _a_run_that_outlives_it(made, ODD_HOST, containers):
-        odd_engine(made.folder).unlink()
+    async with _a_run_that_outlives_it(made, ODD_HOST, containers) as run_id:
+        await made.gate.shut()
         try:
+            # Whether the engine is there is not looked at while a run is at work.
+            await made.operator.tonnage("cancel", run_id, quiet=True, expect=range(256))
             yield
         finally:
-            link_engine(machine, made.folder)
+            await made.gate.open()
 
 
 def _run(settings: Callable[[], tuple[Path, tuple[str, ...]]]) -> Making:
@@ -220,31 +222,35 @@ CAUSES = (
 )
 
 BY_ALERT: Mapping[str, Cause] = {alert: cause for cause in CAUSES for alert in cause.alerts}
-Watch = Callable[[], Awaitable[set[str]]]
+Watch = Callable[[], Awaitable[set[Alert]]]
 
 
 async def firing_while(
     cause: Cause, made: Stack, machine: Machine, watch: Watch, seconds: float
 ) -> set[str]:
-    """Make the cause; which of its alerts fired within so many seconds, after being silent.
+    """Make the cause; the names of its alerts that fired within so many seconds.
 
-    ``watch`` says what fires at a moment. An alert that fired before its cause is none of it.
+    ``watch`` says what fires at a moment. What fires already, about whatever, is first waited
+    for to end; what has not ended by then is none of the cause's.
     """
-    wanted = set(cause.alerts)
-    await _until(lambda firing: not firing & wanted, watch, seconds / 2)
-    wanted -= await watch()
+    await _until(lambda firing: not _named(firing) & {*cause.alerts}, watch, seconds / 2)
+    before = await watch()
     seen: set[str] = set()
 
-    def all_seen(firing: set[str]) -> bool:
-        seen.update(firing & wanted)
-        return wanted <= seen
+    def all_seen(firing: set[Alert]) -> bool:
+        seen.update(_named(firing - before) & {*cause.alerts})
+        return seen == {*cause.alerts}
 
     async with cause.making(made, machine):
         await _until(all_seen, watch, seconds)
     return seen
 
 
-async def _until(there: Callable[[set[str]], bool], watch: Watch, seconds: float) -> None:
+def _named(firing: set[Alert]) -> set[str]:
+    return {each.name for each in firing}
+
+
+async def _until(there: Callable[[set[Alert]], bool], watch: Watch, seconds: float) -> None:
     """Look at what fires until it is as wanted, or so many seconds have passed."""
     deadline = asyncio.get_running_loop().time() + seconds
     while not there(await watch()):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from docker.errors import DockerException, NotFound
 
 from deploy.commands import CommandFailed, Done
 from deploy.observe import servers
+from deploy.observe.gate import Gate
 from deploy.observe.stack import CHECKOUT, Stack
 from deploy.programs import Program, ProgramFailed
 
@@ -76,13 +77,13 @@ class Machine:
         return self.engine is not None and self.guest is not None
 
     def flags(self, folder: Path) -> Callable[[str], Sequence[str]]:
-        """An agent's flags by host. The odd host's engine is reached by a link in ``folder``."""
+        """An agent's flags by host. The odd host reaches its engine by a gate in ``folder``."""
 
         def of(host: str) -> Sequence[str]:
             runtimes = ["fake", *(["docker"] if self.engine else [])]
             if self.guest and host in REAL_HOSTS:
                 runtimes.append("qemu-microvm")
-            engine = f"unix://{odd_engine(folder)}" if host == ODD_HOST else self.engine
+            engine = f"unix://{_odd_engine(folder)}" if host == ODD_HOST else self.engine
             return (
                 *("--runtimes", ",".join(runtimes)),
                 *(("--docker-host", engine) if self.engine and engine else ()),
@@ -94,16 +95,13 @@ class Machine:
         return of
 
 
-def odd_engine(folder: Path) -> Path:
-    """Where the odd host looks for its engine: a link that can be taken away."""
+def odd_gate(machine: Machine, folder: Path) -> Gate:
+    """What leads the odd host to its engine, and can be shut."""
+    return Gate(machine.engine, _odd_engine(folder))
+
+
+def _odd_engine(folder: Path) -> Path:
     return folder / "engine.sock"
-
-
-def link_engine(machine: Machine, folder: Path) -> None:
-    """Make that link. Idempotent."""
-    if machine.engine:
-        odd_engine(folder).unlink(missing_ok=True)
-        odd_engine(folder).symlink_to(machine.engine.removeprefix("unix://"))
 
 
 async def experiment(made: Stack, spec: Path, settings: Sequence[str] = ()) -> str:
@@ -190,12 +188,8 @@ def _instance(done: Done) -> str:
 @asynccontextmanager
 async def trickle(made: Stack) -> AsyncIterator[None]:
     """A small run again and again within the block; others' runs wait for it at most seconds."""
-    going = asyncio.create_task(_again_and_again(made))
-    try:
+    async with _meanwhile(_again_and_again(made)):
         yield
-    finally:
-        going.cancel()
-        await asyncio.gather(going, return_exceptions=True)
 
 
 async def _again_and_again(made: Stack) -> None:
@@ -216,14 +210,23 @@ async def neighbours(machine: Machine, folder: Path) -> AsyncIterator[None]:
             await vm.start()
         if machine.engine:
             await asyncio.to_thread(_container, machine.engine, "stays")
-        coming = asyncio.create_task(_comes_and_goes(machine.engine))
-        yield
+        async with _meanwhile(_comes_and_goes(machine.engine)):
+            yield
     finally:
-        coming.cancel()
-        await asyncio.gather(coming, return_exceptions=True)
         await vm.kill()
         if machine.engine:
             await asyncio.to_thread(_remove, machine.engine, "stays", "comes")
+
+
+@asynccontextmanager
+async def _meanwhile(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Do it while the block lasts."""
+    going = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        going.cancel()
+        await asyncio.gather(going, return_exceptions=True)
 
 
 async def _comes_and_goes(engine: str | None) -> None:
@@ -235,9 +238,14 @@ async def _comes_and_goes(engine: str | None) -> None:
 
 def _container(engine: str, name: str) -> None:
     client = docker.DockerClient(base_url=engine)
+    called = f"{_NEIGHBOUR}-{name}"
     try:
-        _remove(engine, name)
-        client.containers.run(_IMAGE, name=f"{_NEIGHBOUR}-{name}", detach=True, stdin_open=True)
+        _gone(client, name)
+        client.containers.run(
+            _IMAGE, name=called, network_mode="none", detach=True, stdin_open=True
+        )
+    except DockerException as error:
+        raise ProgramFailed(f"container {called} does not start: {error}") from error
     finally:
         client.close()
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,19 @@ from deploy.observe.stack import SHIPPED, Stack
 
 _RELOAD_SECONDS = 30.0
 _LOOK_SECONDS = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One that fires. Another host's of the same name is another."""
+
+    name: str
+    labels: frozenset[tuple[str, str]]
+
+    @classmethod
+    def of(cls, labels: Mapping[str, str]) -> Alert:
+        """As Prometheus tells of it."""
+        return cls(labels["alertname"], frozenset(labels.items()))
 
 
 def alerts() -> list[str]:
@@ -48,10 +62,10 @@ async def unhealthy(prometheus: Prometheus) -> list[str]:
     ]
 
 
-async def firing(prometheus: Prometheus) -> set[str]:
-    """The names of the alerts that fire now."""
+async def firing(prometheus: Prometheus) -> set[Alert]:
+    """The alerts that fire now, each of what it is about."""
     found = (await prometheus.api("alerts", True))["alerts"]
-    return {each["labels"]["alertname"] for each in found if each["state"] == "firing"}
+    return {Alert.of(each["labels"]) for each in found if each["state"] == "firing"}
 
 
 async def hurry(made: Stack) -> None:

@@ -16,6 +16,7 @@ import asyncpg
 
 from deploy.observe import servers
 from deploy.observe.configuration import Places, copy_rules, on_loopback
+from deploy.observe.gate import Gate
 from deploy.observe.postgres import PostgreSQL
 from deploy.observe.prometheus import Prometheus
 from deploy.observe.sources import Sources
@@ -35,11 +36,15 @@ Flags = Callable[[str], Sequence[str]]
 class Stack:
     """The programs, each of which may be killed and started again.
 
-    ``flags`` are an agent's own, by its host's name.
+    ``flags`` are an agent's own, by its host's name. ``gate``: by which one of them may
+    reach its engine.
     """
 
-    def __init__(self, folder: Path, hosts: Sequence[str], flags: Flags, say: Say) -> None:
+    def __init__(
+        self, folder: Path, hosts: Sequence[str], flags: Flags, say: Say, gate: Gate
+    ) -> None:
         self.folder = folder
+        self.gate = gate
         self.pki = folder / "pki"
         self.collector_flags: tuple[str, ...] = ()
         self._grpc, self._http = servers.free_port(), servers.free_port()
@@ -165,18 +170,15 @@ class Stack:
 
 @asynccontextmanager
 async def stack(
-    folder: Path, hosts: Sequence[str], flags: Flags, say: Say, first: Callable[[], None]
+    folder: Path, hosts: Sequence[str], flags: Flags, say: Say, gate: Gate
 ) -> AsyncIterator[Stack]:
-    """All of it, up; gone after the block, whatever ends it.
-
-    ``first`` is called once the folder is there, and nothing runs yet.
-    """
+    """All of it, up; gone after the block, whatever ends it. ``gate`` is open meanwhile."""
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "logs").mkdir(parents=True)
-    first()
-    made = Stack(folder, hosts, flags, say)
-    try:
-        await made.up()
-        yield made
-    finally:
-        await made.down()
+    made = Stack(folder, hosts, flags, say, gate)
+    async with gate.opened():
+        try:
+            await made.up()
+            yield made
+        finally:
+            await made.down()

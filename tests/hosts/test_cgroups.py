@@ -10,7 +10,12 @@ import pytest
 from agent.runtimes import cgroups
 from tests.hosts.guest.guest import Guest
 
-pytestmark = [pytest.mark.qemu, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.qemu,
+    pytest.mark.slow,
+    pytest.mark.timeout(300),
+    pytest.mark.xdist_group("servers"),
+]
 
 MIB = 1 << 20
 # What the agent does at its start, and then with a machine: here a process of 50 MB.

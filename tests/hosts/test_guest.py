@@ -10,7 +10,12 @@ import pytest
 from tests.hosts.guest.guest import Guest
 from tests.hosts.guest.orders import OrderFailed
 
-pytestmark = [pytest.mark.qemu, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.qemu,
+    pytest.mark.slow,
+    pytest.mark.timeout(300),
+    pytest.mark.xdist_group("servers"),
+]
 
 
 def free_port() -> int:

@@ -28,7 +28,12 @@ from tests.hosts.guest.runs import (
 )
 from tests.hosts.test_guest import free_port
 
-pytestmark = [pytest.mark.qemu, pytest.mark.slow, pytest.mark.timeout(1500)]
+pytestmark = [
+    pytest.mark.qemu,
+    pytest.mark.slow,
+    pytest.mark.timeout(1500),
+    pytest.mark.xdist_group("servers"),
+]
 
 NAME = "second"
 PYTHON = "3.11"  # Debian 12's

@@ -148,7 +148,7 @@ EXPECTED = {
     "agent": {"Register", "RenewCertificate"},
     "viewer": {
         *("ListHosts", "WatchRun", "ListRuns", "GetRun", "ExportTrials", "ListInstances"),
-        "RenewCertificate",
+        *("ListPrunable", "RenewCertificate"),
     },
     "operator": set(METHODS) - {"Register"},
     "collector": set[str](),

@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from collector.dashboards import run, run_sql
 from collector.dashboards.writing import texts
-from collector.model import KeptResult, RunData
+from collector.model import RunData
 from collector.results.document import assemble
-from collector.stores.base import Store
 from collector.stores.open import open_store
 from deploy.observe.dashboards import Dashboard
 from deploy.observe.interpolation import Bound, sql
@@ -23,11 +22,10 @@ from deploy.observe.postgres import PostgreSQL
 from deploy.observe.sources import Sources
 from deploy.observe.times import Range
 from deploy.postgres import PrivatePostgres
+from tests.runs_kept import keep
 from tests.unit.deploy.recorded import RecordedPrometheus
 from tests.unit.reports.sample import START, sample_run
-from tonnage import wire
-from tonnage.model import Event, FootprintPoint, Payload, RunFinished, RunState, Step
-from tonnage.v1 import model_pb2
+from tonnage.model import RunState
 
 MINUTE_NS = 60 * 10**9
 OTHER, THIS = "0199c0de-0000-7000-8000-000000000001", "0199c0de-0000-7000-8000-000000000002"
@@ -50,46 +48,6 @@ def _run(run_id: str, seed: int, later_ns: int) -> RunData:
     )
 
 
-def _events(data: RunData, host: str) -> Iterator[Payload]:
-    for row in data.trials:
-        if row.host == host:
-            yield row.trial
-            if row.end is not None:
-                yield row.end
-    for fact in data.facts:
-        if fact.host == host:
-            yield _storable(fact.fact)
-    yield RunFinished(RunState.FINISHED)
-
-
-def _messages(data: RunData, host: str) -> list[model_pb2.Event]:
-    began = data.run.started_at_unix_ns
-    return [
-        wire.to_message(Event(sequence, began + sequence, payload))
-        for sequence, payload in enumerate(_events(data, host), 1)
-    ]
-
-
-def _storable(fact: Payload) -> Payload:
-    """Noise takes the readings of an empty host below zero, which no wire carries."""
-    if isinstance(fact, Step | FootprintPoint):
-        read = {n: v for n, v in asdict(fact.sample).items() if isinstance(v, int) and v < 0}
-        return replace(fact, sample=replace(fact.sample, **dict.fromkeys(read, 0)))
-    return fact
-
-
-async def _keep(store: Store, data: RunData) -> None:
-    run_id, finished = data.run.run_id, data.run.finished_at_unix_ns
-    assert finished is not None
-    pending = replace(data.run, state=RunState.PENDING, finished_at_unix_ns=None)
-    await store.create_run(pending, data.hosts)
-    for each in data.hosts:
-        await store.append(run_id, each.host, _messages(data, each.host))
-    await store.set_run_state(run_id, RunState.FINISHED, finished_at_unix_ns=finished, problem=None)
-    result = assemble(await store.load(run_id)).model_dump_json()
-    assert await store.keep_result(KeptResult(run_id, finished, "0.1.0", finished, result))
-
-
 @pytest.fixture(scope="module")
 def filled(postgres: PrivatePostgres) -> Iterator[PostgreSQL]:
     """A database with two runs of the same name on two hosts, which nobody changes."""
@@ -102,8 +60,8 @@ def filled(postgres: PrivatePostgres) -> Iterator[PostgreSQL]:
 async def _fill(url: str) -> None:
     store = await open_store(url)
     try:
-        await _keep(store, _run(OTHER, 5, 0))
-        await _keep(store, _run(THIS, 7, 60 * MINUTE_NS))
+        await keep(store, _run(OTHER, 5, 0))
+        await keep(store, _run(THIS, 7, 60 * MINUTE_NS))
     finally:
         await store.close()
 

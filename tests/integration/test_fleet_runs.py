@@ -11,6 +11,7 @@ import pytest
 
 from collector.errors import WrongState
 from collector.model import HostRun, Run
+from collector.server.outcomes import Outcomes
 from collector.views import HeldRun, HostProgress, Progress
 from tests.integration.scripted_agent import ScriptedAgent
 from tests.integration.stand import TRIALS, Stand
@@ -277,6 +278,24 @@ async def test_a_host_that_returns_with_what_is_stored_may_forget_it(
 
     await becomes(forgotten)
     assert (await stand.store.find_run("r1")).state is RunState.FINISHED
+
+
+async def test_a_lost_host_returns_when_the_trials_of_its_run_were_removed(
+    stand: Stand, agents: list[ScriptedAgent]
+) -> None:
+    agents[0].holds = {30: asyncio.Event()}
+    await stand.submit(*agents)
+    await lose(stand, agents[0])
+    assert (await stand.ended()).state is RunState.PARTIAL
+    result = await Outcomes(stand.store).result("r1")
+    await stand.store.remove_raw("r1", 1)
+    await agents[0].start()
+    await stand.returned(agents[0], 65)
+    await reached(stand, "h1", len(agents[0].events))  # it need not hold them for ever
+    assert (await stand.store.find_run("r1")).state is RunState.PARTIAL
+    assert (await Outcomes(stand.store).result("r1")).startup == result.startup
+    with pytest.raises(WrongState, match="were removed"):
+        await stand.conductor.resume("r1")
 
 
 async def test_a_run_of_another_collector_is_left_alone(

@@ -6,11 +6,8 @@ Rules, dashboards and runbooks are held to the golden pages, and those to the pr
 from __future__ import annotations
 
 import asyncio
-import http.client
 import json
 import re
-import socket
-import ssl
 from collections.abc import AsyncIterator, Collection
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,8 +17,8 @@ import pytest
 
 from collector.client import Client
 from collector.endpoint import Endpoint
+from deploy.observe import scraping
 from tests.integration.enrolling import fleet, serving
-from tonnage.identity import METRICS_NAME
 from tonnage.model import RunState
 
 _GOLDEN = Path(__file__).parents[1] / "fixtures" / "metrics"
@@ -52,7 +49,8 @@ Page = dict[str, set[frozenset[str]]]
 """The sets of label names that each series comes with."""
 
 
-def _read(text: str) -> Page:
+def read(text: str) -> Page:
+    """The series of a page."""
     found: Page = {}
     for line in text.splitlines():
         if not line.startswith("#"):
@@ -64,26 +62,8 @@ def _read(text: str) -> Page:
 def _golden(program: str) -> Page:
     page: Page = {}
     for path in _GOLDEN.glob(f"{program}*.prom"):
-        page |= _read(path.read_text())
+        page |= read(path.read_text())
     return {name: labels for name, labels in page.items() if not name.startswith(_NOT_HERE)}
-
-
-def _scraped(at: str, pki: Path) -> str:
-    """A page as Prometheus gets it: with a token, of a server whose name is verified."""
-    host, _, port = at.rpartition(":")
-    context = ssl.create_default_context(cadata=(pki / "ca.pem").read_text())
-    token = (pki / "scrape.token").read_text().split()[0]
-    connection = http.client.HTTPSConnection(host, int(port), timeout=10)
-    connection.sock = context.wrap_socket(
-        socket.create_connection((host, int(port)), 10), server_hostname=METRICS_NAME
-    )
-    try:
-        connection.request("GET", "/metrics", headers={"Authorization": f"Bearer {token}"})
-        answer = connection.getresponse()
-        assert answer.status == 200
-        return answer.read().decode()
-    finally:
-        connection.close()
 
 
 @dataclass(frozen=True)
@@ -130,5 +110,5 @@ async def _page(at: str, pki: Path, awaited: Collection[str]) -> Page:
     with suppress(TimeoutError):
         async with asyncio.timeout(_PATIENCE_SECONDS):
             while not page.keys() >= set(awaited):  # results are published after a run's end
-                page = _read(await asyncio.to_thread(_scraped, at, pki))
+                page = read(await asyncio.to_thread(scraping.page, at, pki))
     return page

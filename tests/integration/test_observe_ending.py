@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.observe.gate import Gate
 from deploy.observe.stack import stack
 from deploy.postgres import PrivatePostgres
 from tests.integration.observed import CHECKOUT, processes, reachable_folder
@@ -18,11 +19,12 @@ from tests.integration.observed import CHECKOUT, processes, reachable_folder
 PROGRAM = """
 import asyncio, sys
 from pathlib import Path
+from deploy.observe.gate import Gate
 from deploy.observe.stack import stack
 
 async def up(folder):
     flags = lambda host: ("--runtimes", "fake")
-    async with stack(folder, ("h1",), flags, lambda _: None, lambda: None) as made:
+    async with stack(folder, ("h1",), flags, lambda _: None, Gate(None, folder)) as made:
         print("up", flush=True)
         await asyncio.Event().wait()
 
@@ -67,7 +69,7 @@ async def test_an_agent_that_fell_is_started_once_more_to_tidy_up(
         return "--runtimes", "fake"
 
     log = folder / "logs" / "h1.log"
-    async with stack(folder, ("h1",), flags, lambda _: None, lambda: None) as made:
+    async with stack(folder, ("h1",), flags, lambda _: None, Gate(None, folder)) as made:
         await made.agents["h1"].kill()
         before = len(log.read_text())
     assert '"stopping' in log.read_text()[before:]

@@ -13,6 +13,7 @@ from collector.fleet import Fleet
 from collector.server.audit import AuditLog
 from collector.server.enrolment import Enrolment
 from collector.server.outcomes import Outcomes
+from collector.server.retention import Retention
 from collector.server.revoking import Revoking
 from collector.server.submission import Submission
 from collector.stores.base import Store
@@ -43,6 +44,7 @@ class Parts:
     conductor: Conductor
     submission: Submission
     outcomes: Outcomes
+    retention: Retention
     access: Access
     enrolment: Enrolment
     revoking: Revoking

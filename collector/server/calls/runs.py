@@ -1,10 +1,12 @@
-"""Runs: submitted, watched, cancelled, read."""
+"""Runs: submitted, watched, cancelled, read, relieved of their trials."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
+from collector.errors import InvalidInput
 from collector.server.calls.parts import Calls, Context
 from collector.views import RunInfo
 from tonnage import wire
@@ -13,6 +15,7 @@ from tonnage.v1 import collector_pb2 as pb
 _BATCH = 500
 _RUNS_SHOWN = 50
 _RUNS_MOST = 1000
+_OLDEST_SECONDS = 36_500 * 86_400.0
 
 
 class RunCalls(Calls):
@@ -67,6 +70,26 @@ class RunCalls(Calls):
     async def GetRun(self, request: pb.GetRunRequest, context: Context) -> pb.GetRunResponse:
         """See the contract."""
         return pb.GetRunResponse(result_json=await self.parts.outcomes.as_json(request.run_id))
+
+    async def ListPrunable(
+        self, request: pb.ListPrunableRequest, context: Context
+    ) -> pb.ListPrunableResponse:
+        """See the contract."""
+        seconds = request.older_than_seconds
+        if not 0 <= seconds <= _OLDEST_SECONDS:
+            raise InvalidInput(
+                "is no age",
+                field="older_than_seconds",
+                value=f"{seconds:g}",
+                remedy=f"Give 0 to {_OLDEST_SECONDS:g} seconds.",
+            )
+        before = time.time_ns() - int(seconds * 1e9)
+        return pb.ListPrunableResponse(run_ids=await self.parts.store.runs_with_raw(before))
+
+    async def PruneRun(self, request: pb.PruneRunRequest, context: Context) -> pb.PruneRunResponse:
+        """See the contract."""
+        pruned = await self.parts.retention.prune(request.run_id)
+        return wire.filled(pb.PruneRunResponse(), pruned)
 
     async def ExportTrials(
         self, request: pb.ExportTrialsRequest, context: Context

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from operator import itemgetter
 from typing import Any, TypeAlias
 
@@ -17,19 +18,20 @@ Driver: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]  # dialects have no types
 
 
-def _texts(table: Table) -> tuple[int, ...]:
+@cache
+def _texts(table: Table, names: tuple[str, ...]) -> tuple[int, ...]:
     """Where a row has text that may hold what PostgreSQL cannot."""
-    types = [table.c[name].type.dialect_impl(_DIALECT) for name in COLUMNS[table]]
+    types = [table.c[name].type.dialect_impl(_DIALECT) for name in names]
     return tuple(i for i, kind in enumerate(types) if isinstance(kind, WithoutNul))
 
 
-_TEXTS = {table: _texts(table) for table in COLUMNS}
-
-
-async def copy(raw: Driver, table: Table, rows: Sequence[Row]) -> None:
-    """Add rows whose values are in the order of ``COLUMNS``."""
+async def copy(
+    raw: Driver, table: Table, rows: Sequence[Row], names: tuple[str, ...] | None = None
+) -> None:
+    """Add rows whose values are in the order of ``names``, or of ``COLUMNS``."""
+    names = names or COLUMNS[table]
     await raw.copy_records_to_table(
-        table.name, records=_storable(rows, _TEXTS[table]), columns=COLUMNS[table]
+        table.name, records=_storable(rows, _texts(table, names)), columns=names
     )
 
 
@@ -38,7 +40,11 @@ def _storable(rows: Sequence[Row], texts: Sequence[int]) -> Sequence[Row]:
     if not texts:
         return rows
     of = itemgetter(*texts)
-    if not any(is_odd("".join(of(row))) for row in rows):
+    try:
+        odd = any(is_odd("".join(of(row))) for row in rows)
+    except TypeError:  # a text is absent
+        odd = True
+    if not odd:
         return rows
     return [tuple(map(_value, row)) for row in rows]
 

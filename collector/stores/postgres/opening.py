@@ -17,9 +17,9 @@ from collector.stores.postgres.border import cause, told
 
 _CONNECT_SECONDS = 10.0
 _COMMAND_SECONDS = 300.0
-# Drawn once; whoever migrates a store holds it.
-_MIGRATING = 0x746F6E6E616765
-_LOCK = text(f"SELECT pg_advisory_lock({_MIGRATING})")
+# Drawn once; whoever migrates a store holds it, and whoever copies one.
+MIGRATING = 0x746F6E6E616765
+_LOCK = text(f"SELECT pg_advisory_lock({MIGRATING})")
 _PATIENCE = text("SET lock_timeout = '60s'")
 _OLDEST = 120000
 _UNUSABLE = (
@@ -66,9 +66,9 @@ async def prepare(url: str, place: str) -> None:
         async_creator=lambda *_, **__: asyncpg.connect(url, timeout=_CONNECT_SECONDS),
         poolclass=NullPool,
     )
-    with told(place), _refused(place):
+    with told(place), refused(place):
         async with migrating.connect() as connection:
-            await _check(connection, place)
+            await check(connection, place)
             await connection.execute(_PATIENCE)
             await connection.execute(_LOCK)
             await connection.commit()
@@ -76,7 +76,8 @@ async def prepare(url: str, place: str) -> None:
             await connection.run_sync(migrate, place)
 
 
-async def _check(connection: AsyncConnection, place: str) -> None:
+async def check(connection: AsyncConnection, place: str) -> None:
+    """Raise ``StoreUnusable`` for a database that cannot be a store."""
     version = int((await connection.exec_driver_sql("SHOW server_version_num")).scalar_one())
     encoding = str((await connection.exec_driver_sql("SHOW server_encoding")).scalar_one())
     if version < _OLDEST:
@@ -89,7 +90,7 @@ async def _check(connection: AsyncConnection, place: str) -> None:
 
 
 @contextmanager
-def _refused(place: str) -> Iterator[None]:
+def refused(place: str) -> Iterator[None]:
     """What will not pass by itself is told apart from what may."""
     try:
         yield

@@ -78,7 +78,11 @@ class SqlEvents(SqlConnections):
 
 
 def _trials_of(run_id: str) -> Select[Any]:
-    host, trial = schema.host_run, schema.trial
+    host, trial, run = schema.host_run, schema.trial, schema.run
+    # Of trials that are being removed, none is told.
+    kept = select(run.c.run_id).where(
+        run.c.run_id == run_id, run.c.raw_removed_at_unix_ns.is_(None)
+    )
     # Set apart, so that the join hashes or indexes the ends of this run alone.
     end = (
         select(schema.trial_end)
@@ -102,7 +106,7 @@ def _trials_of(run_id: str) -> Select[Any]:
         )
         .join(host, host.c.id == trial.c.host_run_id)
         .outerjoin(end, same)
-        .where(host.c.run_id == run_id)
+        .where(host.c.run_id == run_id, kept.exists())
         .order_by(trial.c.host_run_id, trial.c.sequence, end.c.sequence)
     )
 

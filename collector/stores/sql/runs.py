@@ -209,10 +209,12 @@ class SqlStore(SqlEvents, SqlResults, SqlOwners, SqlRegistry):
     async def load(self, run_id: str) -> RunData:
         """See ``Store``."""
         run = await self.find_run(run_id)
+        # First, so that no mark tells of more than what is read after it.
+        hosts = tuple(await self.host_runs(run.run_id))
         trials = [row async for batch in self.trials(run.run_id) for row in batch]
         return RunData(
             run=run,
-            hosts=tuple(await self.host_runs(run.run_id)),
+            hosts=hosts,
             trials=tuple(trials),
             facts=tuple(await self.facts(run.run_id)),
         )

@@ -45,15 +45,15 @@ _FINISH = (
 )
 
 
-def _insert(table: Table) -> str:
-    names = COLUMNS[table]
+def insert_into(table: Table, names: Sequence[str]) -> str:
+    """The statement that takes rows whose values are in the order of ``names``."""
     marks = ", ".join("?" * len(names))
     return f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({marks})"  # noqa: S608 - own names
 
 
-INSERT_TRIAL = _insert(schema.trial)
-INSERT_END = _insert(schema.trial_end)
-INSERT_FACT = _insert(schema.fact)
+INSERT_TRIAL = insert_into(schema.trial, COLUMNS[schema.trial])
+INSERT_END = insert_into(schema.trial_end, COLUMNS[schema.trial_end])
+INSERT_FACT = insert_into(schema.fact, COLUMNS[schema.fact])
 
 
 class _Append:
@@ -106,7 +106,7 @@ class Appends:
         try:
             with translated():
                 async with self._writer.connect() as connection:
-                    await self._settle(await _driver(connection), group)
+                    await self._settle(await driver(connection), group)
         except StoreError as error:
             for append in group:
                 if not append.settled:
@@ -177,7 +177,8 @@ class Appends:
         return self._places[append.key]
 
 
-async def _driver(connection: AsyncConnection) -> aiosqlite.Connection:
+async def driver(connection: AsyncConnection) -> aiosqlite.Connection:
+    """The connection of the driver's own."""
     raw: aiosqlite.Connection | None = (await connection.get_raw_connection()).driver_connection
     if raw is None:
         raise StoreError("the store was closed")

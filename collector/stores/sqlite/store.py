@@ -104,24 +104,24 @@ async def open_sqlite(path: Path) -> SqliteStore:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
-        raise _unusable(path.parent, "a file stands where its folder should be") from error
+        raise unusable(path.parent, "a file stands where its folder should be") from error
     except OSError as error:
-        raise _unusable(path.parent, error.strerror or str(error)) from error
+        raise unusable(path.parent, error.strerror or str(error)) from error
     lock = FolderLock(path.with_name(f"{path.name}.lock"))
     try:
         _check_access(path)
     except OSError as error:
         lock.release()
-        raise _unusable(path, error.strerror or str(error)) from error
-    writer = _engine(path, size=1, begin="BEGIN IMMEDIATE", pragmas=PRAGMAS)
-    reader = _engine(path, size=4, begin="BEGIN", pragmas=("query_only=ON",))
+        raise unusable(path, error.strerror or str(error)) from error
+    writer = engine(path, size=1, begin="BEGIN IMMEDIATE", pragmas=PRAGMAS)
+    reader = engine(path, size=4, begin="BEGIN", pragmas=("query_only=ON",))
     try:
         async with writer.connect() as connection:
             await connection.run_sync(migrate, str(path))
     except DBAPIError as error:
         await writer.dispose()
         lock.release()
-        raise _unusable(path, str(error.orig)) from error
+        raise unusable(path, str(error.orig)) from error
     except BaseException:
         await writer.dispose()
         lock.release()
@@ -135,15 +135,16 @@ def _check_access(path: Path) -> None:
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644))
 
 
-def _engine(path: Path, *, size: int, begin: str, pragmas: Sequence[str]) -> AsyncEngine:
-    engine = create_async_engine(
+def engine(path: Path, *, size: int, begin: str, pragmas: Sequence[str]) -> AsyncEngine:
+    """Connections to the file, each of which begins transactions with ``begin``."""
+    made = create_async_engine(
         URL.create("sqlite+aiosqlite", database=str(path)),
         pool_size=size,
         max_overflow=16 if size > 1 else 0,
         connect_args={"timeout": _BUSY_TIMEOUT_SECONDS},
     )
 
-    @event.listens_for(engine.sync_engine, "connect")
+    @event.listens_for(made.sync_engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # the driver begins nothing by itself
         cursor = connection.cursor()
@@ -151,14 +152,15 @@ def _engine(path: Path, *, size: int, begin: str, pragmas: Sequence[str]) -> Asy
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
-    @event.listens_for(engine.sync_engine, "begin")
+    @event.listens_for(made.sync_engine, "begin")
     def start(connection: Any) -> None:
         connection.exec_driver_sql(begin)
 
-    return engine
+    return made
 
 
-def _unusable(path: Path, why: str) -> StoreUnusable:
+def unusable(path: Path, why: str) -> StoreUnusable:
+    """The error for a file or folder that is of no use."""
     return StoreUnusable(
         f"the store cannot be used: {why}",
         field="store",

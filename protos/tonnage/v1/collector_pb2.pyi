@@ -1630,3 +1630,93 @@ class ListAuditResponse(message.Message):
     _ClearFieldArgType: _TypeAlias = typing.Literal["entries", b"entries"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ListPrunableRequest(message.Message):
+    """Asks for the runs whose trials could be removed."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    OLDER_THAN_SECONDS_FIELD_NUMBER: builtins.int
+    older_than_seconds: builtins.float
+    """Runs that ended longer ago than this."""
+    def __init__(
+        self,
+        *,
+        older_than_seconds: builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["older_than_seconds", b"older_than_seconds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ListPrunableResponse(message.Message):
+    """The runs that ended and have their trials still."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    RUN_IDS_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def run_ids(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Oldest first."""
+
+    def __init__(
+        self,
+        *,
+        run_ids: abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["run_ids", b"run_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class PruneRunRequest(message.Message):
+    """Asks to remove a run's trials."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    RUN_ID_FIELD_NUMBER: builtins.int
+    run_id: builtins.str
+    """Its id, or a unique beginning of it."""
+    def __init__(
+        self,
+        *,
+        run_id: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["run_id", b"run_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class PruneRunResponse(message.Message):
+    """The run has no trials any more."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    RUN_ID_FIELD_NUMBER: builtins.int
+    TRIALS_FIELD_NUMBER: builtins.int
+    REMOVED_AT_UNIX_NS_FIELD_NUMBER: builtins.int
+    run_id: builtins.str
+    """Its full id."""
+    trials: builtins.int
+    """Trials removed by this call; 0 if there were none."""
+    removed_at_unix_ns: builtins.int
+    """When they were removed first, nanoseconds since the Unix epoch, UTC."""
+    def __init__(
+        self,
+        *,
+        run_id: builtins.str = ...,
+        trials: builtins.int = ...,
+        removed_at_unix_ns: builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["removed_at_unix_ns", b"removed_at_unix_ns", "run_id", b"run_id", "trials", b"trials"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...

@@ -85,6 +85,16 @@ class CollectorServiceStub:
                 request_serializer=tonnage_dot_v1_dot_collector__pb2.ExportTrialsRequest.SerializeToString,
                 response_deserializer=tonnage_dot_v1_dot_collector__pb2.ExportTrialsResponse.FromString,
                 _registered_method=True)
+        self.ListPrunable = channel.unary_unary(
+                '/tonnage.v1.CollectorService/ListPrunable',
+                request_serializer=tonnage_dot_v1_dot_collector__pb2.ListPrunableRequest.SerializeToString,
+                response_deserializer=tonnage_dot_v1_dot_collector__pb2.ListPrunableResponse.FromString,
+                _registered_method=True)
+        self.PruneRun = channel.unary_unary(
+                '/tonnage.v1.CollectorService/PruneRun',
+                request_serializer=tonnage_dot_v1_dot_collector__pb2.PruneRunRequest.SerializeToString,
+                response_deserializer=tonnage_dot_v1_dot_collector__pb2.PruneRunResponse.FromString,
+                _registered_method=True)
         self.LaunchInstance = channel.unary_unary(
                 '/tonnage.v1.CollectorService/LaunchInstance',
                 request_serializer=tonnage_dot_v1_dot_collector__pb2.LaunchInstanceRequest.SerializeToString,
@@ -226,6 +236,21 @@ class CollectorServiceServicer:
 
     def ExportTrials(self, request, context):
         """Every trial of a run, in batches.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListPrunable(self, request, context):
+        """The runs whose trials are there still, by age.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PruneRun(self, request, context):
+        """Removes a run's trials; its result is computed and kept before. FAILED_PRECONDITION
+        while the run goes on.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -377,6 +402,16 @@ def add_CollectorServiceServicer_to_server(servicer, server):
                     servicer.ExportTrials,
                     request_deserializer=tonnage_dot_v1_dot_collector__pb2.ExportTrialsRequest.FromString,
                     response_serializer=tonnage_dot_v1_dot_collector__pb2.ExportTrialsResponse.SerializeToString,
+            ),
+            'ListPrunable': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPrunable,
+                    request_deserializer=tonnage_dot_v1_dot_collector__pb2.ListPrunableRequest.FromString,
+                    response_serializer=tonnage_dot_v1_dot_collector__pb2.ListPrunableResponse.SerializeToString,
+            ),
+            'PruneRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.PruneRun,
+                    request_deserializer=tonnage_dot_v1_dot_collector__pb2.PruneRunRequest.FromString,
+                    response_serializer=tonnage_dot_v1_dot_collector__pb2.PruneRunResponse.SerializeToString,
             ),
             'LaunchInstance': grpc.unary_unary_rpc_method_handler(
                     servicer.LaunchInstance,
@@ -715,6 +750,60 @@ class CollectorService:
             '/tonnage.v1.CollectorService/ExportTrials',
             tonnage_dot_v1_dot_collector__pb2.ExportTrialsRequest.SerializeToString,
             tonnage_dot_v1_dot_collector__pb2.ExportTrialsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPrunable(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tonnage.v1.CollectorService/ListPrunable',
+            tonnage_dot_v1_dot_collector__pb2.ListPrunableRequest.SerializeToString,
+            tonnage_dot_v1_dot_collector__pb2.ListPrunableResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PruneRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tonnage.v1.CollectorService/PruneRun',
+            tonnage_dot_v1_dot_collector__pb2.PruneRunRequest.SerializeToString,
+            tonnage_dot_v1_dot_collector__pb2.PruneRunResponse.FromString,
             options,
             channel_credentials,
             insecure,

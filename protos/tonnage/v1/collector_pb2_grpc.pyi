@@ -63,6 +63,12 @@ class CollectorServiceStub:
     """A run's result. NOT_FOUND when there is no such run."""
     ExportTrials: _grpc.UnaryStreamMultiCallable[_collector_pb2.ExportTrialsRequest, _collector_pb2.ExportTrialsResponse]
     """Every trial of a run, in batches."""
+    ListPrunable: _grpc.UnaryUnaryMultiCallable[_collector_pb2.ListPrunableRequest, _collector_pb2.ListPrunableResponse]
+    """The runs whose trials are there still, by age."""
+    PruneRun: _grpc.UnaryUnaryMultiCallable[_collector_pb2.PruneRunRequest, _collector_pb2.PruneRunResponse]
+    """Removes a run's trials; its result is computed and kept before. FAILED_PRECONDITION
+    while the run goes on.
+    """
     LaunchInstance: _grpc.UnaryUnaryMultiCallable[_collector_pb2.LaunchInstanceRequest, _collector_pb2.LaunchInstanceResponse]
     """Launches one instance by hand on one host."""
     ListInstances: _grpc.UnaryUnaryMultiCallable[_collector_pb2.CollectorServiceListInstancesRequest, _collector_pb2.CollectorServiceListInstancesResponse]
@@ -128,6 +134,12 @@ class CollectorServiceAsyncStub(CollectorServiceStub):
     """A run's result. NOT_FOUND when there is no such run."""
     ExportTrials: _aio.UnaryStreamMultiCallable[_collector_pb2.ExportTrialsRequest, _collector_pb2.ExportTrialsResponse]  # type: ignore[assignment]
     """Every trial of a run, in batches."""
+    ListPrunable: _aio.UnaryUnaryMultiCallable[_collector_pb2.ListPrunableRequest, _collector_pb2.ListPrunableResponse]  # type: ignore[assignment]
+    """The runs whose trials are there still, by age."""
+    PruneRun: _aio.UnaryUnaryMultiCallable[_collector_pb2.PruneRunRequest, _collector_pb2.PruneRunResponse]  # type: ignore[assignment]
+    """Removes a run's trials; its result is computed and kept before. FAILED_PRECONDITION
+    while the run goes on.
+    """
     LaunchInstance: _aio.UnaryUnaryMultiCallable[_collector_pb2.LaunchInstanceRequest, _collector_pb2.LaunchInstanceResponse]  # type: ignore[assignment]
     """Launches one instance by hand on one host."""
     ListInstances: _aio.UnaryUnaryMultiCallable[_collector_pb2.CollectorServiceListInstancesRequest, _collector_pb2.CollectorServiceListInstancesResponse]  # type: ignore[assignment]
@@ -250,6 +262,24 @@ class CollectorServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_collector_pb2.ExportTrialsResponse], _abc.AsyncIterator[_collector_pb2.ExportTrialsResponse]]:
         """Every trial of a run, in batches."""
+
+    @_abc_1.abstractmethod
+    def ListPrunable(
+        self,
+        request: _collector_pb2.ListPrunableRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_collector_pb2.ListPrunableResponse, _abc.Awaitable[_collector_pb2.ListPrunableResponse]]:
+        """The runs whose trials are there still, by age."""
+
+    @_abc_1.abstractmethod
+    def PruneRun(
+        self,
+        request: _collector_pb2.PruneRunRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_collector_pb2.PruneRunResponse, _abc.Awaitable[_collector_pb2.PruneRunResponse]]:
+        """Removes a run's trials; its result is computed and kept before. FAILED_PRECONDITION
+        while the run goes on.
+        """
 
     @_abc_1.abstractmethod
     def LaunchInstance(

@@ -87,6 +87,8 @@ class Scripted(collector_pb2_grpc.CollectorServiceServicer):
     ListCertificates: Any = _unscripted
     RevokeCertificate: Any = _unscripted
     ListAudit: Any = _unscripted
+    ListPrunable: Any = _unscripted
+    PruneRun: Any = _unscripted
 
     async def _refuse(self, context: Any) -> None:
         if self.problem is not None:

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -14,9 +13,12 @@ from collector.cli.app import app
 
 ROOT = Path(__file__).parents[3]
 HEADINGS = {
-    "Begin": ("demo", "serve"),
+    "Begin": ("demo", "serve", "store"),
     "Experiments": ("run", "validate", "schema"),
-    "Runs": ("runs", "watch", "show", "report", "export", "claims", "cancel", "resume"),
+    "Runs": (
+        *("runs", "watch", "show", "report", "export", "claims"),
+        *("cancel", "resume", "prune"),
+    ),
     "Hosts": ("hosts", "drain", "forget", "stop-all"),
     "Instances by hand": ("launch", "instances", "destroy", "clean"),
     "Access": ("audit", "pki", "token"),
@@ -69,15 +71,6 @@ def test_help_imports_nothing_heavy() -> None:
         [sys.executable, "-c", probe], cwd=ROOT, capture_output=True, text=True, timeout=30
     )
     assert shown.stdout == "[]\n"
-
-
-def test_help_is_quick() -> None:
-    def seconds() -> float:
-        begin = time.monotonic()
-        tonnage("--help")
-        return time.monotonic() - begin
-
-    assert min(seconds() for _ in range(5)) < 0.4
 
 
 @pytest.mark.parametrize(

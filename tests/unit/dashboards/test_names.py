@@ -22,14 +22,6 @@ GRAFANAS = re.compile(r"__\w+")
 TARGET_LABELS = {"job", "instance", "host"}
 OF_RECORDED = {"runtime", "accelerator", "mode"}
 
-# What agents that observe expose besides.
-OBSERVED = {
-    "tonnage_observed_instances": {"runtime", "state"},
-    "tonnage_observed_memory_bytes": {"runtime", "estimator"},
-    "tonnage_observed_start_seconds_bucket": {"runtime", "le"},
-    "tonnage_observed_start_seconds_count": {"runtime"},
-}
-
 EACH = pytest.mark.parametrize("dashboard", dashboards(), ids=lambda each: each["uid"])
 
 
@@ -95,7 +87,7 @@ def _filled(expression: str) -> str:
 
 @EACH
 def test_metrics_are_ones_that_programs_expose_or_rules_record(dashboard: dict[str, Any]) -> None:
-    known = OBSERVED | exposed()
+    known = exposed()
     asked = [*expressions(dashboard), *_of_variables(dashboard)]
     read = [each for expression in asked for each in selectors(_filled(expression))]
     assert {name for name, _ in read} - known.keys() - RECORDED == set()

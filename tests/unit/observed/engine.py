@@ -141,17 +141,17 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
-        threading.Thread(target=self._end_with_client, daemon=True).start()
         with self.server.engine.following() as stream:
+            threading.Thread(target=self._end_with_client, args=(stream,), daemon=True).start()
             while (told := stream.get()) is not None:
                 line = json.dumps(told).encode() + b"\n"
                 self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
 
-    def _end_with_client(self) -> None:
+    def _end_with_client(self, stream: queue.Queue[dict[str, Any] | None]) -> None:
         self.connection.settimeout(None)
         with suppress(OSError):
             self.connection.recv(1)
-        self.server.engine.tell(None)
+        stream.put(None)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         """Nothing."""

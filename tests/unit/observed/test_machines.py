@@ -81,7 +81,15 @@ def test_a_pid_used_again_is_another_machine(proc: Path) -> None:
 
 @pytest.mark.parametrize(
     ("words", "mebibytes"),
-    [(["-m", "2048"], 2048), (["--m", "2g"], 2048), (["-m", "odd"], 128), (["-m"], 128)],
+    [
+        (["-m", "2048"], 2048),
+        (["--m", "2g"], 2048),
+        (["-m", "1.5G"], 1536),
+        (["-m", "slots=2,maxmem=4G,size=1G"], 1024),
+        (["-m", "slots=2,maxmem=4G"], 128),
+        (["-m", "odd"], 128),
+        (["-m"], 128),
+    ],
 )
 def test_the_guests_memory_is_read_as_qemu_reads_it(words: list[str], mebibytes: int) -> None:
     assert guest_ram_bytes(["kvm", *words]) == mebibytes * MIB

@@ -18,7 +18,7 @@ def test_a_start_lasts_from_create_to_start() -> None:
     assert seen.take(event("create", "b", 6 * SECOND)) is None
     assert seen.take(event("start", "a", 7 * SECOND)) == 2.0
     assert seen.take(event("start", "b", 6 * SECOND + 1000)) == 1e-6
-    assert seen.latest_ns == 7 * SECOND
+    assert seen.followed_anew() == 7 * SECOND
 
 
 def test_only_the_first_start_of_a_container_counts() -> None:
@@ -35,6 +35,14 @@ def test_a_start_whose_begin_was_not_seen_counts_nothing() -> None:
 def test_what_is_told_again_counts_once() -> None:
     seen, told = Starts("me"), [event("create", "a", 1), event("start", "a", 2)]
     assert [seen.take(one) is not None for one in told + told] == [False, True, False, False]
+
+
+def test_a_start_in_flight_when_nobody_followed_counts_nothing() -> None:
+    seen = Starts("me")
+    seen.take(event("create", "a", 1))
+    seen.followed_anew()  # and the engine has forgotten that it was started
+    assert seen.take(event("create", "a", 1)) is None  # told again, which is no news
+    assert seen.take(event("start", "a", 9000 * SECOND)) is None
 
 
 def test_a_container_that_was_removed_never_started() -> None:

@@ -123,6 +123,17 @@ def test_while_a_process_is_not_found_no_sum_is_shown(
     assert looker.instances("running") == 2
 
 
+def test_told_to_stop_it_asks_for_no_further_process(
+    engine: FakeEngine, looker: Looker, process: int
+) -> None:
+    engine.containers = [container("a", "running", process), container("b", "running", process)]
+    looker.watch.look(lambda: True)
+    assert "/containers/a/json" not in [path for _, path in engine.requests]
+    assert looker.instances("running") == 2
+    looker.look()
+    assert looker.memory("pss") is not None
+
+
 def test_the_engine_is_asked_and_never_told(
     engine: FakeEngine, looker: Looker, process: int
 ) -> None:
@@ -182,11 +193,33 @@ def test_a_host_without_an_engine_has_no_failing_probe(engine: FakeEngine, looke
     assert looker.instances("running") is None
 
 
+def test_an_engine_that_is_no_socket_here_is_a_failing_probe(
+    engine: FakeEngine, tmp_path: Path
+) -> None:
+    engine.url = "tcp://engine.example:2375"
+    looker = Looker(engine, Roots(proc=tmp_path))
+    looker.look()
+    looker.watch.close()
+    assert looker.probes[0] == ("observed_docker", False)
+
+
+def test_a_stream_that_cannot_be_closed_ends_nothing_else(
+    engine: FakeEngine, looker: Looker
+) -> None:
+    """As the SDK's cannot once the engine has ended it."""
+    looker.watch.events.attend(True)
+    engine.wait_for_followers(1)
+    stream, looker.watch.events._stream = looker.watch.events._stream, object()
+    looker.watch.events.attend(False)
+    stream.close()
+    engine.wait_for_followers(0)
+
+
 async def test_while_the_agent_is_busy_nothing_is_looked_at_and_the_engine_let_go_of(
     engine: FakeEngine, looker: Looker
 ) -> None:
     busy = threading.Event()
-    looking = asyncio.create_task(looker.watch.keep_looking(1.0, busy.is_set))
+    looking = asyncio.create_task(looker.watch.keep_looking(0.02, busy.is_set))
     await asyncio.to_thread(engine.wait_for_followers, 1)
     busy.set()
     await asyncio.to_thread(engine.wait_for_followers, 0)

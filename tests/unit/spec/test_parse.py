@@ -206,6 +206,12 @@ def test_an_override_replaces_and_adds_values() -> None:
     assert spec.density.max_instances == 7
 
 
+def test_a_list_whose_only_item_is_wrong_is_not_called_empty_as_well() -> None:
+    text = TEXT.replace("  - runtime: docker\n", "").replace("128MiB", "1XB")
+    assert refusal(text).problem.field == "targets[0].memory"
+    assert "at least 1" in str(refusal(TEXT, "targets=[]"))
+
+
 def test_a_problem_of_an_override_names_no_line_of_the_file() -> None:
     assert "line" not in refusal(TEXT, "startup.trials=x").problem.message
 

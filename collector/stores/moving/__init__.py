@@ -1,0 +1,1 @@
+"""A whole history from one store into another; a module an engine."""
