@@ -60,8 +60,9 @@ lint: ## Check style, types, import contracts and protos (after a bootstrap)
 	@cd protos && ../$(BIN)/buf lint
 
 .PHONY: protos
-protos: bootstrap ## Write the stubs anew from protos/tonnage/v1/*.proto
+protos: bootstrap ## Write the stubs anew from the protos beside them
 	@protos/generate.sh
+	@agent/runtimes/containerd/api/generate.sh
 
 .PHONY: dashboards
 dashboards: bootstrap-dev ## Write grafana/dashboards/*.json anew from collector/dashboards

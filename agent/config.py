@@ -64,6 +64,9 @@ class AgentConfig(BaseModel):
     podman_host: str | None = Field(
         None, description="URL of the Podman service; else CONTAINER_HOST, else its default socket."
     )
+    containerd_address: str | None = Field(
+        None, description="Socket of containerd; else /run/containerd/containerd.sock."
+    )
     guest_dir: Path | None = Field(None, description="Folder with vmlinuz and busybox for VMs.")
     images_dir: Path | None = Field(None, description="Folder with image archives (*.tar).")
     labels: dict[str, str] = Field(

@@ -81,6 +81,7 @@ def _settings(config: AgentConfig, agent_id: str) -> RuntimeSettings:
         state_dir=config.data_dir / "runtimes",
         docker_host=config.docker_host,
         podman_host=config.podman_host,
+        containerd_address=config.containerd_address,
         guest_dir=config.guest_dir,
         images_dir=config.images_dir,
     )

@@ -133,6 +133,11 @@ def cmdline(pid: int, proc: Path = PROC) -> tuple[str, ...]:
     return tuple(raw.rstrip("\0").split("\0")) if raw else ()
 
 
+def comm(pid: int, proc: Path = PROC) -> str:
+    """Its name, cut by the kernel to 15 characters; empty if it is gone."""
+    return _text(proc / str(pid) / "comm").strip()
+
+
 def cpu_ns(pid: int, proc: Path = PROC) -> int | None:
     """CPU time it has used itself, ended threads included, in nanoseconds.
 

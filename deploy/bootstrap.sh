@@ -99,6 +99,12 @@ podman_service() {
 	have podman || install 'Podman' podman containernetworking-plugins runc
 }
 
+# The rungs below Docker; its package brings both, but another engine may be in use.
+rungs() {
+	have runc || install 'runc' runc
+	have containerd || install 'containerd' containerd
+}
+
 qemu() {
 	have qemu-system-x86_64 || install 'QEMU' qemu-system-x86
 }
@@ -291,6 +297,7 @@ main() {
 	engine
 	gvisor
 	podman_service
+	rungs
 	qemu
 	kernel
 	busybox

@@ -22,7 +22,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
 
-from deploy import child
+from deploy import child, containerd
 from deploy.daemons import EngineFailed, EngineSurvived
 from deploy.images import load
 from deploy.private_engine import PrivateEngine
@@ -100,7 +100,13 @@ def run_beside(command: Sequence[str], found: dict[str, str], private: dict[str,
                 do_without(variable, str(failure))
             else:
                 load_images(found[variable])
-        return child.run(command, found)
+        return child.run(command, with_containerd(found))
+
+
+def with_containerd(found: dict[str, str]) -> dict[str, str]:
+    """Those and, where there is one, the containerd that belongs to the Docker engine."""
+    address = containerd.address_beside(found.get(DOCKER))
+    return found if address is None else {**found, containerd.VARIABLE: address}
 
 
 def do_without(variable: str, reason: str) -> None:
@@ -137,7 +143,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             do_without(variable, reason)
     if not private:
-        return child.replace(command, found)
+        return child.replace(command, with_containerd(found))
     try:
         return run_beside(command, found, private)
     except EngineSurvived as survival:

@@ -45,6 +45,7 @@ _SAMPLES: Mapping[str, Any] = {
     "tls_dir": "/var/lib/tonnage/agent/identity",
     "docker_host": "unix:///run/docker.sock",
     "podman_host": "unix:///run/podman/podman.sock",
+    "containerd_address": "/run/containerd/containerd.sock",
     "guest_dir": "/opt/tonnage/share/guest",
     "images_dir": "/opt/tonnage/share/images",
     "labels": {"zone": "b", "kernel": "6.1"},

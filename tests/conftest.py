@@ -19,14 +19,16 @@ from pathlib import Path
 import pytest
 from docker.api.client import APIClient
 
+from deploy import containerd
 from deploy.engine import PODMAN, SOCKETS, running_engine
 from deploy.postgres import PrivatePostgres
 from tests.hosts import debian
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-ENGINES = ("docker", "podman", "qemu", "runc")
+ENGINES = ("containerd", "docker", "podman", "qemu", "runc")
 FIXTURES = frozenset(
     {
+        "containerd_address",
         "debian_tree",
         "docker_host",
         "guest_dir",
@@ -54,6 +56,15 @@ def docker_host() -> str:
     address = running_engine()
     if address is None:
         pytest.skip("no Docker engine answers on DOCKER_HOST or /var/run/docker.sock")
+    return address
+
+
+@pytest.fixture(scope="session")
+def containerd_address() -> str:
+    """The socket of a containerd: the Docker engine's own, or the host's."""
+    address = containerd.address_beside(running_engine())
+    if address is None:
+        pytest.skip("no containerd is beside a Docker engine or at /run/containerd")
     return address
 
 

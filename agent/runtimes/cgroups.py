@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path("/sys/fs/cgroup")
@@ -14,6 +15,15 @@ AGENTS_LEAF = "agent"
 _CONTROLLERS = ("memory", "cpuacct")
 _REMOVE_SECONDS = 2.0
 _RETRY_SECONDS = 0.005
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the host's cgroups allow: whether swap can be limited, and whether they are of
+    version 2, where a container has a cgroup namespace of its own."""
+
+    limit_swap: bool
+    unified: bool
 
 
 def parents(root: Path = ROOT, membership: Path = Path("/proc/self/cgroup")) -> dict[str, Path]:
@@ -57,17 +67,22 @@ def _with_memory(own: Path) -> Path:
 def own(root: Path = ROOT, membership: Path = Path("/proc/self/cgroup")) -> dict[str, Path]:
     """The agent's own folder for every controller of version 1 that is mounted at its usual
     place, and ``unified`` for version 2."""
+    paths = _memberships(membership)
     found = {}
-    for controller, path in _memberships(membership).items():
-        name = controller.removeprefix("name=") or "unified"
-        mount = root / name
-        if not controller and not mount.is_dir():
-            mount = root
-        seen = (mount / path.lstrip("/"), mount)
-        folder = next((one for one in seen if (one / "cgroup.procs").is_file()), None)
-        if folder is not None:
-            found[name] = folder
+    for name, mount in mounts(root, membership).items():
+        path = paths.get(name, paths.get(f"name={name}", paths.get("", "/")))
+        inside = mount / path.lstrip("/")
+        found[name] = inside if (inside / "cgroup.procs").is_file() else mount
     return found
+
+
+def mounts(root: Path = ROOT, membership: Path = Path("/proc/self/cgroup")) -> dict[str, Path]:
+    """Where each of these hierarchies is mounted."""
+    names = [name.removeprefix("name=") or "unified" for name in _memberships(membership)]
+    found = {name: root / name for name in names}
+    if "unified" in found and not found["unified"].is_dir():
+        found["unified"] = root
+    return {name: mount for name, mount in found.items() if (mount / "cgroup.procs").is_file()}
 
 
 def below(parents: Mapping[str, Path], memory: Path | None) -> dict[str, Path]:
@@ -76,6 +91,16 @@ def below(parents: Mapping[str, Path], memory: Path | None) -> dict[str, Path]:
         return {**parents}
     controller = "unified" if (memory / "cgroup.controllers").exists() else "memory"
     return {**parents, controller: memory}
+
+
+def rules(root: Path = ROOT, membership: Path = Path("/proc/self/cgroup")) -> Rules:
+    """Of the host. Version 1 has a file for swap where it is accounted; version 2 in each
+    group but the root's, where the kernel has swap."""
+    found = own(root, membership)
+    if "memory" in found:
+        return Rules((found["memory"] / "memory.memsw.limit_in_bytes").exists(), unified=False)
+    unified = found.get("unified")
+    return Rules(unified is not None and (unified / "memory.swap.max").exists(), unified=True)
 
 
 def make(folders: Mapping[str, Path]) -> None:

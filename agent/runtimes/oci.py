@@ -9,9 +9,9 @@ as Docker's are. What Docker adds of its own is left out: a seccomp profile, and
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+from agent.runtimes.cgroups import Rules
 from agent.runtimes.images.command import Process
 from tonnage.model import Target
 
@@ -65,15 +65,6 @@ _MOUNTS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class CgroupRules:
-    """What the host's cgroups allow: whether swap can be limited, and whether they are of
-    version 2, where a container has a cgroup namespace of its own."""
-
-    limit_swap: bool
-    unified: bool
-
-
 def container_spec(
     process: Process,
     target: Target,
@@ -81,7 +72,7 @@ def container_spec(
     root: str,
     hostname: str,
     cgroups_path: str,
-    rules: CgroupRules,
+    rules: Rules,
 ) -> dict[str, Any]:
     """The ``config.json`` of a container without a network or a terminal.
 
@@ -132,12 +123,12 @@ def _mount(destination: str, kind: str, source: str, options: str) -> dict[str, 
     }
 
 
-def _namespaces(rules: CgroupRules) -> tuple[str, ...]:
+def _namespaces(rules: Rules) -> tuple[str, ...]:
     own = ("pid", "network", "ipc", "uts", "mount")
     return (*own, "cgroup") if rules.unified else own
 
 
-def _resources(target: Target, rules: CgroupRules) -> dict[str, Any]:
+def _resources(target: Target, rules: Rules) -> dict[str, Any]:
     """No swap on top of its memory, as a VM has none, where the host can say so."""
     memory: dict[str, int] = {"limit": target.memory_bytes}
     if rules.limit_swap:

@@ -21,6 +21,9 @@ from agent.process import PROC, Identity, ProcessView
 
 _CONTROLLERS = ("memory", "cpuacct")
 UNIFIED = "unified"
+# Whoever starts a container and stays with it. An orphan's parent is none of these, and
+# nothing that may be weighed or killed with the container.
+_SHIMS = ("containerd-shim", "conmon", "runc")
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +146,9 @@ class Places:
         init = Identity.of(init_pid, self._proc)
         if init is None:
             return None
-        shim = Identity.of(process.parent(init_pid, self._proc) or 0, self._proc)
-        return Place(init, shim if shim is not None and shim.pid > 1 else None, folders)
+        parent = process.parent(init_pid, self._proc) or 0
+        shim = process.comm(parent, self._proc).startswith(_SHIMS)
+        return Place(init, Identity.of(parent, self._proc) if shim else None, folders)
 
 
 def _named_after(container_id: str, folder: Path) -> Path | None:

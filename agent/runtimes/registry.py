@@ -13,6 +13,7 @@ from agent.runtimes.base import Runtime
 
 RUNTIMES: dict[str, str] = {
     "docker": "agent.runtimes.docker:open_docker",
+    "containerd": "agent.runtimes.containerd:open_containerd",
     "runc": "agent.runtimes.runc:open_runc",
     "docker-runsc": "agent.runtimes.docker.runsc:open_runsc",
     "podman": "agent.runtimes.docker.podman:open_podman",
@@ -35,7 +36,8 @@ class RuntimeSettings:
 
     ``state_dir`` is the runtimes' own folder, kept over restarts. ``docker_host``
     is a URL as in ``DOCKER_HOST``; ``None`` means the environment's, else the
-    default socket; ``podman_host`` likewise, as in ``CONTAINER_HOST``. ``guest_dir``
+    default socket; ``podman_host`` likewise, as in ``CONTAINER_HOST``;
+    ``containerd_address`` is the path of its socket, ``None`` its default. ``guest_dir``
     holds ``vmlinuz`` and ``busybox``, ``images_dir`` image archives; ``None`` where the
     host has none.
     """
@@ -44,6 +46,7 @@ class RuntimeSettings:
     state_dir: Path
     docker_host: str | None = None
     podman_host: str | None = None
+    containerd_address: str | None = None
     guest_dir: Path | None = None
     images_dir: Path | None = None
 

@@ -18,6 +18,7 @@ _PARAMETERS = [
     pytest.param("docker", marks=pytest.mark.docker),
     pytest.param("docker-runsc", marks=pytest.mark.docker),
     pytest.param("podman", marks=pytest.mark.podman),
+    pytest.param("containerd", marks=pytest.mark.containerd),
     pytest.param("runc", marks=pytest.mark.runc),
     pytest.param("qemu-microvm", marks=pytest.mark.qemu),
 ]

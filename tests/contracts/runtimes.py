@@ -83,6 +83,7 @@ KINDS = {
     "docker": _real("docker", ("docker_host",), ready_seconds=30.0),
     "docker-runsc": _real("docker-runsc", ("docker_host",), 30.0, requires=("runsc",)),
     "podman": _real("podman", ("podman_host",), ready_seconds=30.0),
+    "containerd": _real("containerd", ("containerd_address", "images_dir"), ready_seconds=30.0),
     "runc": _real("runc", ("images_dir",), ready_seconds=30.0),
     "qemu-microvm": _real("qemu-microvm", ("guest_dir", "images_dir"), ready_seconds=50.0),
 }

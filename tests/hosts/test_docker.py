@@ -22,10 +22,10 @@ from agent.errors import (
     LaunchFailed,
     RuntimeUnavailable,
 )
+from agent.process import comm
 from agent.runtimes.base import LaunchSpec, Prepared, Scope
 from agent.runtimes.docker import DockerRuntime, EngineProfile
 from agent.runtimes.docker.config import container_name
-from agent.runtimes.docker.daemons import comm
 from agent.runtimes.docker.instance import DockerInstance
 from agent.runtimes.registry import RuntimeSettings
 from tests.contracts.runtimes import IDLE, KINDS, READY_LINE, Stand

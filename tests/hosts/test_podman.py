@@ -13,9 +13,8 @@ import pytest
 from docker.api.client import APIClient
 
 from agent.clock import Mark, Timeline
-from agent.process import cmdline
+from agent.process import cmdline, comm
 from agent.runtimes.docker.config import container_name
-from agent.runtimes.docker.daemons import comm
 from agent.runtimes.docker.limits import engine_limits
 from agent.runtimes.registry import RuntimeSettings, open_runtimes
 from deploy import bridge

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import socket
-import struct
 from collections.abc import Iterator
 from pathlib import Path
 
 from agent import process
-from agent.process import PROC, Identity
+from agent.process import Identity
+from agent.runtimes.peer import listener
 
-_CREDENTIALS = struct.Struct("3i")  # pid, uid, gid: unix(7), SO_PEERCRED
 _SHIMS = ("containerd-shim", "conmon")
 _CONTAINERD = "containerd"
 _ENGINES = ("dockerd", "podman")
@@ -46,8 +43,8 @@ def _daemons(socket_path: Path) -> Iterator[Identity]:
     engine = engine_pid(socket_path)
     if engine is None:
         return
-    mine = [pid for pid in process.children(engine) if comm(pid) == _CONTAINERD]
-    containerd = mine or [_listener(_containerd_socket(engine)) or 0]
+    mine = [pid for pid in process.children(engine) if process.comm(pid) == _CONTAINERD]
+    containerd = mine or [listener(_containerd_socket(engine)) or 0]
     for pid in (engine, *containerd):
         identity = Identity.of(pid)
         if identity is not None and identity.pid > 1:
@@ -56,10 +53,10 @@ def _daemons(socket_path: Path) -> Iterator[Identity]:
 
 def engine_pid(socket_path: Path) -> int | None:
     """Whoever listens on the socket, or is known as an engine where systemd does."""
-    listener = _listener(socket_path)
-    if listener != 1:
-        return listener
-    named = [pid for pid in process.pids() if comm(pid) in _ENGINES]
+    found = listener(socket_path)
+    if found != 1:
+        return found
+    named = [pid for pid in process.pids() if process.comm(pid) in _ENGINES]
     return named[0] if named else None
 
 
@@ -74,28 +71,9 @@ def _containerd_socket(engine: int) -> Path:
     return _DEFAULT_CONTAINERD
 
 
-def _listener(socket_path: Path) -> int | None:
-    """The process that listens on a Unix socket; ``None`` if none can be seen."""
-    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(1.0)
-        connection.connect(str(socket_path))
-        raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-        pid: int = _CREDENTIALS.unpack(raw)[0]
-        return pid or None
-    return None
-
-
 def _helpers(pid: int) -> Iterator[int]:
     """Children of a daemon that are not shims, and theirs."""
     for child in process.children(pid):
-        if not comm(child).startswith(_SHIMS):
+        if not process.comm(child).startswith(_SHIMS):
             yield child
             yield from _helpers(child)
-
-
-def comm(pid: int, proc: Path = PROC) -> str:
-    """A process's name, cut by the kernel to 15 characters; empty if it is gone."""
-    try:
-        return (proc / str(pid) / "comm").read_text().strip()
-    except OSError:
-        return ""

@@ -7,29 +7,20 @@ from pathlib import Path
 
 from agent.process import Identity, cgroup_pids
 from agent.runtimes import cgroups
+from agent.runtimes.base import ParentGroup
 from agent.runtimes.killing import identities
-from agent.runtimes.oci import CgroupRules
-
-_SWAP_LIMIT = "memory.memsw.limit_in_bytes"
 
 
 class Groups:
     """The agent's own cgroups; to be made before it has children."""
 
-    def __init__(self, root: Path = cgroups.ROOT) -> None:
+    def __init__(
+        self, root: Path = cgroups.ROOT, membership: Path = Path("/proc/self/cgroup")
+    ) -> None:
         self._root = root
-        self._parents = cgroups.parents(root)
-        self._own = cgroups.own(root)
-
-    @property
-    def rules(self) -> CgroupRules:
-        """What they allow. Swap is limited by version 1 where it is accounted; version 2
-        has a file for it in each group but the root's where the kernel has swap."""
-        if "unified" in self._parents:
-            swap = (self._parents["unified"] / "memory.swap.max").exists()
-            return CgroupRules(swap, unified=True)
-        memory = self._parents.get("memory")
-        return CgroupRules(memory is not None and (memory / _SWAP_LIMIT).exists(), unified=False)
+        self._parents = cgroups.parents(root, membership)
+        self._own = cgroups.own(root, membership)
+        self._mounts = cgroups.mounts(root, membership)
 
     def obstacle(self) -> str:
         """Why no container can be limited and told from others; empty if nothing is in the way."""
@@ -37,15 +28,21 @@ class Groups:
             return ""
         return "no cgroup for memory can be made below the agent's own"
 
-    def path(self, name: str) -> str:
-        """What runc is told. Version 1: below the caller's own, which differs from one
-        hierarchy to the next. Version 2: absolute, as runc would go one level up."""
+    def path(self, name: str, parent: ParentGroup | None = None) -> str:
+        """What runc is told: absolute below a parent that is given, and with version 2, where
+        runc would go one level up. Else below the caller's own, which differs from one
+        hierarchy to the next."""
+        if parent is not None:
+            return f"{parent.path}/{name}"
         if "unified" in self._parents:
             return f"/{self._parents['unified'].relative_to(self._root) / name}"
         return name
 
-    def folders(self, name: str) -> dict[str, Path]:
+    def folders(self, name: str, parent: ParentGroup | None = None) -> dict[str, Path]:
         """A container's folder in every hierarchy, by controller."""
+        if parent is not None:
+            inside = f"{parent.path.strip('/')}/{name}"
+            return {key: mount / inside for key, mount in self._mounts.items()}
         if "unified" in self._parents:
             return {"unified": self._parents["unified"] / name}
         return {key: folder / name for key, folder in self._own.items()}

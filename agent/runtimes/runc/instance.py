@@ -7,7 +7,6 @@ import contextlib
 import os
 import shlex
 import signal
-import time
 from dataclasses import dataclass
 
 from agent import process
@@ -16,13 +15,13 @@ from agent.errors import InstanceExited
 from agent.process import Identity, ProcessView
 from agent.runtimes.console import Console, ConsoleEnded
 from agent.runtimes.killing import identities, kill, send
+from agent.runtimes.pipe import ConsolePipe
 from agent.runtimes.places import Place, Places
 from agent.runtimes.readiness import conversation, healthy
 from agent.runtimes.runc.keeper import Kept
 from agent.runtimes.runc.remains import Remains, first_process
 from tonnage.model import Health
 
-_READ_BYTES = 1 << 16
 _REAPING_SECONDS = 5.0  # from the end of the container to the end of its keepers
 
 
@@ -44,9 +43,9 @@ class RuncInstance:
         self._remains = launched.remains
         self._folder = launched.remains.bundles.folder(self.id)
         self._child = kept.child
-        self._socket = kept.console
         self._timeline = timeline
         self._console = Console()
+        self._pipe = ConsolePipe(self._console, kept.console, kept.console)
         self._line = self._console.watch(launched.ready_line)
         self._first_byte = self._console.watch("")
         self._place: Place | None = None
@@ -54,7 +53,6 @@ class RuncInstance:
         self._removing = asyncio.Lock()
         self._removed = False
         self._child.when_ended(self.let_go)
-        asyncio.get_running_loop().add_reader(self._socket, self._read_console)
 
     @property
     def id(self) -> str:
@@ -122,10 +120,10 @@ class RuncInstance:
         if not await self.alive():
             return False
         health = self._launched.health
-        return await healthy(health, console=self._console, send=self._send, address=None)
+        return await healthy(health, console=self._console, send=self._pipe.send, address=None)
 
     async def ask(self, line: str, until: str, timeout_seconds: float) -> str:
-        console, send = self._console, self._send
+        console, send = self._console, self._pipe.send
         return await conversation(line, until, timeout_seconds, console=console, send=send)
 
     async def stop(self, grace_seconds: float) -> None:
@@ -145,12 +143,8 @@ class RuncInstance:
             self._timeline.mark(Mark.DESTROYED)
 
     def let_go(self) -> None:
-        """Read what is left of the console and close it; the container is not touched.
-        Idempotent."""
-        if self._socket.fileno() >= 0:
-            while self._read_console():
-                pass
-            self._end_console()
+        """Close the console; the container is not touched. Idempotent."""
+        self._pipe.close()
 
     async def _kill(self) -> None:
         """End all of its processes. Raises ``InstanceLeaked``.
@@ -209,26 +203,3 @@ class RuncInstance:
 
     def _living_keepers(self) -> tuple[int, ...]:
         return tuple(keeper.pid for keeper in self._keepers if keeper.alive())
-
-    async def _send(self, data: bytes) -> None:
-        await asyncio.get_running_loop().sock_sendall(self._socket, data)
-
-    def _read_console(self) -> bool:
-        """Read one chunk; whether there was one."""
-        try:
-            data = self._socket.recv(_READ_BYTES)
-        except BlockingIOError:
-            return False
-        except OSError:
-            data = b""
-        at_monotonic_ns = time.monotonic_ns()
-        if data:
-            self._console.feed(data, at_monotonic_ns)
-        else:
-            self._end_console()
-        return bool(data)
-
-    def _end_console(self) -> None:
-        asyncio.get_running_loop().remove_reader(self._socket)
-        self._socket.close()
-        self._console.end()

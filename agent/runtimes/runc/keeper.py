@@ -38,13 +38,14 @@ exit $code"""
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What one container is started with."""
+    """What one container is started with; ``asked``: something will be on its console."""
 
     runc: str
     state: Path
     bundle: Path
     container: str
     lifetime_seconds: float
+    asked: bool
 
     def command(self) -> tuple[str, ...]:
         """The keeper's command line."""
@@ -55,10 +56,11 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A keeper that was just started, and our end of the container's console."""
+    """A keeper that was just started, and our end of the container's console, a
+    descriptor that does not block."""
 
     child: Child
-    console: socket.socket
+    console: int
 
 
 def start(order: Order) -> Kept:
@@ -72,9 +74,13 @@ def start(order: Order) -> Kept:
         with theirs:
             end = theirs.fileno()
             popen = subprocess.Popen(
-                order.command(), stdin=end, stdout=end, stderr=end, start_new_session=True
+                order.command(),
+                stdin=end if order.asked else subprocess.DEVNULL,
+                stdout=end,
+                stderr=end,
+                start_new_session=True,
             )
-        return Kept(_watched(popen), console)
+        return Kept(_watched(popen), console.detach())
     except BaseException:
         console.close()
         raise

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from weakref import WeakSet
 
 from agent.clock import Mark, Timeline
 from agent.errors import InstanceLeaked, LaunchFailed, RuntimeUnavailable, all_leaked
 from agent.process import Identity
+from agent.runtimes import cgroups
 from agent.runtimes.base import Capabilities, LaunchSpec, Prepared, Scope
 from agent.runtimes.demands import check_target, check_workload
 from agent.runtimes.oci import container_spec
+from agent.runtimes.programs import program_files
 from agent.runtimes.records import Record
 from agent.runtimes.registry import RuntimeSettings
 from agent.runtimes.runc import keeper, overlay
@@ -24,7 +27,7 @@ from agent.runtimes.runc.instance import Launched, RuncInstance
 from agent.runtimes.runc.recovered import RecoveredContainer
 from agent.runtimes.runc.remains import Remains
 from agent.runtimes.runc.rootfs import RootfsStore, Runnable
-from tonnage.model import Fingerprint, LogReadiness, Mode, RuntimeState, Workload
+from tonnage.model import ConsoleHealth, Fingerprint, LogReadiness, Mode, RuntimeState, Workload
 
 NAME = "runc"
 
@@ -36,7 +39,7 @@ class RuncRuntime:
     agent begins as those of another do.
     """
 
-    capabilities = Capabilities()
+    capabilities = Capabilities(modes=("warm", "cold"), takes_parent_group=True)
 
     def __init__(self, settings: RuntimeSettings) -> None:
         self._agent_id = settings.agent_id
@@ -44,6 +47,7 @@ class RuncRuntime:
         self._bundles = Bundles(settings.state_dir.absolute() / NAME, settings.agent_id)
         self._rootfs = RootfsStore(self._bundles, settings.images_dir, settings.docker_host)
         self._groups = Groups()
+        self._rules = cgroups.rules()
         self._detecting = asyncio.Lock()
         self._equipment: Equipment | None = None
         self._held: WeakSet[RuncInstance] = WeakSet()
@@ -75,12 +79,16 @@ class RuncRuntime:
         runnable = await self._rootfs.runnable(workload)
         return Prepared(workload, runnable.digest, (runnable.rootfs,), runnable)
 
+    def start_files(self, prepared: Prepared) -> Sequence[Path]:
+        """The image's files, runc and its keepers' programs."""
+        return (*prepared.paths, *program_files(keeper.PROGRAMS))
+
     async def launch(self, spec: LaunchSpec, timeline: Timeline) -> RuncInstance:
         check_target(spec.target, self.capabilities)
         runnable = spec.prepared.payload
         if not isinstance(runnable, Runnable):
             raise TypeError(f"prepared by another runtime: {runnable!r}")
-        remains = await self._remains(spec.instance_id, spec.scope.run_id)
+        remains = await self._new(spec)
         try:
             return await self._start(spec, runnable, remains, timeline)
         except OSError as error:
@@ -96,7 +104,12 @@ class RuncRuntime:
         overlay.mount(runnable.rootfs, bundle)
         self._write_config(spec, runnable, remains)
         order = keeper.Order(
-            remains.runc, self._bundles.state, bundle, remains.container, spec.lifetime_seconds
+            remains.runc,
+            self._bundles.state,
+            bundle,
+            remains.container,
+            spec.lifetime_seconds,
+            asked=isinstance(spec.target.workload.health, ConsoleHealth),
         )
         with renamed_into(bundle) as pid_written:
             kept = keeper.start(order)
@@ -116,8 +129,8 @@ class RuncRuntime:
             spec.target,
             root=overlay.MERGED,
             hostname=spec.instance_id,
-            cgroups_path=self._groups.path(remains.container),
-            rules=self._groups.rules,
+            cgroups_path=self._groups.path(remains.container, spec.cgroup_parent),
+            rules=self._rules,
         )
         (self._bundles.folder(spec.instance_id) / "config.json").write_text(json.dumps(config))
 
@@ -167,15 +180,19 @@ class RuncRuntime:
     async def _recovered(
         self, instance_id: str, found: Mapping[str, tuple[Identity, ...]]
     ) -> RecoveredContainer:
-        remains = await self._remains(instance_id, "")
-        return RecoveredContainer(remains, found.get(remains.container, ()))
-
-    async def _remains(self, instance_id: str, run_id: str) -> Remains:
         """A container by its id: as its record says, else as its name does."""
         name = self._prefix + instance_id
         record = self._bundles.read(instance_id)
         if record is None or not record.cgroups:
-            record = Record(instance_id, run_id, self._groups.folders(name))
+            record = Record(instance_id, "", self._groups.folders(name))
+        remains = Remains(name, record, self._bundles, (await self._equipped()).runc)
+        return RecoveredContainer(remains, found.get(name, ()))
+
+    async def _new(self, spec: LaunchSpec) -> Remains:
+        """What there may soon be of a container that is to be launched."""
+        name = self._prefix + spec.instance_id
+        folders = self._groups.folders(name, spec.cgroup_parent)
+        record = Record(spec.instance_id, spec.scope.run_id, folders)
         return Remains(name, record, self._bundles, (await self._equipped()).runc)
 
     async def _equip(self) -> Equipment | Lack:

@@ -56,7 +56,15 @@ def docker_archive(
     architecture: str = "amd64",
 ) -> str:
     """Write what ``docker save`` would; returns the image id."""
-    image_config = {"os": "linux", "architecture": architecture, "config": config or {}}
+    image_config = {
+        "os": "linux",
+        "architecture": architecture,
+        "config": config or {},
+        "rootfs": {
+            "type": "layers",
+            "diff_ids": [f"sha256:{hashlib.sha256(data).hexdigest()}" for data in layers],
+        },
+    }
     raw = json.dumps(image_config).encode()
     image = hashlib.sha256(raw).hexdigest()
     manifest = [

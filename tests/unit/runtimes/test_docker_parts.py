@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -194,6 +195,26 @@ def test_a_group_below_its_own_is_the_containers_all_the_same(tmp_path: Path) ->
     assert place.cgroups == {"unified": tmp_path / "sys/machine.slice/libpod-c1.scope"}
 
 
+@pytest.fixture
+def named_conmon() -> Iterator[None]:
+    """This process has the name of a shim."""
+    name = Path("/proc/self/comm")
+    before = name.read_text()
+    name.write_text("conmon")
+    yield
+    name.write_text(before)
+
+
+def test_whoever_took_an_orphan_in_is_no_shim() -> None:
+    with subprocess.Popen(["sleep", "100"]) as child:
+        place = Places().learn("no cgroup is named so", child.pid)
+        assert place is not None
+        assert place.shim is None
+        assert place.pids() == (child.pid,)
+        child.kill()
+
+
+@pytest.mark.usefixtures("named_conmon")
 def test_without_a_cgroup_of_its_own_a_container_is_what_its_shim_started() -> None:
     shim = Identity.of(os.getpid())
     script = "sleep 100 >/dev/null & echo up; exec sleep 100"

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from agent.runtimes.cgroups import Rules
 from agent.runtimes.images.command import Process
 from agent.runtimes.images.user import User
-from agent.runtimes.oci import CgroupRules, container_spec
+from agent.runtimes.oci import container_spec
 from tonnage.model import LogReadiness, Mode, Network, Target, Workload
 
 TARGET = Target(
@@ -21,10 +22,10 @@ TARGET = Target(
     memory_bytes=64 << 20,
     cpus=2,
 )
-V1, V2 = CgroupRules(limit_swap=True, unified=False), CgroupRules(limit_swap=False, unified=True)
+V1, V2 = Rules(limit_swap=True, unified=False), Rules(limit_swap=False, unified=True)
 
 
-def _spec(user: User | None = None, rules: CgroupRules = V1) -> dict[str, Any]:
+def _spec(user: User | None = None, rules: Rules = V1) -> dict[str, Any]:
     process = Process("/bin/x", ("x", "y z"), {"PATH": "/bin"}, user or User(), "/work")
     return container_spec(
         process, TARGET, root="rootfs", hostname="h", cgroups_path="below", rules=rules
@@ -60,7 +61,7 @@ def test_swap_is_not_limited_where_the_host_cannot() -> None:
 
 
 @pytest.mark.parametrize(("rules", "own"), [(V1, False), (V2, True)])
-def test_cgroups_of_version_two_are_a_namespace_of_their_own(rules: CgroupRules, own: bool) -> None:
+def test_cgroups_of_version_two_are_a_namespace_of_their_own(rules: Rules, own: bool) -> None:
     kinds = [namespace["type"] for namespace in _spec(rules=rules)["linux"]["namespaces"]]
     assert ("cgroup" in kinds) is own
     assert {"pid", "network", "mount", "uts", "ipc"} <= set(kinds)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.runtimes import cgroups
+from agent.runtimes.base import ParentGroup
 from agent.runtimes.runc.appearing import renamed_into
 from agent.runtimes.runc.groups import Groups, weighed
 from agent.runtimes.runc.health import parse_versions
@@ -15,54 +16,57 @@ from agent.runtimes.runc.health import parse_versions
 
 def _tree(root: Path, membership: str, *folders: str) -> None:
     for folder in folders:
-        (root / folder).mkdir(parents=True)
+        (root / folder).mkdir(parents=True, exist_ok=True)
         (root / folder / "cgroup.procs").touch()
     (root / "self").write_text(membership)
 
 
-@pytest.fixture
-def groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A root of cgroups, in which the agent is as ``self`` says."""
-    for name in ("parents", "own"):
-        real = getattr(cgroups, name)
-        monkeypatch.setattr(
-            cgroups, name, lambda root, real=real: real(root, membership=root / "self")
-        )
-    return tmp_path
-
-
-def test_groups_of_version_one_are_below_the_agents_own_in_each_hierarchy(groups: Path) -> None:
+def test_groups_of_version_one_are_below_the_agents_own_in_each_hierarchy(tmp_path: Path) -> None:
     lines = "4:memory:/agent\n3:cpu,cpuacct:/\n1:name=systemd:/unit\n0::/\n"
-    _tree(groups, lines, "memory/agent", "cpu", "cpuacct", "systemd/unit", "unified")
-    (groups / "memory/agent/memory.memsw.limit_in_bytes").touch()
-    found = Groups(groups)
+    _tree(
+        tmp_path,
+        lines,
+        "memory",
+        "memory/agent",
+        "cpu",
+        "cpuacct",
+        "systemd",
+        "systemd/unit",
+        "unified",
+    )
+    (tmp_path / "memory/agent/memory.memsw.limit_in_bytes").touch()
+    found = Groups(tmp_path, tmp_path / "self")
     assert found.obstacle() == ""
     assert found.path("x") == "x"
-    assert found.rules.limit_swap
-    assert not found.rules.unified
+    assert cgroups.rules(tmp_path, tmp_path / "self") == cgroups.Rules(True, unified=False)
     assert found.folders("x") == {
-        "memory": groups / "memory/agent/x",
-        "cpu": groups / "cpu/x",
-        "cpuacct": groups / "cpuacct/x",
-        "systemd": groups / "systemd/unit/x",
-        "unified": groups / "unified/x",
+        "memory": tmp_path / "memory/agent/x",
+        "cpu": tmp_path / "cpu/x",
+        "cpuacct": tmp_path / "cpuacct/x",
+        "systemd": tmp_path / "systemd/unit/x",
+        "unified": tmp_path / "unified/x",
     }
     assert set(weighed(found.folders("x"))) == {"memory", "cpuacct"}
+    limit = ParentGroup("/limit", tmp_path / "memory/limit")
+    assert found.path("x", limit) == "/limit/x"
+    assert found.folders("x", limit)["memory"] == tmp_path / "memory/limit/x"
+    assert found.folders("x", limit)["systemd"] == tmp_path / "systemd/limit/x"
 
 
-def test_groups_of_version_two_are_told_from_the_root(groups: Path) -> None:
-    _tree(groups, "0::/system.slice/agent.service\n", "system.slice/agent.service")
-    own = groups / "system.slice/agent.service"
-    found = Groups(groups)
+def test_groups_of_version_two_are_told_from_the_root(tmp_path: Path) -> None:
+    _tree(tmp_path, "0::/system.slice/agent.service\n", ".", "system.slice/agent.service")
+    own = tmp_path / "system.slice/agent.service"
+    found = Groups(tmp_path, tmp_path / "self")
     assert found.path("x") == "/system.slice/agent.service/x"
-    assert found.rules.unified
-    assert not found.rules.limit_swap
+    assert cgroups.rules(tmp_path, tmp_path / "self") == cgroups.Rules(False, unified=True)
+    (own / "memory.swap.max").touch()
+    assert cgroups.rules(tmp_path, tmp_path / "self").limit_swap
     assert weighed(found.folders("x")) == {"unified": own / "x"}
 
 
-def test_a_host_without_cgroups_is_told_so(groups: Path) -> None:
-    _tree(groups, "")
-    assert "no cgroup for memory" in Groups(groups).obstacle()
+def test_a_host_without_cgroups_is_told_so(tmp_path: Path) -> None:
+    _tree(tmp_path, "")
+    assert "no cgroup for memory" in Groups(tmp_path, tmp_path / "self").obstacle()
 
 
 def test_versions_are_read_as_runc_tells_them() -> None:
