@@ -8,7 +8,7 @@ from collector.dashboards import looks, marks, variables
 from collector.dashboards.links import HOST_OF_ROW, HOST_OF_SERIES
 from collector.dashboards.page import Line, Opened, Section, page
 from collector.dashboards.panels import Numbers, bars, trend
-from collector.dashboards.sources import ALIVE, OF_HOST, OF_RESULT, OF_RUNTIME, SUBJECT, Ask
+from collector.dashboards.sources import ALIVE, LAYERS, OF_HOST, OF_RESULT, OF_RUNTIME, SUBJECT, Ask
 from collector.dashboards.tables import Column, grouped, table_of
 
 _MEMORY = ("mem_available", "pss", "cgroup")
@@ -44,6 +44,7 @@ def dashboard() -> Dashboard:
                 "What does one more instance cost, by the latest run of each subject?",
                 [
                     Line(10, [(14, _estimators()), (10, _against_containers())]),
+                    Line(9, [(24, _layers())]),
                     Line(9, [(24, _latest())]),
                 ],
             ),
@@ -74,6 +75,25 @@ def _estimators() -> Panel:
         "in bytes.",
         [(each, bar(each)) for each in _MEMORY],
         Numbers("bytes", nothing="no footprint run yet"),
+    )
+
+
+def _layers() -> Panel:
+    parts = '"host", "runtime", "accelerator", "variant", "workload", "memory"'
+
+    def layer(label: str) -> str:
+        found = f'tonnage_layer_bytes{{{OF_RESULT}, layer="{label}"}}'
+        return f'max by (subject) (label_join({found}, "subject", " · ", {parts}))'
+
+    return grouped(
+        "What one more instance stands on, by layer",
+        "tonnage_layer_bytes of the latest run, from the host up. A container has no guest; what a "
+        "guest has touched and uses no more stays with it. Unexplained is what MemAvailable fell "
+        "by beyond all layers, mostly the host's kernel: below zero, layers count more than it "
+        "fell.",
+        [(name, layer(label)) for label, name in LAYERS.items()],
+        Numbers("bytes", nothing="no footprint run yet"),
+        stacked=True,
     )
 
 

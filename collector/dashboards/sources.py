@@ -12,6 +12,17 @@ POSTGRES = common.DataSourceRef(type_val="grafana-postgresql-datasource", uid="$
 
 # Every label of a result's subject; the collector's gauges carry them all.
 SUBJECT = "host, runtime, accelerator, variant, mode, network, workload, memory"
+LAYERS = {
+    "engine": "engine and shim, or hypervisor",
+    "guest_kernel": "guest kernel",
+    "guest_userspace": "guest user space",
+    "guest": "guest OS, undivided",
+    "guest_free": "guest, free again",
+    "libraries": "libraries",
+    "application": "application",
+    "unexplained": "unexplained",
+}
+"""The layers of a stack from the ground up, by their label."""
 OF_HOST = 'host=~"$host"'
 OF_RUNTIME = f'{OF_HOST}, runtime=~"$runtime"'
 OF_RESULT = f'{OF_RUNTIME}, workload=~"$workload"'

@@ -8,7 +8,7 @@ from collector.dashboards import looks, marks, variables
 from collector.dashboards.links import HOST_OF_ROW, HOST_OF_SERIES
 from collector.dashboards.page import Line, Opened, Section, page
 from collector.dashboards.panels import Numbers, bars, figure, heat, trend
-from collector.dashboards.sources import OF_HOST, OF_RESULT, OF_RUNTIME, SUBJECT, Ask
+from collector.dashboards.sources import LAYERS, OF_HOST, OF_RESULT, OF_RUNTIME, SUBJECT, Ask
 from collector.dashboards.tables import Column, grouped, table_of
 
 _OF_START = f'{OF_RESULT}, mode=~"$mode"'
@@ -50,7 +50,10 @@ def dashboard() -> Dashboard:
             ),
             Section(
                 "Where does the time go?",
-                [Line(9, [(12, _phases()), (12, _live_phases())])],
+                [
+                    Line(9, [(12, _phases()), (12, _live_phases())]),
+                    Line(9, [(12, _layers()), (12, _modes())]),
+                ],
             ),
             Section(
                 "And what starts without an experiment?",
@@ -212,6 +215,43 @@ def _phases() -> Panel:
         [(name, phase(name)) for name in _PHASES],
         Numbers("s", nothing="no start-up run yet"),
         stacked=True,
+    )
+
+
+def _layers() -> Panel:
+    timed = ("engine", "guest_kernel", "guest_userspace", "application", "unexplained")
+
+    def layer(label: str) -> str:
+        found = f'tonnage_layer_seconds{{{_OF_START}, layer="{label}"}}'
+        parts = '"host", "runtime", "accelerator", "variant", "mode", "workload"'
+        return f'max by (subject) (label_join({found}, "subject", " · ", {parts}))'
+
+    return grouped(
+        "What a start stands on, by layer",
+        "tonnage_layer_seconds of the latest run: medians of the time in engine or hypervisor, "
+        "guest kernel, guest user space and application, at the lowest concurrency. A container "
+        "has no guest to boot.",
+        [(LAYERS[label], layer(label)) for label in timed],
+        Numbers("s", nothing="no start-up run yet"),
+        stacked=True,
+    )
+
+
+def _modes() -> Panel:
+    def mode(name: str) -> str:
+        of = f'{OF_RESULT}, statistic="p50", mode="{name}"'
+        parts = '"host", "runtime", "accelerator", "variant", "workload"'
+        found = f'label_join({_STATISTIC}{{{of}}}, "subject", " · ", {parts})'
+        return f"max by (subject) ({found})"
+
+    return grouped(
+        "Median start by mode: cold, warm, restored",
+        "tonnage_start_statistic_seconds of the latest run of each subject and mode, whatever mode "
+        "is chosen above. Cold: what the start reads was evicted from the page cache first; "
+        "restore: from a snapshot taken once ready, where the runtime has such.",
+        [(name, mode(name)) for name in ("cold", "warm", "restore")],
+        Numbers("s", nothing="no start-up run yet"),
+        log=True,
     )
 
 

@@ -21,6 +21,8 @@ _LIMIT = "tonnage_density_limit_instances"
 _FORECAST = "tonnage_density_forecast_instances"
 _STOP = "tonnage_density_stop_info"
 _FOOTPRINT = "tonnage_footprint_bytes"
+_LAYER_SECONDS = "tonnage_layer_seconds"
+_LAYER_BYTES = "tonnage_layer_bytes"
 FAMILIES: tuple[tuple[str, str, Labels], ...] = (
     (
         _START,
@@ -48,6 +50,16 @@ FAMILIES: tuple[tuple[str, str, Labels], ...] = (
         _FOOTPRINT,
         "Bytes of one more instance in the latest run; disk_base: bytes once.",
         (*SUBJECT, "estimator"),
+    ),
+    (
+        _LAYER_SECONDS,
+        "Median time of a start in one layer of the stack, in the latest run.",
+        (*SUBJECT, "layer"),
+    ),
+    (
+        _LAYER_BYTES,
+        "Bytes of one more instance in one layer of the stack, in the latest run.",
+        (*SUBJECT, "layer"),
     ),
 )
 _STATISTICS = ("p50", "p95", "p99", "min", "max", "mean")
@@ -80,6 +92,10 @@ def _startup(result: Result) -> dict[Labels, Values]:
             subject = _subject(row)
             values = found.setdefault(subject, {})
             values.setdefault((_PHASE, (*subject, row.phase)), row.p50_seconds)
+    for layer in result.layers:
+        if layer.seconds is not None:
+            subject = _subject(layer)
+            found.setdefault(subject, {})[_LAYER_SECONDS, (*subject, layer.layer)] = layer.seconds
     return found
 
 
@@ -125,6 +141,11 @@ def _footprint(result: Result) -> dict[Labels, Values]:
         values = found.setdefault(subject, {})
         if row.bytes_per_instance is not None:
             values[_FOOTPRINT, (*subject, row.estimator)] = row.bytes_per_instance
+    for layer in result.layers:
+        if layer.bytes_per_instance is not None:
+            subject = _subject(layer)
+            key = _LAYER_BYTES, (*subject, layer.layer)
+            found.setdefault(subject, {})[key] = layer.bytes_per_instance
     return found
 
 

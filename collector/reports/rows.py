@@ -200,13 +200,15 @@ Layer = Literal[
     "guest_kernel",
     "guest_userspace",
     "guest",
+    "guest_free",
     "libraries",
     "application",
     "unexplained",
 ]
 LAYERS: tuple[Layer, ...] = get_args(Layer)
 """From the ground up, then the rest. ``engine`` is an engine with its shim, or a VMM; ``guest``
-is a guest's kernel and user space where they are not told apart."""
+is a guest's kernel and user space where they are not told apart, ``guest_free`` memory that a guest
+has touched, uses no more, and keeps."""
 
 
 class LayerRow(Subject):

@@ -21,6 +21,7 @@ CONTAINER: Mapping[Layer, str] = {
     "guest_kernel": "guest kernel",
     "guest_userspace": "guest user space",
     "guest": "guest OS",
+    "guest_free": "guest, free again",
     "libraries": "libraries",
     "application": "application",
     "unexplained": "unexplained",

@@ -21,6 +21,7 @@ from collector.results.cautions import cautions
 from collector.results.comparisons import Compared, Comparer, comparison_row
 from collector.results.density import Ramp, density_row, ramps
 from collector.results.footprint import Footprint, footprint_row, footprints, series
+from collector.results.guests import guest_memories
 from collector.results.isolation import isolation_rows
 from collector.results.layers import layer_rows
 from collector.results.merged import merged_density, merged_footprint, merged_startup
@@ -64,7 +65,14 @@ def assemble(data: RunData) -> Result:
         footprint=[footprint_row(cost, subjects) for cost in found.footprints],
         isolation=isolation_rows(data, subjects),
         comparisons=[comparison_row(each, subjects) for each in compared],
-        layers=list(layer_rows(found.samples, list(series(data, subjects)), subjects)),
+        layers=list(
+            layer_rows(
+                found.samples,
+                list(series(data, subjects)),
+                guest_memories(data, subjects),
+                subjects,
+            )
+        ),
         warnings=cautions(data, subjects, found.samples, found.ramps, found.footprints, merged),
         merged=merged,
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from collector.reports.model import LayerRow
 from collector.reports.rows import Layer
 from collector.results.footprint import Series, fall_of_mem_available, per_instance
+from collector.results.guests import GuestMemory
 from collector.results.startup import StartupSample
 from collector.results.subjects import Key, Subjects
 from collector.stats.summary import describe
@@ -18,6 +19,8 @@ NOT_APART = "what the host's kernel keeps for an instance cannot be told apart: 
 HOSTS_KERNEL = "none: the host's kernel runs it"
 NO_GUEST = "none: there is no guest"
 IN_THE_GUEST = "in the guest's user space, which the host cannot look into"
+NOT_TOLD = "the guest was not asked, or did not tell"
+TOLD_APART = "told apart: kernel and user space"
 NOT_READ = "no footprint was measured"
 NOT_STARTED = "no start was measured"
 NO_MARKS = "the starts have no marks of it"
@@ -47,7 +50,10 @@ Cells = dict[Layer, Cell]
 
 
 def layer_rows(
-    samples: Sequence[StartupSample], weighed: Sequence[Series], subjects: Subjects
+    samples: Sequence[StartupSample],
+    weighed: Sequence[Series],
+    guests: Mapping[Key, GuestMemory],
+    subjects: Subjects,
 ) -> Iterator[LayerRow]:
     """Every layer of every subject that was started or weighed, in the plan's order."""
     starts: dict[Key, StartupSample] = {}
@@ -57,7 +63,7 @@ def layer_rows(
     points = {each.key: each.points for each in weighed if each.points}
     for key in sorted({*starts, *points}, key=subjects.place):
         machine = key.accelerator is not Accelerator.NONE
-        sizes = _sizes(points.get(key, ()), machine)
+        sizes = _sizes(points.get(key, ()), machine, guests.get(key))
         times = _times(starts.get(key), machine)
         subject = dict(subjects.subject(key))
         for layer in sizes:
@@ -71,9 +77,9 @@ def layer_rows(
             )
 
 
-def _sizes(points: Sequence[FootprintPoint], machine: bool) -> Cells:
+def _sizes(points: Sequence[FootprintPoint], machine: bool, guest: GuestMemory | None) -> Cells:
     slopes = {name: _slope(points, read) for name, read in _READINGS.items()}
-    cells = _of_machine(slopes) if machine else _of_container(slopes)
+    cells = _of_machine(slopes, guest) if machine else _of_container(slopes)
     return _completed(cells, slopes["available"], NOT_READ)
 
 
@@ -93,14 +99,31 @@ def _of_container(slopes: Mapping[str, float | None]) -> Cells:
     }
 
 
-def _of_machine(slopes: Mapping[str, float | None]) -> Cells:
+def _of_machine(slopes: Mapping[str, float | None], guest: GuestMemory | None) -> Cells:
     return {
         "engine": _together(slopes["vmm"], slopes["helper"]),
-        "guest_kernel": Cell(None, "the guest did not tell its kernel and user space apart"),
-        "guest_userspace": Cell(None, "the guest did not tell its kernel and user space apart"),
-        "guest": _known(slopes["guest"], NOT_READ),
+        **_of_guest(slopes["guest"], guest),
         "libraries": Cell(None, IN_THE_GUEST),
         "application": Cell(None, IN_THE_GUEST),
+    }
+
+
+def _of_guest(touched: float | None, guest: GuestMemory | None) -> Cells:
+    """What a guest has touched of its RAM, as far as it told how it uses that."""
+    if guest is None or touched is None:
+        apart = Cell(None, NOT_READ if touched is None else NOT_TOLD)
+        return {
+            "guest_kernel": apart,
+            "guest_userspace": apart,
+            "guest": _known(touched, NOT_READ),
+            "guest_free": apart,
+        }
+    free = touched - guest.kernel_bytes - guest.userspace_bytes
+    return {
+        "guest_kernel": Cell(guest.kernel_bytes),
+        "guest_userspace": Cell(guest.userspace_bytes),
+        "guest": Cell(None, TOLD_APART),
+        "guest_free": Cell(free),
     }
 
 
@@ -115,7 +138,8 @@ def _times(sample: StartupSample | None, machine: bool) -> Cells:
             "engine": before,
             "guest_kernel": _known(median["kernel"], NO_MARKS),
             "guest_userspace": after,
-            "guest": Cell(None, "told apart: kernel and user space"),
+            "guest": Cell(None, TOLD_APART),
+            "guest_free": Cell(None, "takes no time"),
             "libraries": Cell(None, "within the guest's user space"),
             "application": Cell(None, "within the guest's user space: ready ends both"),
         }
@@ -135,8 +159,9 @@ _PHASES = ("accept", "create", "machine", "kernel", "userspace")
 
 
 def _none_of(machine: bool, reason: str) -> Cells:
-    blank = _of_machine if machine else _of_container
-    return {layer: Cell(None, reason) for layer in blank(dict.fromkeys(_READINGS))}
+    blank = dict.fromkeys(_READINGS)
+    layers = _of_machine(blank, None) if machine else _of_container(blank)
+    return {layer: Cell(None, reason) for layer in layers}
 
 
 def _completed(cells: Cells, whole: float | None, lacking: str) -> Cells:

@@ -30,6 +30,7 @@ class Facts:
     processes: tuple[str, ...] | None = None
     process_count: int | None = None
     mount_count: int | None = None
+    memory_bytes: Mapping[str, int] | None = None
 
     def namespace(self, kind: str) -> str | None:
         """The namespace of a kind, as the kernel names it."""
@@ -59,6 +60,7 @@ def facts_of(text: str) -> Facts | None:
         processes=_list(told.get("processes")),
         process_count=_number(told.get("process_count")),
         mount_count=_number(told.get("mount_count")),
+        memory_bytes=_meminfo(told.get("memory")),
     )
 
 
@@ -73,6 +75,15 @@ def _number(value: Any) -> int | None:
 
 def _list(value: Any) -> tuple[str, ...] | None:
     return tuple(str(item) for item in value) if isinstance(value, list) else None
+
+
+def _meminfo(value: Any) -> dict[str, int] | None:
+    """Lines of /proc/meminfo, ``MemTotal:   94812 kB``, in bytes."""
+    words = [line.replace(":", " ").split() for line in _list(value) or ()]
+    sizes = {
+        each[0]: int(each[1]) * 1024 for each in words if each[2:] == ["kB"] and each[1].isdecimal()
+    }
+    return sizes or None
 
 
 def _texts(value: Any) -> dict[str, str]:

@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 from collector.fleet import Lease
 from collector.metrics import MOST_HOSTS, Kept, LatestResults, Metrics
 from collector.model import RunData, TrialRow
-from collector.reports.model import DensityRow, FootprintRow, Result
+from collector.reports.model import DensityRow, FootprintRow, LayerRow, Result
 from collector.results import assemble
 from tests.runs_made_up import EPOCH_NS, host_run, run, target, trial
 from tonnage.model import Outcome, RunState
@@ -57,7 +57,16 @@ def _result(host: str = "h1", finished_at_unix_ns: int = _FINISHED_NS) -> Result
     footprint = FootprintRow(
         **subject, estimator="pss", bytes_per_instance=4.5e6, ci_bytes=(4e6, 5e6), n_points=6
     )
-    return result.model_copy(update={"density": [density], "footprint": [footprint]})
+    layer = LayerRow(
+        **subject,
+        layer="engine",
+        bytes_per_instance=2.7e6,
+        bytes_reason=None,
+        seconds=0.215,
+        seconds_reason=None,
+    )
+    rows = {"density": [density], "footprint": [footprint], "layers": [layer]}
+    return result.model_copy(update=rows)
 
 
 _SUBJECT = {

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
 
-from collector.model import RunData
+from collector.model import HostFact, RunData
 from collector.reports.model import LayerRow
 from collector.reports.rows import LAYERS
 from collector.results import assemble
-from tests.unit.reports.sample import MB, sample_run
-from tonnage.model import FootprintPoint
+from tests.unit.reports.sample import MB, START, sample_run
+from tonnage.model import FootprintPoint, Inside, InsideAnswer, IsolationStage, Stage
 
 
 @pytest.fixture(scope="module")
@@ -69,3 +70,36 @@ def test_what_was_not_measured_is_no_nought(made_up: RunData) -> None:
     found = stack(replace(made_up, trials=()), "docker")
     assert found["engine"].bytes_per_instance
     assert {row.seconds for row in found.values()} == {None}
+
+
+MEMINFO = ["MemTotal: 94812 kB", "Slab: 9000 kB", "AnonPages: 700 kB", "Cached: 4100 kB", "Odd: 3"]
+
+
+def asked(data: RunData, facts: dict[str, object]) -> RunData:
+    """The run with a stage in which one VM told its facts."""
+    stage = Stage("isolation/qemu-microvm", IsolationStage("qemu-microvm", 1, 30.0, 60.0))
+    (host,) = data.hosts
+    plan = replace(host.plan, stages=(*host.plan.stages, stage))
+    answer = InsideAnswer("t", "mark", json.dumps(facts))
+    fact = HostFact("h1", 9_999, START, Inside(stage.id, "{}", (answer,)))
+    return replace(data, hosts=(replace(host, plan=plan),), facts=(*data.facts, fact))
+
+
+def test_a_guest_that_tells_its_memory_is_told_apart(made_up: RunData) -> None:
+    found = stack(asked(made_up, {"memory": MEMINFO}), "qemu-microvm")
+    ram = 128 * 2**20
+    assert found["guest_kernel"].bytes_per_instance == ram - (94812 - 9000) * 1024
+    assert found["guest_userspace"].bytes_per_instance == 4800 * 1024
+    free = found["guest_free"].bytes_per_instance
+    assert free is not None
+    assert free == pytest.approx(118 * MB - (ram - (94812 - 9000 - 4800) * 1024), rel=0.03)
+    assert found["guest"].bytes_reason == "told apart: kernel and user space"
+    whole = sum(row.bytes_per_instance or 0 for row in found.values())
+    before = stack(made_up, "qemu-microvm").values()
+    assert whole == pytest.approx(sum(row.bytes_per_instance or 0 for row in before))
+
+
+def test_a_guest_that_tells_nothing_of_it_is_left_whole(made_up: RunData) -> None:
+    found = stack(asked(made_up, {"kernel": "6.1"}), "qemu-microvm")
+    assert found["guest"].bytes_per_instance
+    assert found["guest_kernel"].bytes_reason == "the guest was not asked, or did not tell"
