@@ -39,6 +39,11 @@ bench: bootstrap ## Measure Tonnage's own cost; result in build/bench/
 fleet-demo: bootstrap ## Three hosts in network namespaces, mutual TLS; one dies and comes back
 	@$(WITH_ENGINE) $(BIN)/python -m deploy.fleet $(ARGS)
 
+.PHONY: claims
+claims: bootstrap-dev ## Judge what is said of containers and VMs, on this machine; up to 30 minutes
+	@# A verdict is what is asked for, whichever it is.
+	@$(WITH_ENGINE) $(BIN)/tonnage claims --here --out build/claims $(ARGS) || [[ $$? == 3 || $$? == 4 ]]
+
 .PHONY: observe
 observe: bootstrap-dev ## Collector, PostgreSQL, agents, Prometheus, until Ctrl-C: point a Grafana at it
 	@$(WITH_ENGINE) $(BIN)/python -m deploy.observe up --out build/observe $(ARGS)

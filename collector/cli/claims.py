@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,27 +15,49 @@ from collector.errors import ExitCode, InvalidInput
 if TYPE_CHECKING:
     from collector.claims import Claims, Seen
 
+EXPERIMENTS = (
+    "claims.yaml",
+    "claims-distribution.yaml",
+    "claims-systems.yaml",
+    "claims-memory.yaml",
+)
+"""What the claims need, in files that came with Tonnage."""
+EVERY_RUNTIME = "docker,podman,runc,docker-runsc,qemu-microvm"
 EXITS = {"refuted": ExitCode.GATE_FAILED, "inconclusive": ExitCode.INCONCLUSIVE}
 
 
 def claims(
     runs: Annotated[
-        list[str] | None, typer.Argument(help="The runs' ids, or unique beginnings of them.")
+        list[str] | None,
+        typer.Argument(help="The runs' ids, or unique beginnings of them; with --here, files."),
     ] = None,
     rules: Annotated[
         bool, typer.Option("--rules", help="Print the rules, which are fixed, and judge nothing.")
     ] = False,
+    here: Annotated[
+        bool,
+        typer.Option("--here", help="Run the experiments of the claims on this host first."),
+    ] = False,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="With --here: the folder for results and logs.")
+    ] = Path("build/claims"),
+    runtimes: Annotated[
+        str, typer.Option(help="With --here: runtimes to offer, separated by commas.")
+    ] = EVERY_RUNTIME,
     collector: Collector = DEFAULT_COLLECTOR,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Judge what is said of containers and VMs by what runs measured.
 
     Each claim is supported, refuted or inconclusive, by rules that were fixed beforehand.
+    With --here it needs no set-up: as tonnage demo, it starts a collector and an agent,
+    runs what the claims need (or the experiment files named), and leaves nothing running.
 
     \b
     For example:
       tonnage run experiments/claims.yaml
       tonnage claims 20261124-1dts2sy
+      tonnage claims --here
     Exit codes: 0 all are supported, 3 one is refuted, 4 none is and one is inconclusive.
     """
     from collector.cli import interrupts
@@ -42,13 +65,24 @@ def claims(
     if rules:
         _print_rules(output)
         return
-    if not runs:
-        raise InvalidInput(
-            "is missing", field="RUN", remedy="Name a run that tonnage runs lists, or --rules."
-        )
-    judged = interrupts.run(_judge(collector, runs))
+    if here:
+        judged, failed = _here([Path(run) for run in runs or ()], out, runtimes)
+    elif runs:
+        judged, failed = interrupts.run(_judge(collector, runs)), 0
+    else:
+        remedy = "Name a run that tonnage runs lists, or ask for --here or --rules."
+        raise InvalidInput("is missing", field="RUN", remedy=remedy)
     print_claims(judged, output)
-    raise typer.Exit(outcome(judged))
+    raise typer.Exit(failed or outcome(judged))
+
+
+def _here(files: Sequence[Path], out: Path, runtimes: str) -> tuple[Claims, int]:
+    from collector.cli import embedded_claims, interrupts
+    from collector.cli.demo import shipped
+    from collector.cli.experiments import load
+
+    experiments = [load(file, ()) for file in files or map(shipped, EXPERIMENTS)]
+    return interrupts.run(embedded_claims.run(experiments, out, runtimes))
 
 
 def print_claims(judged: Claims, output: Output) -> None:

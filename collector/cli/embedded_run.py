@@ -39,13 +39,13 @@ async def run(experiment: Spec, out: Path, runtimes: str, output: Output) -> int
     Writes result.json, report.html, trials.csv and both servers' logs to ``out``;
     nothing else is left. Raises ``TonnageError``.
     """
-    _make(out)
+    make(out)
     with listening() as interrupts:
         async with (
-            _servers(out, runtimes, interrupts) as (collector, agent),
+            servers(out, runtimes, interrupts) as (collector, agent),
             Client(collector.listening) as client,
         ):
-            host = await _registered(client, agent)
+            host = await registered(client, agent)
             fitting, notices = without(experiment, host.runtimes)
             for notice in notices:
                 screen.say(f"notice: {notice}")
@@ -53,10 +53,10 @@ async def run(experiment: Spec, out: Path, runtimes: str, output: Output) -> int
 
 
 @asynccontextmanager
-async def _servers(
+async def servers(
     out: Path, runtimes: str, interrupts: Interrupts
 ) -> AsyncIterator[tuple[Server, Server]]:
-    """Both servers with a temporary store. Stopping them is bounded and not interrupted."""
+    """Start both servers with a temporary store. Stopping them is bounded and not interrupted."""
     with tempfile.TemporaryDirectory(prefix="tonnage-demo-") as folder:
         at_collector = ["--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"]
         at_collector += ["--store", f"{folder}/store"]
@@ -100,7 +100,7 @@ def _agent_arguments(runtimes: str, collector: str, folder: str) -> Sequence[str
     return arguments
 
 
-async def _registered(client: Client, agent: Server) -> HostInfo:
+async def registered(client: Client, agent: Server) -> HostInfo:
     """Wait until the agent has registered its runtimes with the collector."""
     screen.say("looking for runtimes")
     try:
@@ -128,7 +128,7 @@ async def _measure(
     finally:
         with interrupts.deaf():
             result = await client.result(run_id)
-            await _clean(client, result)
+            await clean(client, result)
             await _write(client, result, out)
     results.print_result(result, output)
     for line in follow.closing_lines(last, result):
@@ -137,7 +137,7 @@ async def _measure(
     return follow.outcome(last, result)
 
 
-async def _clean(client: Client, result: Result) -> None:
+async def clean(client: Client, result: Result) -> None:
     """Try once more to remove what survived: these servers will not be there later."""
     if any(host.leaked for host in result.hosts):
         cleaning = await client.clean()
@@ -158,7 +158,8 @@ async def _write(client: Client, result: Result, out: Path) -> None:
         page.write(text)
 
 
-def _make(out: Path) -> None:
+def make(out: Path) -> None:
+    """Make the folder. Raises ``ConfigError``."""
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
