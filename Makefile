@@ -9,6 +9,8 @@ BIN := .venv/bin
 # Runs a command with container engines: those that answer, else private ones.
 WITH_ENGINE := $(BIN)/python -m deploy.engine
 ARGS ?=
+# What make table measures.
+RUNTIMES ?= runc,containerd,docker,podman,docker-runsc,qemu-microvm,qemu-full
 
 CACHE := $(CURDIR)/build/cache
 export RUFF_CACHE_DIR := $(CACHE)/ruff
@@ -43,6 +45,11 @@ fleet-demo: bootstrap ## Three hosts in network namespaces, mutual TLS; one dies
 claims: bootstrap-dev ## Judge what is said of containers and VMs, on this machine; up to 30 minutes
 	@# A verdict is what is asked for, whichever it is.
 	@$(WITH_ENGINE) $(BIN)/tonnage claims --here --out build/claims $(ARGS) || [[ $$? == 3 || $$? == 4 ]]
+
+.PHONY: table
+table: bootstrap-dev ## Start, cost and limit of every runtime here, to docs/table.md; hours
+	@$(WITH_ENGINE) $(BIN)/tonnage demo experiments/table.yaml --out build/table --runtimes $(RUNTIMES) $(ARGS)
+	@$(BIN)/python -m deploy.table build/table/result.json docs/table.md
 
 .PHONY: observe
 observe: bootstrap-dev ## Collector, PostgreSQL, agents, Prometheus, until Ctrl-C: point a Grafana at it
