@@ -11,9 +11,13 @@ from agent.probes.pss import Mapping, gone, mappings
 from agent.probes.read import text
 from agent.process import ProcessView
 
-HELPERS = ("containerd-shim", "conmon", "runsc", "docker-proxy", "passt", "slirp4netns")
-"""How the command names of processes begin that serve an instance and are not its workload.
-gVisor's sandbox is one: its system-call kernel and the workload's memory are one process."""
+HELPERS = (
+    *("containerd-shim", "conmon", "runc", "runsc", "timeout"),
+    *("docker-proxy", "passt", "slirp4netns"),
+)
+"""How the command names of processes begin that serve an instance and are not its workload:
+``runc`` and ``timeout`` keep a bare container. gVisor's sandbox is one too: its system-call
+kernel and the workload's memory are one process."""
 
 
 class Layers:

@@ -65,7 +65,7 @@ def _machine(row: IsolationRow, runtime_class: Class) -> ScopeRow:
 
 
 def _untold(row: IsolationRow, what: str) -> str:
-    return f"not every instance told its {what}: {row.reason or 'it did not say'}."
+    return f"{row.answered} of {row.instances} instances told their {what}, or not all of it."
 
 
 def _releases(row: IsolationRow) -> Iterator[str]:

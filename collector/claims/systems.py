@@ -70,7 +70,7 @@ def _on_the_hosts_kernel(runs: Sequence[Seen]) -> Iterator[ScopeRow]:
             names = sorted({place.os for place in row.inside if place.os})
             outside = row.outside.os if row.outside else None
             verdict: Standing = "inconclusive"
-            told = f"it did not tell its distribution and its kernel: {row.reason or 'untold'}."
+            told = f"{row.answered} of {row.instances} told which they are, or not all of it."
             if names and outside and row.kernel:
                 other = outside not in names
                 verdict = "supported" if other and row.kernel == "host's" else "inconclusive"

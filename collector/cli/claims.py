@@ -19,7 +19,6 @@ EXPERIMENTS = (
     "claims.yaml",
     "claims-distribution.yaml",
     "claims-systems.yaml",
-    "claims-memory.yaml",
 )
 """What the claims need, in files that came with Tonnage."""
 EVERY_RUNTIME = "docker,podman,runc,docker-runsc,qemu-microvm"
