@@ -41,7 +41,9 @@ def _line(cells: Sequence[str]) -> str:
 def _row(result: Result, subject: Subject, name: str) -> list[str]:
     starts = [row for row in _of(subject, result.startup) if row.phase == "total"]
     start = min(starts, key=lambda row: row.concurrency, default=None)
-    costs = {row.estimator: row.bytes_per_instance for row in _of(subject, result.footprint)}
+    costs: dict[str, float | None] = {
+        row.estimator: row.bytes_per_instance for row in _of(subject, result.footprint)
+    }
     ramp = next(iter(_of(subject, result.density)), None)
     return [
         f"`{name}`",
