@@ -20,6 +20,7 @@ class Mark(StrEnum):
     CREATED = "created"
     KERNEL = "kernel"
     INIT = "init"
+    RESTORED = "restored"
     READY = "ready"
     STOPPED = "stopped"
     DESTROYED = "destroyed"

@@ -118,12 +118,14 @@ def phases(trial: Trial) -> dict[str, float]:
     """The phases of a start in seconds, as docs/measuring.md defines them; those whose
     ends were not both seen are left out."""
     machine = trial.kernel_ns is not None
+    begun = trial.init_ns if machine else trial.created_ns
     ends = {
         "accept": (0, trial.accepted_ns),
         "create": (trial.accepted_ns, trial.created_ns),
         "machine": (trial.created_ns, trial.kernel_ns),
         "kernel": (trial.kernel_ns, trial.init_ns),
-        "userspace": (trial.init_ns if machine else trial.created_ns, trial.ready_ns),
+        "restore": (trial.created_ns, trial.restored_ns),
+        "userspace": (begun if trial.restored_ns is None else trial.restored_ns, trial.ready_ns),
     }
     return {
         name: (end - begin) / 1e9

@@ -20,6 +20,7 @@ from tonnage.model import (
     RunReleased,
     RunResumed,
     RunState,
+    Snapshot,
     StageFinished,
     Step,
     Target,
@@ -125,6 +126,7 @@ class HostFact:
         | Notice
         | StageFinished
         | RunPrepared
+        | Snapshot
         | RunReleased
         | RunResumed
     )

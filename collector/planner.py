@@ -18,7 +18,7 @@ from collector.spec import (
     WorkloadSpec,
     tweaked,
 )
-from collector.suitability import Host, check
+from collector.suitability import Host, check, first_variant
 from tonnage.model import (
     ConsoleHealth,
     DensityStage,
@@ -97,14 +97,14 @@ def _plan(spec: Spec, run_id: str, seed: int, host: Host, *, release: float) -> 
 
 def _target(spec: Spec, chosen: Combination, host: Host) -> Target:
     runtime = next((r for r in host.runtimes if r.runtime == chosen.entry.runtime), None)
-    first = (runtime.variants if runtime else ()) or ("default",)
+    first = first_variant(runtime, chosen.mode) if runtime else "default"
     described = spec.workloads[chosen.workload] if chosen.workload else spec.workload
     if described is None:
         raise InvalidInput("needs either workload or workloads", field="workload")
     return Target(
         id=chosen.id,
         runtime=chosen.entry.runtime,
-        variant=chosen.variant or first[0],
+        variant=chosen.variant or first,
         mode=chosen.mode,
         network=chosen.network,
         workload=workload(described, chosen.workload),

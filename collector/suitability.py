@@ -14,11 +14,13 @@ from tonnage.model import (
     HostFacts,
     HttpHealth,
     HttpReadiness,
+    Mode,
     Network,
     Readiness,
     RuntimeState,
     Target,
     TcpReadiness,
+    go_together,
 )
 
 _FEW = 10
@@ -52,6 +54,7 @@ def check(target: Target, host: Host, where: str = "") -> None:
     for field, value, offered in offers:
         if value not in offered:
             raise _lacking(f"{where}{field}", str(value), host, target, offered)
+    _check_variant(target, f"{where}variant", runtime.variants)
     _check_memory(target, host, f"{where}memory")
     _check_cpus(target, host, f"{where}cpus")
     _check_access(target, host, runtime)
@@ -89,6 +92,22 @@ def _lacking(
     kind = field.rsplit(".", 1)[-1]
     message = f"{target.runtime} on host {host.name} does not offer this {kind}"
     return InvalidInput(message, field=field, value=value, remedy=f"Offered: {few(offered)}.")
+
+
+def first_variant(runtime: Fingerprint, mode: Mode) -> str:
+    """The variant of a target that names none."""
+    fitting = (name for name in runtime.variants if go_together(name, mode))
+    return next(fitting, "") or next(iter(runtime.variants), "default")
+
+
+def _check_variant(target: Target, field: str, offered: Sequence[str]) -> None:
+    if go_together(target.variant, target.mode):
+        return
+    fitting = [name for name in offered if go_together(name, target.mode)]
+    message = f"mode {target.mode} has other variants: how a start begins decides what there are"
+    raise InvalidInput(
+        message, field=field, value=target.variant, remedy=f"Use {few(fitting)}, or another mode."
+    )
 
 
 def _check_memory(target: Target, host: Host, field: str) -> None:

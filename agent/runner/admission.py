@@ -23,6 +23,7 @@ from tonnage.model import (
     Stage,
     Target,
     TcpReadiness,
+    go_together,
 )
 
 _READINESS = {LogReadiness: "log", TcpReadiness: "tcp", HttpReadiness: "http"}
@@ -67,6 +68,7 @@ def admit_target(
         )
     _require_healthy(target, where, fingerprints[target.runtime])
     _require_offered(target, where, runtime.capabilities, fingerprints[target.runtime].modes)
+    _require_fitting(target, where, runtime.capabilities)
     if target.memory_bytes <= 0:
         raise InvalidInput("must be above 0", field=f"{where}.memory_bytes", value="0")
 
@@ -102,6 +104,17 @@ def _require_offered(
                 value=value,
                 remedy=f"It offers {_list(offered)}.",
             )
+
+
+def _require_fitting(target: Target, where: str, offers: Capabilities) -> None:
+    if not go_together(target.variant, target.mode):
+        fitting = [name for name in offers.variants if go_together(name, target.mode)]
+        raise InvalidInput(
+            f"mode {target.mode.value} has other variants",
+            field=f"{where}.variant",
+            value=target.variant,
+            remedy=f"Its variants are {_list(fitting)}.",
+        )
 
 
 def _ready_timeout(stage: Stage) -> float:

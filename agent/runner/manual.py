@@ -33,7 +33,7 @@ from agent.runner.equipment import Equipment
 from agent.runner.holdings import Holding
 from agent.runner.sweeping import leaked_ids
 from agent.runtimes.base import Scope
-from tonnage.model import InstanceInfo, Outcome, Population, Target, Trial
+from tonnage.model import InstanceInfo, Mode, Outcome, Population, Target, Trial
 
 T = TypeVar("T")
 
@@ -143,6 +143,13 @@ class Manual:
         equipment = self._equipment
         found = await equipment.inventory.recheck({target.runtime})
         admit_target(target, "target", equipment.runtimes, found)
+        if target.mode is Mode.RESTORE:
+            raise InvalidInput(
+                "what is restored needs a snapshot, which belongs to a run",
+                field="target.mode",
+                value=target.mode.value,
+                remedy="Launch it warm, or ask for mode restore in an experiment.",
+            )
         prepared = await equipment.runtimes[target.runtime].prepare(target.workload)
         return Order(
             run_id="",

@@ -22,6 +22,7 @@ from agent.runner.past import Past
 from agent.runner.preparing import changed_images, engines_back, prepare
 from agent.runner.stage import StageRun, Suspended, guard_problem
 from agent.runner.sweeping import sweep
+from agent.runner.templates import Templates
 from agent.runner.work import Work
 from agent.runner.working_time import WorkingTime
 from agent.runtimes.base import Prepared
@@ -66,6 +67,7 @@ class PlanRun:
             self._released.set()
         self._prepared = past.prepared
         self._caches = Caches({}, drop_all=False)
+        self._templates = Templates(plan, equipment)
         self._at_work = asyncio.Event()
         self._suspended = False
         self._stage: StageRun | None = None
@@ -142,6 +144,7 @@ class PlanRun:
             self._problems.append(_internal(error))
         finally:
             self._at_work.set()  # nobody waits for a beginning any more
+            await self._templates.remove()
         if self._suspended:
             return None
         self._end_open_stages()
@@ -172,6 +175,8 @@ class PlanRun:
             return None
         for notice in changed_images(self._past, prepared):
             self._log.record(notice)
+        for snapshot in self._templates.told():
+            self._log.record(snapshot)
         if not self._prepared:
             seconds = (self._equipment.clock.now_ns() - began_ns) / 1e9
             self._prepared = True
@@ -189,7 +194,7 @@ class PlanRun:
             self._equipment.runtimes,
             drop_all=self._equipment.drop_caches,
         )
-        return prepared
+        return await self._templates.make(prepared)
 
     async def _clear(self) -> None:
         """Remove what could not be removed at the agent's start: its engine was away."""

@@ -197,6 +197,36 @@ class Runtime(Protocol):
         """Let go of connections. Idempotent; destroys no instance."""
 
 
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A started instance, saved, that others are restored from.
+
+    ``prepared`` is what a launch in mode ``restore`` takes. What was saved belongs
+    to the instance ``instance_id``, which ``recover`` finds and ``reap`` removes like
+    any other: destroying it removes the snapshot. ``state_bytes`` are its allocated
+    blocks; ``seconds`` from its request until it was saved.
+    """
+
+    prepared: Prepared
+    instance_id: str
+    state_bytes: int
+    seconds: float
+
+
+@runtime_checkable
+class Snapshottable(Protocol):
+    """A runtime that can start instances from a snapshot. It offers the mode ``restore``,
+    with variants of its own for it."""
+
+    async def snapshot(self, target: Target, prepared: Prepared, scope: Scope) -> Template:
+        """Start an instance of ``target``, wait until it is ready, save and end it.
+
+        Outside every timed window; bounded to some minutes. Cleans up after itself
+        on ``BaseException``. Raises ``LaunchFailed`` with evidence, ``RuntimeUnavailable``,
+        or ``InvalidInput`` for a workload without a question to ask a restored one.
+        """
+
+
 @runtime_checkable
 class Evictable(Protocol):
     """A runtime whose starts can be made cold, as its files are known. It offers the mode

@@ -215,6 +215,7 @@ _CLASSES: dict[str, type[object]] = {
     "stage_finished": model.StageFinished,
     "notice": model.Notice,
     "run_prepared": model.RunPrepared,
+    "snapshot": model.Snapshot,
     "run_released": model.RunReleased,
     "run_resumed": model.RunResumed,
     "run_finished": model.RunFinished,

@@ -16,7 +16,7 @@ _OF_LIVE = f'{OF_RUNTIME}, mode=~"$mode"'
 _STATISTIC = "tonnage_start_statistic_seconds"
 _LEVEL = f"{SUBJECT}, concurrency"
 _PAIR = "{{host}} · {{runtime}} {{accelerator}} {{mode}} ×{{concurrency}}"
-_PHASES = ("accept", "create", "machine", "kernel", "userspace")
+_PHASES = ("accept", "create", "machine", "kernel", "restore", "userspace")
 
 
 def dashboard() -> Dashboard:

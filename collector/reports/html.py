@@ -14,7 +14,7 @@ from markupsafe import Markup, escape
 from collector.reports import figures
 from collector.reports.by_host import finished
 from collector.reports.charts.cost import ESTIMATORS
-from collector.reports.charts.waterfall import PHASES
+from collector.reports.charts.waterfall import shown
 from collector.reports.fleet_page import fleet_page
 from collector.reports.isolated import FACETS, seen_told, sight
 from collector.reports.merged_grids import verdict_told
@@ -40,7 +40,7 @@ def render(result: Result, trials: Sequence[Trial]) -> str:
         hosts=host_pages(result, trials, names),
         fleet=fleet_page(result, trials, names),
         finished=finished(result),
-        phases=PHASES,
+        phases=shown(result.startup),
         outcomes=OUTCOMES,
         estimators=ESTIMATORS,
         facets=FACETS,

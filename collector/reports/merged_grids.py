@@ -10,7 +10,7 @@ from collector.reports.grid import Column, Grid, right
 from collector.reports.merged import Merged, MergedComparisonRow, MergedStartupRow
 from collector.reports.model import Result
 from collector.reports.names import Names, same_kind
-from collector.reports.rows import PHASES
+from collector.reports.rows import phases_of
 
 LINES_SHOWN = 100
 _SPARE = {"p50": 2, "limit": 3, "memory": 4}
@@ -59,6 +59,7 @@ def _starts(rows: Sequence[MergedStartupRow], names: Names) -> Grid:
 
 
 def _phases(rows: Sequence[MergedStartupRow], names: Names) -> Grid:
+    phases = phases_of(rows)
     cells = []
     for total in rows:
         if total.phase == "total" and total.n:
@@ -67,9 +68,9 @@ def _phases(rows: Sequence[MergedStartupRow], names: Names) -> Grid:
                 for row in rows
                 if same_kind(row, total) and row.concurrency == total.concurrency
             }
-            told = (figures.seconds(medians.get(phase)) for phase in PHASES)
+            told = (figures.seconds(medians.get(phase)) for phase in phases)
             cells.append((names.of(total), str(total.concurrency), *told))
-    columns = (_SUBJECT, *_IN_FLIGHT, *right(*PHASES[:-1], (PHASES[-1], 1)))
+    columns = (_SUBJECT, *_IN_FLIGHT, *right(*phases[:-1], (phases[-1], 1)))
     title = "Over all hosts: phases of a start, medians; cpu is CPU time"
     return Grid(title, columns, tuple(cells))
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
 Interval = tuple[float, float]
-Phase = Literal["accept", "create", "machine", "kernel", "userspace", "total", "cpu"]
+Phase = Literal["accept", "create", "machine", "kernel", "restore", "userspace", "total", "cpu"]
 PHASES: tuple[Phase, ...] = get_args(Phase)
 """In the order of a start, then the whole of it, then what it cost in CPU time."""
 
@@ -75,6 +76,12 @@ class StartupFigures(Document):
         description="Attempts after which the trial was made again: only a trial's last attempt "
         "is its outcome.",
     )
+
+
+def phases_of(rows: Iterable[StartupFigures]) -> list[Phase]:
+    """The phases worth a column: ``restore`` where something was restored."""
+    restored = any(row.phase == "restore" for row in rows)
+    return [phase for phase in PHASES if restored or phase != "restore"]
 
 
 class StartupRow(StartupFigures, Subject):

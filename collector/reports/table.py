@@ -21,7 +21,7 @@ from collector.reports.model import (
     StartupRow,
 )
 from collector.reports.names import Names, same_subject
-from collector.reports.rows import PHASES
+from collector.reports.rows import phases_of
 from collector.reports.sentences import sentences
 
 _MARKS = {
@@ -150,6 +150,7 @@ def _starts(rows: Sequence[StartupRow], names: Names) -> Grid:
 
 
 def _phases(rows: Sequence[StartupRow], names: Names) -> Grid:
+    phases = phases_of(rows)
     cells = []
     for total in rows:
         if total.phase == "total" and total.n:
@@ -158,11 +159,11 @@ def _phases(rows: Sequence[StartupRow], names: Names) -> Grid:
                 for row in rows
                 if same_subject(row, total) and row.concurrency == total.concurrency
             }
-            told = [figures.seconds(medians.get(phase)) for phase in PHASES]
+            told = [figures.seconds(medians.get(phase)) for phase in phases]
             if set(told) == {figures.NOTHING}:
                 continue
             cells.append((total.host, names.of(total), str(total.concurrency), *told))
-    columns = (_HOST, _SUBJECT, _IN_FLIGHT, *right(*PHASES[:-1], (PHASES[-1], 1)))
+    columns = (_HOST, _SUBJECT, _IN_FLIGHT, *right(*phases[:-1], (phases[-1], 1)))
     return Grid("Phases of a start, medians; cpu is CPU time", columns, tuple(cells))
 
 

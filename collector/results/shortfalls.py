@@ -11,7 +11,7 @@ from collector.results.groups import by_subject
 from collector.results.startup import StartupSample
 from collector.results.subjects import Subjects, name
 from collector.results.told import Told
-from tonnage.model import Accelerator, Outcome
+from tonnage.model import Accelerator, Mode, Outcome
 
 # Of one start, and of several.
 _SHORTFALLS = {
@@ -62,9 +62,11 @@ def _of(samples: Sequence[StartupSample], subjects: Subjects) -> Iterator[Told]:
             "foreign load; they are flagged noisy and counted."
         )
     if first.key.accelerator is not Accelerator.NONE:
-        marked = sum(len(sample.seconds("kernel")) for sample in samples)
+        restored = subjects.target(first.key).mode is Mode.RESTORE
+        phase, marks = ("restore", "a snapshot") if restored else ("kernel", "kernel or init")
+        marked = sum(len(sample.seconds(phase)) for sample in samples)
         if unmarked := outcomes[Outcome.READY] - marked:
-            yield Told(f"{who}: {unmarked} ready starts lack a mark of kernel or init.")
+            yield Told(f"{who}: {unmarked} ready starts lack a mark of {marks}.")
 
 
 def _made_again(retried: int) -> str:

@@ -77,12 +77,12 @@ def phase_ns(trial: Trial, phase: str) -> int | None:
         return trial.ready_ns
     if phase == "accept":
         return trial.accepted_ns
-    container = trial.accelerator is Accelerator.NONE
     marks = {
         "create": (trial.accepted_ns, trial.created_ns),
         "machine": (trial.created_ns, trial.kernel_ns),
         "kernel": (trial.kernel_ns, trial.init_ns),
-        "userspace": (trial.created_ns if container else trial.init_ns, trial.ready_ns),
+        "restore": (trial.created_ns, trial.restored_ns),
+        "userspace": (_begun_ns(trial), trial.ready_ns),
     }
     begin, end = marks[phase]
     if begin is None or end is None or (phase == "userspace" and _unresolved(trial)):
@@ -90,8 +90,15 @@ def phase_ns(trial: Trial, phase: str) -> int | None:
     return end - begin
 
 
+def _begun_ns(trial: Trial) -> int | None:
+    """Where user space begins: restored, or reached by a guest's kernel, or created."""
+    if trial.restored_ns is not None:
+        return trial.restored_ns
+    return trial.created_ns if trial.accelerator is Accelerator.NONE else trial.init_ns
+
+
 def _unresolved(trial: Trial) -> bool:
-    container = trial.accelerator is Accelerator.NONE
+    container = trial.accelerator is Accelerator.NONE and trial.restored_ns is None
     return container and trial.created_ns is not None and trial.created_ns == trial.ready_ns
 
 

@@ -36,6 +36,16 @@ class Mode(StrEnum):
     RESTORE = "restore"
 
 
+SHARED_RAM = "shared-ram"
+CLONE_VARIANTS = ("private", SHARED_RAM)
+"""The variants of mode restore, and of no other: where a clone's memory comes from."""
+
+
+def go_together(variant: str, mode: Mode) -> bool:
+    """Whether starts of that variant can begin in that mode."""
+    return (variant in CLONE_VARIANTS) == (mode is Mode.RESTORE)
+
+
 class Network(StrEnum):
     """The network an instance gets."""
 
@@ -542,6 +552,16 @@ class RunPrepared:
 
 
 @dataclass(frozen=True, slots=True)
+class Snapshot:
+    """An instance was started, saved and ended, for others to be restored from."""
+
+    target_id: str
+    variant: str
+    seconds: float
+    state_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class RunReleased:
     """Launching began on this host."""
 
@@ -568,6 +588,7 @@ Payload = (
     | Notice
     | RunFinished
     | RunPrepared
+    | Snapshot
     | RunReleased
     | RunResumed
     | Inside

@@ -22,10 +22,11 @@ _PARAMETERS = [
     pytest.param("runc", marks=pytest.mark.runc),
     pytest.param("qemu-microvm", marks=pytest.mark.qemu),
 ]
+# Those that restore from snapshots.
+RESTORING = ("fake", "qemu-microvm")
 
 
-@pytest.fixture(params=_PARAMETERS)
-async def stand(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Stand]:
+async def _opened(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Stand]:
     """A runtime of this kind, of an agent that lives for this test alone."""
     kind = KINDS[request.param]
     for name in kind.requires:
@@ -39,6 +40,12 @@ async def stand(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         yield stand
     finally:
         await stand.close()
+
+
+stand = pytest.fixture(params=_PARAMETERS)(_opened)
+restoring = pytest.fixture(params=[each for each in _PARAMETERS if each.values[0] in RESTORING])(
+    _opened
+)
 
 
 @pytest.fixture(params=sorted(ENGINES))

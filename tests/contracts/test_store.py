@@ -40,6 +40,7 @@ from tonnage.model import (
     RunReleased,
     RunResumed,
     RunState,
+    Snapshot,
     StageFinished,
 )
 from tonnage.v1 import model_pb2
@@ -396,6 +397,7 @@ async def test_every_attempt_of_a_trial_is_a_row_with_its_own_end(begun: Store) 
 
 async def test_how_a_run_was_released_and_resumed_is_kept(begun: Store) -> None:
     told: list[Payload] = [
+        Snapshot("vm", "private", 2.5, 90 << 20),
         RunPrepared(1.5),
         RunReleased(),
         RunResumed(1, True, "the host was booted anew"),

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import grpc
 import pytest
 
 from tests.conftest import CHECKOUT
@@ -103,10 +102,3 @@ async def test_a_cold_launch_by_hand_is_verified_too(host: Agent, image: Path) -
     wanted = to_message(of_mode(image, Mode.COLD))
     answer = await host.stub.Launch(agent_pb2.LaunchRequest(target=wanted, ready_timeout_seconds=5))
     assert (answer.trial.cold_bytes, answer.trial.cold_cached_bytes) == (SIZE, 0)
-
-
-async def test_a_mode_that_the_runtime_lacks_is_refused(host: Agent, image: Path) -> None:
-    with pytest.raises(grpc.aio.AioRpcError, match="restore"):
-        await host.start(
-            plan(both(1), targets=[of_mode(image, Mode.COLD), of_mode(image, Mode.RESTORE)])
-        )

@@ -161,7 +161,10 @@ async def test_hosts_that_cannot_be_asked_are_named(
     [
         ({"hosts": ["nowhere"]}, ["hosts: host nowhere has not registered", "tonnage hosts"]),
         ({"targets": [{"runtime": "qemu-microvm"}]}, ["runtime", "qemu-microvm", "fake"]),
-        ({"targets": [{"runtime": "fake", "mode": "restore"}]}, ["mode", "restore", "warm"]),
+        (
+            {"targets": [{"runtime": "fake", "variant": "private"}]},
+            ["variant", "private", "default"],
+        ),
         ({"startup": {"trials": "many"}}, ["startup.trials", "many"]),
         ({"startup": None}, ["startup"]),
         ({"tragets": []}, ["tragets", "targets"]),

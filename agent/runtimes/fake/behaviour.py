@@ -29,6 +29,7 @@ class Behaviour:
     durable: bool = False
     reads: tuple[Path, ...] = ()
     own_kernel: bool = False
+    saved: Path | None = None
 
     @classmethod
     def of(cls, workload: Workload) -> Behaviour:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import secrets
+import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from agent.clock import Timeline
+from agent.clock import Mark, Timeline
 from agent.errors import (
     InstanceLeaked,
     InvalidInput,
@@ -15,12 +18,21 @@ from agent.errors import (
     RuntimeUnavailable,
     all_leaked,
 )
-from agent.runtimes.base import Capabilities, Instance, LaunchSpec, Prepared, Scope
+from agent.runtimes.base import Capabilities, Instance, LaunchSpec, Prepared, Scope, Template
 from agent.runtimes.fake.behaviour import Behaviour
 from agent.runtimes.fake.instance import FakeInstance
 from agent.runtimes.fake.workloads import Workloads
 from agent.runtimes.registry import RuntimeSettings
-from tonnage.model import Fingerprint, Mode, Network, RuntimeState, Workload
+from tonnage.model import (
+    CLONE_VARIANTS,
+    ConsoleHealth,
+    Fingerprint,
+    Mode,
+    Network,
+    RuntimeState,
+    Target,
+    Workload,
+)
 
 
 class FakeRuntime:
@@ -32,7 +44,8 @@ class FakeRuntime:
         readiness=("log", "tcp", "http"),
         health=("console", "http"),
         takes_memory=False,
-        modes=("warm", "cold"),
+        variants=("default", *CLONE_VARIANTS),
+        modes=("warm", "cold", "restore"),
         takes_parent_group=True,
     )
 
@@ -50,7 +63,7 @@ class FakeRuntime:
             version="1",
             variants=self.capabilities.variants,
             networks=self.capabilities.networks,
-            modes=(Mode.WARM, Mode.COLD),
+            modes=tuple(Mode(mode) for mode in self.capabilities.modes),
             readiness=self.capabilities.readiness,
         )
 
@@ -60,9 +73,7 @@ class FakeRuntime:
         return Prepared(workload, f"sha256:{digest}", payload=behaviour)
 
     async def launch(self, spec: LaunchSpec, timeline: Timeline) -> Instance:
-        behaviour = spec.prepared.payload
-        if not isinstance(behaviour, Behaviour):
-            raise InvalidInput("the workload was prepared by another runtime", field="prepared")
+        behaviour = _behaviour(spec.prepared)
         self._admit(spec, behaviour)
         instance = self._hold(spec.instance_id, spec.scope, behaviour, timeline)
         try:
@@ -72,11 +83,34 @@ class FakeRuntime:
             self._file(spec.instance_id).unlink(missing_ok=True)
             self._file(spec.instance_id).with_suffix(".new").unlink(missing_ok=True)
             raise
+        if spec.target.mode is Mode.RESTORE:
+            timeline.mark(Mark.RESTORED)
         return instance
+
+    async def snapshot(self, target: Target, prepared: Prepared, scope: Scope) -> Template:
+        """What is saved is the file of an instance that has ended."""
+        if not isinstance(target.workload.health, ConsoleHealth):
+            raise InvalidInput("what is restored must be asked", field="workload.health")
+        behaviour = replace(_behaviour(prepared), durable=True)
+        name, began = f"template-{secrets.token_hex(6)}", time.monotonic()
+        instance = self._hold(name, scope, behaviour, Timeline())
+        try:
+            await instance.boot()
+            await instance.ready()
+            await instance.stop(0)
+        except BaseException:
+            await instance.destroy()
+            raise
+        file = self._file(name)
+        saved = replace(_behaviour(prepared), saved=file)
+        seconds = time.monotonic() - began
+        return Template(replace(prepared, payload=saved), name, file.stat().st_size, seconds)
 
     def _admit(self, spec: LaunchSpec, behaviour: Behaviour) -> None:
         if behaviour.kind == "gone":
             raise RuntimeUnavailable("the fake engine is gone", remedy="Use another image.")
+        if spec.target.mode is Mode.RESTORE and not (behaviour.saved and behaviour.saved.exists()):
+            raise LaunchFailed("the fake snapshot is gone")
         if spec.instance_id in self._instances:
             raise LaunchFailed(f"instance {spec.instance_id} exists already")
         if behaviour.capacity and self._count_alive() >= behaviour.capacity:
@@ -159,3 +193,9 @@ class FakeRuntime:
 
     async def close(self) -> None:
         """Nothing is held open."""
+
+
+def _behaviour(prepared: Prepared) -> Behaviour:
+    if not isinstance(prepared.payload, Behaviour):
+        raise InvalidInput("the workload was prepared by another runtime", field="prepared")
+    return prepared.payload

@@ -8,7 +8,10 @@ images      from an image (of the room ``runtimes.images``) to a built guest
   guest     our init             cpio     the tree as an initramfs
 machine     the VM as a command line
 starting    sockets and process; vmm: how processes begin and surely end
+launching   from a request to a VM that exists, booted or restored
 instance    one VM: boot (console and marks), monitor (QMP)
+templates   a VM saved once; snapshot: what it and its clones are made of
+clone       one VM restored; migration: saving and loading a state
 places      files below the state folder
 recovered   a VM that outlived its agent; removal: what is left of any
 =========== ==============================================================

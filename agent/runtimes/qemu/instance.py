@@ -16,7 +16,7 @@ from agent.errors import InstanceExited
 from agent.process import ProcessView, cpu_ns
 from agent.runtimes import cgroups
 from agent.runtimes.console import Console, ConsoleEnded
-from agent.runtimes.qemu import monitor
+from agent.runtimes.qemu import migration, monitor
 from agent.runtimes.qemu.boot import BootConsole
 from agent.runtimes.qemu.guest import EXIT_LINE
 from agent.runtimes.qemu.places import Places
@@ -133,14 +133,29 @@ class QemuInstance:
         console, send = self._console, self._send
         return await conversation(line, until, timeout_seconds, console=console, send=send)
 
+    async def save(self, state: int, *, ignore_shared: bool) -> None:
+        """Stop the VM and save its state; only ``leave`` or ``destroy`` may follow.
+        Raises ``MigrationFailed``."""
+        await migration.save(self._plug.monitor, state, ignore_shared=ignore_shared)
+
+    async def leave(self) -> None:
+        """End its processes and keep its files: they outlive it until somebody recovers
+        and destroys it. Raises ``InstanceLeaked``."""
+        await self._kill()
+        self.let_go()
+        await asyncio.to_thread(cgroups.remove, self._launched.record.cgroups)
+
     async def stop(self, grace_seconds: float) -> None:
         if not self._process.ended:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(max(grace_seconds, 0.0)):
-                    await monitor.quit_vmm(self._plug.monitor)
+                    await self._quit()
                     await self._process.wait()
             await self._kill()
         self._timeline.mark(Mark.STOPPED)
+
+    async def _quit(self) -> None:
+        await monitor.quit_vmm(self._plug.monitor)
 
     async def destroy(self) -> None:
         async with self._removing:

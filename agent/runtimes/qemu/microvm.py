@@ -17,10 +17,12 @@ from agent.runtimes.qemu.machine import Machine, microvm
 from agent.runtimes.qemu.places import Places
 from agent.runtimes.qemu.profile import Bootable
 from agent.runtimes.registry import RuntimeSettings
-from tonnage.model import Workload
+from tonnage.model import CLONE_VARIANTS, Workload
 
 NAME = "qemu-microvm"
-_CAPABILITIES = Capabilities(variants=("direct",), modes=("warm", "cold"), takes_parent_group=True)
+_CAPABILITIES = Capabilities(
+    variants=("direct", *CLONE_VARIANTS), modes=("warm", "cold", "restore"), takes_parent_group=True
+)
 
 
 class Microvm:

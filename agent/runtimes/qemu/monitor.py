@@ -36,6 +36,12 @@ async def greeted(connection: socket.socket) -> bool:
             return False
 
 
+def order_quit(connection: socket.socket) -> None:
+    """Tell QEMU to end now, on a connection whose greeting was answered before."""
+    with contextlib.suppress(OSError):
+        connection.send(b'{"execute": "quit"}\n')
+
+
 async def quit_vmm(connection: socket.socket) -> None:
     """Tell QEMU to end now. It may be gone already; the caller watches for its end.
 

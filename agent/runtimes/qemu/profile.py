@@ -13,6 +13,7 @@ from typing import Protocol
 from agent.runtimes.base import Capabilities, LaunchSpec, Prepared
 from agent.runtimes.qemu.equipment import Equipment
 from agent.runtimes.qemu.machine import Machine
+from agent.runtimes.qemu.snapshot import Saved
 from tonnage.model import Accelerator, Workload
 
 
@@ -22,12 +23,14 @@ class Bootable:
 
     ``overlays`` are empty copy-on-write images over shared bases, by the name of the
     file that each instance gets as its own copy of one; in the order of its drives.
+    ``saved``: what instances are restored from, instead of being booted.
     """
 
     kernel: Path
     initramfs: Path | None
     accelerator: Accelerator
     overlays: Mapping[str, Path] = field(default_factory=dict)
+    saved: Saved | None = None
 
 
 class Profile(Protocol):

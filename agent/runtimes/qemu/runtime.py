@@ -3,36 +3,39 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from weakref import WeakSet
+from typing import TypeVar
 
-from agent.clock import Mark, Timeline
-from agent.errors import InstanceLeaked, LaunchFailed, RuntimeUnavailable, all_leaked
+from agent.clock import Timeline
+from agent.errors import InstanceLeaked, RuntimeUnavailable, all_leaked
 from agent.process import Identity
-from agent.runtimes import cgroups
-from agent.runtimes.base import Capabilities, LaunchSpec, Prepared, Scope
+from agent.runtimes.base import Capabilities, LaunchSpec, Prepared, Scope, Template
 from agent.runtimes.demands import check_target, check_workload
 from agent.runtimes.programs import program_files
 from agent.runtimes.qemu import vmm
 from agent.runtimes.qemu.equipment import Equipment, Lack, detect
-from agent.runtimes.qemu.instance import Launched, QemuInstance
-from agent.runtimes.qemu.machine import process_name
+from agent.runtimes.qemu.instance import QemuInstance
+from agent.runtimes.qemu.launching import Launcher
 from agent.runtimes.qemu.places import Places
-from agent.runtimes.qemu.profile import Bootable, Profile
+from agent.runtimes.qemu.profile import Profile
 from agent.runtimes.qemu.recovered import RecoveredInstance
-from agent.runtimes.qemu.removal import remove_remains
-from agent.runtimes.qemu.starting import Started, start
+from agent.runtimes.qemu.templates import save_template
 from agent.runtimes.records import Record
 from agent.runtimes.registry import RuntimeSettings
 from tonnage.model import (
     Fingerprint,
-    LogReadiness,
     Mode,
     RuntimeState,
+    Target,
     Workload,
 )
+
+# A template's own deadline: the slowest guest boots in less under emulation.
+TEMPLATE_SECONDS = 300.0
+_BLOCK_BYTES = 512  # of st_blocks: stat(2)
+
+I = TypeVar("I", bound=QemuInstance)  # noqa: E741
 
 
 class QemuRuntime:
@@ -42,10 +45,9 @@ class QemuRuntime:
         self._settings = settings
         self._profile = profile
         self._places = places
-        self._groups = cgroups.parents()
         self._detecting = asyncio.Lock()
         self._equipment: Equipment | None = None
-        self._held: WeakSet[QemuInstance] = WeakSet()
+        self._launcher = Launcher(settings.agent_id, profile, places)
 
     @property
     def name(self) -> str:
@@ -83,27 +85,16 @@ class QemuRuntime:
 
     async def launch(self, spec: LaunchSpec, timeline: Timeline) -> QemuInstance:
         check_target(spec.target, self.capabilities)
-        bootable = spec.prepared.payload
-        if not isinstance(bootable, Bootable):
-            raise TypeError(f"prepared by another runtime: {bootable!r}")
-        record = Record(spec.instance_id, spec.scope.run_id, self._own_groups(spec))
-        try:
-            started = self._start(spec, bootable, record)
-        except OSError as error:
-            await remove_remains(self._places, record)
-            raise LaunchFailed(f"the VMM could not be started: {error}") from error
-        timeline.mark(Mark.ACCEPTED)
-        instance = QemuInstance(self._launched(spec, record), started, self._places, timeline)
-        self._held.add(instance)
-        try:
-            await instance.created()
-        except BaseException:
-            await instance.destroy()
-            raise
-        return instance
+        if spec.target.mode is Mode.RESTORE:
+            return await self._launcher.restore(spec, timeline)
+        return await self._launcher.boot(spec, timeline)
+
+    async def snapshot(self, target: Target, prepared: Prepared, scope: Scope) -> Template:
+        check_target(target, self.capabilities)
+        return await save_template(self._launcher, self._places, target, prepared, scope)
 
     async def recover(self, instance_id: str) -> RecoveredInstance | None:
-        name = self._process_name(instance_id)
+        name = self._launcher.process_name(instance_id)
         found = await asyncio.to_thread(vmm.find, name)
         record = self._places.read(instance_id)
         if record is None and name not in found:
@@ -133,15 +124,14 @@ class QemuRuntime:
         return ()
 
     async def close(self) -> None:
-        for instance in tuple(self._held):
-            instance.let_go()
+        self._launcher.let_go()
 
     async def _remains(self, run_id: str) -> list[RecoveredInstance]:
         """Whatever is left of this agent's instances: of that run, or of all if it is empty.
 
         A VM whose folder is lost belongs to no run that could be told.
         """
-        prefix = self._process_name("")
+        prefix = self._launcher.process_name("")
         found = await asyncio.to_thread(vmm.find, prefix)
         ids = {name.removeprefix(prefix) for name in found} | set(self._places.known())
         records = [self._places.read(i) or Record(i, "", {}) for i in sorted(ids)]
@@ -167,38 +157,3 @@ class QemuRuntime:
             if isinstance(found, Equipment):
                 self._equipment = found
             return found
-
-    def _start(self, spec: LaunchSpec, bootable: Bootable, record: Record) -> Started:
-        """Write the record, make the cgroups, start the VMM. Raises ``OSError``."""
-        folder = self._places.write(record)
-        cgroups.make(record.cgroups)
-        drives = tuple(
-            Path(shutil.copyfile(empty, folder / name)) for name, empty in bootable.overlays.items()
-        )
-        machine = self._profile.machine(spec, bootable, drives)
-        return start(
-            machine,
-            self._process_name(spec.instance_id),
-            lifetime_seconds=spec.lifetime_seconds,
-            cgroup_folders=record.cgroups.values(),
-            stderr=folder / "stderr",
-        )
-
-    def _process_name(self, instance_id: str) -> str:
-        return process_name(self._settings.agent_id, self.name, instance_id)
-
-    def _own_groups(self, spec: LaunchSpec) -> dict[str, Path]:
-        name = f"tonnage-{self._settings.agent_id}-{spec.instance_id}"
-        parent = spec.cgroup_parent
-        parents = cgroups.below(self._groups, parent.folder if parent is not None else None)
-        return {key: folder / name for key, folder in parents.items()}
-
-    def _launched(self, spec: LaunchSpec, record: Record) -> Launched:
-        readiness = spec.target.workload.readiness
-        return Launched(
-            record=record,
-            guest_ram_bytes=spec.target.memory_bytes,
-            workload_line=self._profile.workload_line,
-            ready_line=readiness.line if isinstance(readiness, LogReadiness) else "",
-            health=spec.target.workload.health,
-        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,11 +40,12 @@ def start(
     lifetime_seconds: float,
     cgroup_folders: Iterable[Path],
     stderr: Path,
+    inherited: Sequence[int] = (),
 ) -> Started:
     """Start a machine's VMM. Must run on the event loop. Raises ``OSError``.
 
     QEMU inherits its ends of the pairs; they are closed here, so that its end
-    is seen as the end of the streams.
+    is seen as the end of the streams. It has the ``inherited`` descriptors too.
     """
     console, their_console = socket.socketpair()
     monitor, their_monitor = socket.socketpair()
@@ -60,7 +61,7 @@ def start(
                 command,
                 lifetime_seconds=lifetime_seconds,
                 cgroup_folders=cgroup_folders,
-                sockets=(their_console.fileno(), their_monitor.fileno()),
+                sockets=(their_console.fileno(), their_monitor.fileno(), *inherited),
                 stderr=stderr,
             )
         except BaseException:

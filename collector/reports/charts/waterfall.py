@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -12,6 +12,7 @@ from collector.reports.charts.scales import Linear
 from collector.reports.charts.svg import NARROW, bar, chart, line, text
 from collector.reports.merged import MergedStartupRow
 from collector.reports.model import StartupRow
+from collector.reports.rows import phases_of
 
 Start = StartupRow | MergedStartupRow
 
@@ -20,6 +21,7 @@ PHASES = {
     "create": "create",
     "machine": "machine",
     "kernel": "kernel",
+    "restore": "restore",
     "userspace": "user space",
 }
 _ROW, _HEAD, _GAP = 21.0, 26.0, 14.0
@@ -34,6 +36,11 @@ class Fall:
     container: bool
     phases: Mapping[str, float]
     total: float | None
+
+
+def shown(rows: Iterable[Start]) -> dict[str, str]:
+    """The phases that some start of these can have had, by their names."""
+    return {phase: PHASES[phase] for phase in phases_of(rows) if phase in PHASES}
 
 
 def fall(total: Start, found: Mapping[str, Start], name: str, series: int) -> Fall:
@@ -51,13 +58,14 @@ def fall(total: Start, found: Mapping[str, Start], name: str, series: int) -> Fa
 def draw(falls: Sequence[Fall], width: int, label: str) -> Markup:
     """The chart. Phases that a container does not have are named as absent."""
     left, right = (104.0, 78.0) if width > NARROW else (80.0, 62.0)
+    phases = {p: name for p, name in PHASES.items() if p != "restore" or _restored(falls)}
     longest = max((_end(fall) for fall in falls), default=1.0) or 1.0
     across = Linear(0, longest, left, width - right)
     parts: list[Markup] = []
     y = 4.0
     for fall in falls:
-        parts += _fall(fall, across, y, width)
-        y += _HEAD + _ROW * len(PHASES) + _GAP
+        parts += _fall(fall, phases, across, y, width)
+        y += _HEAD + _ROW * len(phases) + _GAP
     ticks = across.ticks(8 if width > NARROW else 3)
     axis = [line(across(0), y, across(longest), y, "axis")]
     for value in ticks:
@@ -67,17 +75,23 @@ def draw(falls: Sequence[Fall], width: int, label: str) -> Markup:
     return chart(width, y + 42, label, [*axis, *parts])
 
 
+def _restored(falls: Iterable[Fall]) -> bool:
+    return any("restore" in fall.phases for fall in falls)
+
+
 def _end(fall: Fall) -> float:
     return max(sum(fall.phases.values()), fall.total or 0)
 
 
-def _fall(fall: Fall, across: Linear, y: float, width: int) -> list[Markup]:
+def _fall(
+    fall: Fall, phases: Mapping[str, str], across: Linear, y: float, width: int
+) -> list[Markup]:
     parts = [text(0, y + 15, fall.name, f"name s{fall.series}")]
     if fall.total is not None:
         parts.append(text(width, y + 15, f"{figures.seconds(fall.total)} in all", "value", "end"))
     begin = 0.0
     y += _HEAD
-    for phase, name in PHASES.items():
+    for phase, name in phases.items():
         parts.append(text(across(0) - 10, y + 14, name, "row", "end"))
         lasts = fall.phases.get(phase)
         if lasts is None:
@@ -95,6 +109,10 @@ def _fall(fall: Fall, across: Linear, y: float, width: int) -> list[Markup]:
 
 
 def _absence(fall: Fall, phase: str) -> str:
+    if "restore" in fall.phases and phase in ("machine", "kernel"):
+        return "none: it was booted before it was saved"
+    if phase == "restore":
+        return "none: not from a snapshot"
     if fall.container and phase in ("machine", "kernel"):
         return "none: the host's kernel runs it"
     if fall.container and phase == "userspace" and "create" in fall.phases:

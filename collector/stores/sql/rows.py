@@ -26,6 +26,7 @@ FACTS: dict[str, type[Any]] = {
     "stage_finished": model.StageFinished,
     "notice": model.Notice,
     "run_prepared": model.RunPrepared,
+    "snapshot": model.Snapshot,
     "run_released": model.RunReleased,
     "run_resumed": model.RunResumed,
     "run_finished": model.RunFinished,

@@ -2003,6 +2003,40 @@ class RunPrepared(message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 @typing.final
+class Snapshot(message.Message):
+    """An instance was started, saved and ended, outside every timed window, so that
+    instances can be restored from it.
+    """
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    TARGET_ID_FIELD_NUMBER: builtins.int
+    VARIANT_FIELD_NUMBER: builtins.int
+    SECONDS_FIELD_NUMBER: builtins.int
+    STATE_BYTES_FIELD_NUMBER: builtins.int
+    target_id: builtins.str
+    """The target that is restored from it."""
+    variant: builtins.str
+    """The target's variant: where the memory of those that are restored comes from."""
+    seconds: builtins.float
+    """From the instance's request until it was saved and ended."""
+    state_bytes: builtins.int
+    """Allocated blocks of what was saved: state, memory, disks."""
+    def __init__(
+        self,
+        *,
+        target_id: builtins.str = ...,
+        variant: builtins.str = ...,
+        seconds: builtins.float = ...,
+        state_bytes: builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["seconds", b"seconds", "state_bytes", b"state_bytes", "target_id", b"target_id", "variant", b"variant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
 class RunReleased(message.Message):
     """Launching began on this host: its release was received, or none was asked for."""
 
@@ -2068,6 +2102,7 @@ class Event(message.Message):
     RUN_RELEASED_FIELD_NUMBER: builtins.int
     RUN_RESUMED_FIELD_NUMBER: builtins.int
     INSIDE_FIELD_NUMBER: builtins.int
+    SNAPSHOT_FIELD_NUMBER: builtins.int
     sequence: builtins.int
     """Its place in the run's sequence on this host."""
     recorded_at_unix_ns: builtins.int
@@ -2132,6 +2167,10 @@ class Event(message.Message):
     def inside(self) -> Inside:
         """Instances were asked what they see."""
 
+    @builtins.property
+    def snapshot(self) -> Snapshot:
+        """A snapshot was made that instances are restored from."""
+
     def __init__(
         self,
         *,
@@ -2152,12 +2191,13 @@ class Event(message.Message):
         run_released: RunReleased | None = ...,
         run_resumed: RunResumed | None = ...,
         inside: Inside | None = ...,
+        snapshot: Snapshot | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["density_result", b"density_result", "footprint_point", b"footprint_point", "forecast", b"forecast", "inside", b"inside", "notice", b"notice", "payload", b"payload", "run_finished", b"run_finished", "run_prepared", b"run_prepared", "run_released", b"run_released", "run_resumed", b"run_resumed", "run_started", b"run_started", "stage_finished", b"stage_finished", "stage_started", b"stage_started", "step", b"step", "trial", b"trial", "trial_end", b"trial_end"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["density_result", b"density_result", "footprint_point", b"footprint_point", "forecast", b"forecast", "inside", b"inside", "notice", b"notice", "payload", b"payload", "run_finished", b"run_finished", "run_prepared", b"run_prepared", "run_released", b"run_released", "run_resumed", b"run_resumed", "run_started", b"run_started", "snapshot", b"snapshot", "stage_finished", b"stage_finished", "stage_started", b"stage_started", "step", b"step", "trial", b"trial", "trial_end", b"trial_end"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["density_result", b"density_result", "footprint_point", b"footprint_point", "forecast", b"forecast", "inside", b"inside", "notice", b"notice", "payload", b"payload", "recorded_at_unix_ns", b"recorded_at_unix_ns", "run_finished", b"run_finished", "run_prepared", b"run_prepared", "run_released", b"run_released", "run_resumed", b"run_resumed", "run_started", b"run_started", "sequence", b"sequence", "stage_finished", b"stage_finished", "stage_started", b"stage_started", "step", b"step", "trial", b"trial", "trial_end", b"trial_end"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["density_result", b"density_result", "footprint_point", b"footprint_point", "forecast", b"forecast", "inside", b"inside", "notice", b"notice", "payload", b"payload", "recorded_at_unix_ns", b"recorded_at_unix_ns", "run_finished", b"run_finished", "run_prepared", b"run_prepared", "run_released", b"run_released", "run_resumed", b"run_resumed", "run_started", b"run_started", "sequence", b"sequence", "snapshot", b"snapshot", "stage_finished", b"stage_finished", "stage_started", b"stage_started", "step", b"step", "trial", b"trial", "trial_end", b"trial_end"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_payload: _TypeAlias = typing.Literal["run_started", "stage_started", "trial", "trial_end", "step", "forecast", "density_result", "footprint_point", "stage_finished", "notice", "run_finished", "run_prepared", "run_released", "run_resumed", "inside"]  # noqa: Y015
+    _WhichOneofReturnType_payload: _TypeAlias = typing.Literal["run_started", "stage_started", "trial", "trial_end", "step", "forecast", "density_result", "footprint_point", "stage_finished", "notice", "run_finished", "run_prepared", "run_released", "run_resumed", "inside", "snapshot"]  # noqa: Y015
     _WhichOneofArgType_payload: _TypeAlias = typing.Literal["payload", b"payload"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_payload) -> _WhichOneofReturnType_payload | None: ...
 

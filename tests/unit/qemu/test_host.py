@@ -214,7 +214,7 @@ async def test_a_pid_of_another_time_is_never_killed() -> None:
             "workload.health",
             "Use console",
         ),
-        (replace(TARGET, mode=Mode.RESTORE), "mode", "Use warm"),
+        (replace(TARGET, variant="firmware"), "variant", "Use direct"),
         (replace(TARGET, network=Network.BRIDGE), "network", "Use none"),
         (replace(TARGET, memory_bytes=0), "memory_bytes", "128 MiB"),
         (replace(TARGET, cpus=0), "cpus", ""),

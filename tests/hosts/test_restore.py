@@ -1,0 +1,195 @@
+"""VMs restored from one snapshot: each its own machine, and nothing left of any."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from agent.clock import Timeline
+from agent.probes.base import Reading, Roots
+from agent.probes.pss import VmmOverhead
+from agent.process import cmdline
+from agent.runtimes.base import LaunchSpec, Scope, Template
+from agent.runtimes.qemu import QemuRuntime, open_microvm, vmm
+from agent.runtimes.qemu.instance import QemuInstance
+from agent.runtimes.qemu.machine import agent_prefix
+from agent.runtimes.registry import RuntimeSettings
+from tests.contracts.runtimes import IDLE
+from tests.integration.agents import agent, finished, payloads, plan
+from tonnage.model import (
+    CLONE_VARIANTS,
+    ConsoleHealth,
+    LogReadiness,
+    Mode,
+    Network,
+    Outcome,
+    RunState,
+    Snapshot,
+    Stage,
+    StartupStage,
+    Target,
+    TargetTrials,
+    Trial,
+    Workload,
+)
+
+pytestmark = [pytest.mark.qemu, pytest.mark.timeout(150)]
+
+READY_SECONDS = 45.0
+# Keeps what it is told in its memory and in a file, which in this guest is memory too.
+_SHELL = """
+echo TONNAGE READY; kept=template; echo template >/kept
+while read -r word value; do case $word in
+ping) echo pong;;
+put) kept=$value; echo "$value" >/kept; echo stored;;
+get) echo "kept $kept $(cat /kept)";;
+who) echo "host $(hostname)";;
+esac; done
+"""
+KEEPER = Workload(
+    "keeper",
+    IDLE.image,
+    LogReadiness("TONNAGE READY"),
+    command=("/bin/sh", "-c", _SHELL),
+    health=ConsoleHealth("ping", "pong"),
+)
+
+
+@dataclass
+class Bench:
+    """A runtime of an agent that lives for one test, and a template in it."""
+
+    runtime: QemuRuntime
+    settings: RuntimeSettings
+
+    def target(self, variant: str, workload: Workload = KEEPER) -> Target:
+        """What is restored."""
+        return Target(
+            variant, "qemu-microvm", variant, Mode.RESTORE, Network.NONE, workload, 128 << 20
+        )
+
+    @property
+    def scope(self) -> Scope:
+        """Its agent and run."""
+        return Scope(self.settings.agent_id, "run")
+
+    async def saved(self, variant: str) -> Template:
+        """A template of the keeper."""
+        prepared = await self.runtime.prepare(KEEPER)
+        return await self.runtime.snapshot(self.target(variant), prepared, self.scope)
+
+    async def clone(self, variant: str, template: Template) -> QemuInstance:
+        """One VM restored from it, ready."""
+        name = f"vm-{uuid.uuid4().hex[:8]}"
+        spec = LaunchSpec(name, self.scope, self.target(variant), template.prepared, 90)
+        instance = await self.runtime.launch(spec, Timeline())
+        async with asyncio.timeout(READY_SECONDS):
+            await instance.ready()
+        return instance
+
+
+@pytest.fixture
+async def bench(guest_dir: Path, images_dir: Path, tmp_path: Path) -> AsyncIterator[Bench]:
+    """The runtime over this checkout's guest files and images."""
+    settings = RuntimeSettings(
+        agent_id=f"r{uuid.uuid4().hex[:10]}",
+        state_dir=tmp_path / "state",
+        guest_dir=guest_dir,
+        images_dir=images_dir,
+        docker_host=f"unix://{tmp_path}/no-engine.sock",
+    )
+    runtime = open_microvm(settings)
+    yield Bench(runtime, settings)
+    await runtime.reap(Scope(settings.agent_id))
+    await runtime.close()
+    await asyncio.sleep(0)
+
+
+async def asked(instance: QemuInstance, question: str) -> str:
+    """The line that the keeper answers with."""
+    return (await instance.ask(question, "\n", READY_SECONDS)).strip()
+
+
+@pytest.mark.parametrize("variant", CLONE_VARIANTS)
+async def test_each_clone_is_its_own_machine(bench: Bench, variant: str) -> None:
+    template = await bench.saved(variant)
+    files = [path for path in template.prepared.paths if template.instance_id in str(path)]
+    before = [hashlib.sha256(path.read_bytes()).digest() for path in files]
+    one, other = [await bench.clone(variant, template) for _ in range(2)]
+
+    assert await asked(one, "put secret") == "stored"
+    assert await asked(one, "get") == "kept secret secret"
+    assert await asked(other, "get") == "kept template template"
+    late = await bench.clone(variant, template)
+    assert await asked(late, "get") == "kept template template"
+    assert [hashlib.sha256(path.read_bytes()).digest() for path in files] == before
+
+    views = [each.processes() for each in (one, other, late)]
+    assert len({view.vmm_pid for view in views}) == 3
+    assert len({folder for view in views for folder in view.paths}) == 3
+    # What was in the template's memory is in each, its name among it: docs/measuring.md says so.
+    names = {await asked(each, "who") for each in (one, other)}
+    assert names == {f"host {template.instance_id}"}
+
+
+async def test_what_clones_of_a_shared_memory_do_not_write_they_hold_once(bench: Bench) -> None:
+    template = await bench.saved("shared-ram")
+    clones = [await bench.clone("shared-ram", template)]
+    alone = guest_ram_pss_bytes(clones)
+    clones += [await bench.clone("shared-ram", template) for _ in range(3)]
+    assert all("share=off" in " ".join(cmdline(c.processes().vmm_pid or 0)) for c in clones)
+    assert guest_ram_pss_bytes(clones) < 0.75 * len(clones) * alone
+
+
+def guest_ram_pss_bytes(instances: Sequence[QemuInstance]) -> float:
+    """The memory that these guests have in use, each page once."""
+    found = VmmOverhead(Roots()).read([each.processes() for each in instances])
+    assert isinstance(found, Reading)
+    return found.values["guest_ram_pss_bytes"]
+
+
+def vms(agent_id: str) -> int:
+    """How many VMs of that agent live."""
+    return len(vmm.find(agent_prefix(agent_id)))
+
+
+async def test_a_run_restores_and_an_agent_killed_beside_its_template_leaves_nothing(
+    guest_dir: Path, images_dir: Path, tmp_path: Path
+) -> None:
+    places = ("--guest-dir", str(guest_dir), "--images-dir", str(images_dir))
+    flags = ("--runtimes", "qemu-microvm", *places)
+    targets = [
+        Target("clones", "qemu-microvm", "shared-ram", Mode.RESTORE, Network.NONE, IDLE, 128 << 20)
+    ]
+    stage = Stage("startup", StartupStage((TargetTrials("clones", 3),), 0, (1,), READY_SECONDS))
+    given = replace(plan(stage, targets=targets), time_limit_seconds=140.0)
+    instances = tmp_path / "runtimes/qemu-microvm/instances"
+    async with agent(tmp_path, *flags) as host:
+        await host.start(given)
+        async with asyncio.timeout(60):
+            while not any(instances.glob("*/template-*/ram")):  # noqa: ASYNC110 (another process)
+                await asyncio.sleep(0.05)
+        await host.kill()
+    (agent_id,) = [folder.name for folder in instances.iterdir()]
+    (first,) = [folder.name for folder in instances.glob("*/template-*")]
+    assert vms(agent_id) == 1  # the template, in the middle of its boot
+
+    async with agent(tmp_path, *flags) as host:
+        events = await host.events(given.run_id)
+        assert await host.stop() == 0
+    assert finished(events).state is RunState.FINISHED, finished(events)
+    assert (finished(events).removed, finished(events).leaked) == ((), ())
+    (snapshot,) = payloads(events, Snapshot)
+    assert (snapshot.target_id, snapshot.variant) == ("clones", "shared-ram")
+    assert snapshot.state_bytes > 1 << 20
+    trials = payloads(events, Trial)
+    assert [trial.outcome for trial in trials] == [Outcome.READY] * 3
+    assert all(0 < t.created_ns < t.restored_ns < t.ready_ns for t in trials)
+    assert list(instances.glob("*/*")) == [], first
+    assert vms(agent_id) == 0
