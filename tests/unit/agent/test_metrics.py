@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +138,13 @@ def test_a_machine_has_phases_that_a_container_has_not() -> None:
         "machine": pytest.approx(0.350),
         "kernel": pytest.approx(1.6),
         "userspace": pytest.approx(0.1),
+    }
+    restored = replace(VM, kernel_ns=None, init_ns=None, restored_ns=400 * _MS, ready_ns=450 * _MS)
+    assert phases(restored) == {
+        "accept": 0.002,
+        "create": pytest.approx(0.048),
+        "restore": pytest.approx(0.350),
+        "userspace": pytest.approx(0.050),
     }
 
 

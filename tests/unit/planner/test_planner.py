@@ -248,3 +248,36 @@ def test_a_container_without_a_network_cannot_be_asked_over_it() -> None:
     assert "network: bridge" in refusal(*alone, http).problem.remedy
     target = planned(*alone, http, "targets.0.network=bridge")["h1"].targets[0]
     assert target.workload.readiness == HttpReadiness(80, "/")
+
+
+RESTORING = replace(
+    MICROVM,
+    variants=("direct", "private", "shared-ram"),
+    modes=(Mode.WARM, Mode.RESTORE),
+)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "variant"),
+    [
+        (["targets.1.mode=warm"], "direct"),
+        (["targets.1.mode=restore"], "private"),
+        (["targets.1.mode=restore", "targets.1.variant=shared-ram"], "shared-ram"),
+    ],
+)
+def test_a_target_takes_the_first_variant_that_its_mode_has(
+    overrides: list[str], variant: str
+) -> None:
+    hosts = [host("h1", DOCKER, RESTORING)]
+    assert planned(*overrides, hosts=hosts)["h1"].targets[1].variant == variant
+
+
+@pytest.mark.parametrize(
+    ("mode", "variant", "instead"),
+    [("restore", "direct", "Use private, shared-ram"), ("warm", "private", "Use direct")],
+)
+def test_a_mode_has_variants_of_its_own(mode: str, variant: str, instead: str) -> None:
+    overrides = (f"targets.1.mode={mode}", f"targets.1.variant={variant}")
+    problem = refusal(*overrides, hosts=[host("h1", DOCKER, RESTORING)]).problem
+    assert (problem.field, problem.value) == ("targets[1].variant", variant)
+    assert problem.remedy.startswith(instead)

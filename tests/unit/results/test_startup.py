@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from collector.model import RunData
+from collector.reports.charts.waterfall import shown
 from collector.reports.model import StartupRow
-from collector.reports.rows import PHASES
+from collector.reports.rows import PHASES, phases_of
 from collector.results import assemble
 from collector.results.startup import phase_ns
 from tests.unit.reports.sample import sample_run
-from tonnage.model import Outcome, Population
+from tonnage.model import Mode, Outcome, Population
 
 
 def row(data: RunData, runtime: str, phase: str = "total", concurrency: int = 1) -> StartupRow:
@@ -72,6 +73,38 @@ def test_a_user_space_hidden_by_the_ready_line_is_no_zero() -> None:
     assert (found.min_seconds, found.max_seconds) == (None, None)
     assert found.p50_reason == found.p99_reason
     assert str(found.p50_reason).startswith("not resolved: in 1 of 60 ready starts")
+
+
+def restored() -> RunData:
+    """The sample with its VMs restored from a snapshot instead of booted."""
+    data = sample_run()
+    rows = []
+    for each in data.trials:
+        trial, target = each.trial, each.target
+        if target.runtime == "qemu-microvm":
+            target = replace(target, mode=Mode.RESTORE, variant="private")
+            at = trial.kernel_ns
+            trial = replace(trial, kernel_ns=None, init_ns=None, restored_ns=at)
+        rows.append(replace(each, trial=trial, target=target))
+    return replace(data, trials=tuple(rows))
+
+
+def test_what_is_restored_has_a_phase_of_its_own_and_no_boot() -> None:
+    result = assemble(restored())
+    machine = {r.phase for r in result.startup if r.runtime == "qemu-microvm"}
+    assert machine == {"accept", "create", "restore", "userspace", "total", "cpu"}
+    assert "restore" not in {r.phase for r in result.startup if r.runtime == "docker"}
+    assert "lack a mark" not in "\n".join(result.warnings)
+    trial = next(r.trial for r in restored().trials if r.trial.restored_ns is not None)
+    parts = (phase_ns(trial, p) for p in PHASES if p not in ("total", "cpu"))
+    assert sum(part or 0 for part in parts) == phase_ns(trial, "total")
+
+
+def test_a_column_for_restoring_is_shown_where_something_was_restored() -> None:
+    for data, there in ((sample_run(), False), (restored(), True)):
+        result = assemble(data)
+        assert ("restore" in phases_of(result.startup)) is there
+        assert ("restore" in shown(result.startup)) is there
 
 
 @pytest.mark.parametrize("runtime", ["docker", "qemu-microvm"])
