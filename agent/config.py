@@ -65,7 +65,8 @@ class AgentConfig(BaseModel):
         None, description="URL of the Podman service; else CONTAINER_HOST, else its default socket."
     )
     containerd_address: str | None = Field(
-        None, description="Socket of containerd; else /run/containerd/containerd.sock."
+        None,
+        description="Socket of containerd; else CONTAINERD_ADDRESS, else its default socket.",
     )
     guest_dir: Path | None = Field(None, description="Folder with vmlinuz and busybox for VMs.")
     images_dir: Path | None = Field(None, description="Folder with image archives (*.tar).")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-VARIABLE = "TONNAGE_CONTAINERD_ADDRESS"
+VARIABLE = "CONTAINERD_ADDRESS"
 SYSTEM_SOCKET = Path("/run/containerd/containerd.sock")
 
 

@@ -37,7 +37,7 @@ class RuntimeSettings:
     ``state_dir`` is the runtimes' own folder, kept over restarts. ``docker_host``
     is a URL as in ``DOCKER_HOST``; ``None`` means the environment's, else the
     default socket; ``podman_host`` likewise, as in ``CONTAINER_HOST``;
-    ``containerd_address`` is the path of its socket, ``None`` its default. ``guest_dir``
+    ``containerd_address`` is a path, as in ``CONTAINERD_ADDRESS``. ``guest_dir``
     holds ``vmlinuz`` and ``busybox``, ``images_dir`` image archives; ``None`` where the
     host has none.
     """

@@ -12,6 +12,7 @@ import grpc.aio
 
 from agent.errors import RuntimeUnavailable, TonnageError
 from agent.runtimes.containerd.api.containers_pb2_grpc import ContainersStub
+from agent.runtimes.containerd.api.leases_pb2_grpc import LeasesStub
 from agent.runtimes.containerd.api.snapshots_pb2 import Info, ListSnapshotsRequest
 from agent.runtimes.containerd.api.snapshots_pb2_grpc import SnapshotsStub
 from agent.runtimes.containerd.api.tasks_pb2_grpc import TasksStub
@@ -50,6 +51,7 @@ class Api:
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self.containers = ContainersStub(channel)
+        self.leases = LeasesStub(channel)
         self.snapshots = SnapshotsStub(channel)
         self.tasks = TasksStub(channel)
         self.version = VersionStub(channel)

@@ -24,6 +24,7 @@ from agent.runtimes.records import InstanceFolders
 from tonnage.model import Workload
 
 EXIT_SECONDS = 10.0
+SOON_SECONDS = 0.2
 GONE_SECONDS = 10.0
 _GONE_RETRY_SECONDS = 0.005
 _KILLED = 128 + signal.SIGKILL
@@ -166,18 +167,27 @@ class ContainerdInstance:
 
     async def _verify_gone(self) -> None:
         """No process of it lives, and no file: containerd collects those of a snapshot that
-        was removed in its own time, which is soon."""
+        was removed in its own time, which is mostly soon, and else is asked for."""
         await asyncio.to_thread(self._folders.forget, self.id)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(GONE_SECONDS):
-                while left := self._left():  # noqa: ASYNC110 (no event tells it all)
-                    await asyncio.sleep(_GONE_RETRY_SECONDS)
+        left = await self._left_after(SOON_SECONDS)
+        if left:
+            with contextlib.suppress(RuntimeUnavailable):
+                await removal.collect(self._client)
+            left = await self._left_after(GONE_SECONDS)
         if left:
             raise InstanceLeaked(
                 f"{', '.join(left)} survived the removal",
                 value=self.id,
                 remedy="Look at it with ps and ctr; tonnage clean tries again.",
             )
+
+    async def _left_after(self, seconds: float) -> list[str]:
+        """What is still there of it; empty as soon as nothing is."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._left():  # noqa: ASYNC110 (no event tells it all)
+                    await asyncio.sleep(_GONE_RETRY_SECONDS)
+        return self._left()
 
     def _left(self) -> list[str]:
         place = self._known.place

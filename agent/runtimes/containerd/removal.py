@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
+import uuid
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 
 from agent.errors import InstanceLeaked
 from agent.runtimes.containerd.api.containers_pb2 import DeleteContainerRequest
+from agent.runtimes.containerd.api.leases_pb2 import CreateRequest, DeleteRequest
 from agent.runtimes.containerd.api.snapshots_pb2 import RemoveSnapshotRequest
 from agent.runtimes.containerd.api.tasks_pb2 import DeleteTaskRequest, KillRequest, WaitRequest
 from agent.runtimes.containerd.client import Client, Missing, NotNow
@@ -54,6 +56,17 @@ async def remove(client: Client, name: str, instance_id: str) -> None:
     deadline = time.monotonic() + REMOVE_SECONDS
     for delete in (_delete_task, _delete_container, _remove_snapshot):
         await _until_gone(partial(delete, client, name), instance_id, deadline)
+
+
+async def collect(client: Client) -> None:
+    """Have what nothing refers to collected now. containerd does so by itself, but gives no
+    more than a fiftieth of its time to it (``pause_threshold``).
+
+    The end of a lease is what it lets one wait for. Raises ``RuntimeUnavailable``.
+    """
+    name = f"tonnage-collect-{uuid.uuid4().hex}"
+    await client.call(lambda api: api.leases.Create, CreateRequest(id=name))
+    await client.call(lambda api: api.leases.Delete, DeleteRequest(id=name, sync=True))
 
 
 async def _until_gone(

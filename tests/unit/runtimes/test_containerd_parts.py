@@ -88,8 +88,13 @@ def test_pipes_are_open_before_anyone_else_opens_them(tmp_path: Path, asked: boo
     os.close(made.out)
 
 
-def test_a_socket_is_where_it_was_said_to_be_else_at_the_usual_place() -> None:
+def test_a_socket_is_where_it_was_said_to_be_else_at_the_usual_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
     assert socket_of(None) == socket_of("") == DEFAULT
+    monkeypatch.setenv(VARIABLE, "/named.sock")
+    assert socket_of(None) == Path("/named.sock")
     assert socket_of("unix:///x/y.sock") == socket_of("/x/y.sock") == Path("/x/y.sock")
 
 
