@@ -8,7 +8,7 @@ from pathlib import Path
 from weakref import WeakSet
 
 from agent.clock import Mark, Timeline
-from agent.errors import LaunchFailed, TonnageError, all_leaked
+from agent.errors import LaunchFailed, TonnageError
 from agent.runtimes import cgroups
 from agent.runtimes.base import Capabilities, LaunchSpec, Prepared, Scope
 from agent.runtimes.console import Console
@@ -28,6 +28,7 @@ from agent.runtimes.peer import listener
 from agent.runtimes.pipe import ConsolePipe
 from agent.runtimes.places import Places
 from agent.runtimes.programs import program_files
+from agent.runtimes.reaping import destroy_all
 from agent.runtimes.records import InstanceFolders, Record
 from agent.runtimes.registry import RuntimeSettings
 from tonnage.model import ConsoleHealth, Fingerprint, LogReadiness, Workload
@@ -150,21 +151,7 @@ class ContainerdRuntime:
         return await self._finder.find(instance_id)
 
     async def reap(self, scope: Scope) -> Sequence[str]:
-        at_once = asyncio.Semaphore(REMOVALS_AT_ONCE)
-        failures: dict[str, TonnageError] = {}
-
-        async def remove(instance: ContainerdInstance) -> None:
-            async with at_once:
-                try:
-                    await instance.destroy()
-                except TonnageError as failure:
-                    failures[instance.id] = failure
-
-        instances = await self._finder.all_of(scope)
-        await asyncio.gather(*map(remove, instances))
-        if failures:
-            raise all_leaked(failures)
-        return [instance.id for instance in instances]
+        return await destroy_all(await self._finder.all_of(scope), REMOVALS_AT_ONCE)
 
     def engine_pids(self) -> Sequence[int]:
         """containerd; its shims belong to their instances."""

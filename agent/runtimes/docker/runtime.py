@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agent.clock import Mark, Timeline
-from agent.errors import TonnageError, all_leaked
+from agent.errors import TonnageError
 from agent.runtimes.base import Capabilities, Instance, LaunchSpec, Prepared, Scope
 from agent.runtimes.console import Console
 from agent.runtimes.docker.config import (
@@ -29,6 +29,7 @@ from agent.runtimes.docker.profile import EngineProfile
 from agent.runtimes.docker.stream import ConsoleStream
 from agent.runtimes.places import Places
 from agent.runtimes.programs import program_files
+from agent.runtimes.reaping import destroy_all
 from agent.runtimes.registry import RuntimeSettings, engine_url
 from tonnage.model import Fingerprint, LogReadiness, Network, Workload
 
@@ -156,24 +157,9 @@ class DockerRuntime:
         return self._adopt(instance_id, found)
 
     async def reap(self, scope: Scope) -> Sequence[str]:
-        at_once = asyncio.Semaphore(REMOVALS_AT_ONCE)
-
-        async def remove(instance: Instance) -> None:
-            async with at_once:
-                await instance.destroy()
-
         found = await self._engine.containers(label_filter(scope))
         instances = [self._adopt(one["Labels"].get(LABEL_INSTANCE, ""), one) for one in found]
-        results = await asyncio.gather(*map(remove, instances), return_exceptions=True)
-        failures: dict[str, TonnageError] = {}
-        for instance, result in zip(instances, results, strict=True):
-            if isinstance(result, TonnageError):
-                failures[instance.id] = result
-            elif result is not None:
-                raise result
-        if failures:
-            raise all_leaked(failures)
-        return [instance.id for instance in instances]
+        return await destroy_all(instances, REMOVALS_AT_ONCE)
 
     def _adopt(self, instance_id: str, found: Inspection) -> DockerInstance:
         """Take hold of a container that an earlier object launched; its console is lost."""

@@ -12,16 +12,15 @@ from pathlib import Path
 
 from agent.clock import Mark, Timeline
 from agent.errors import (
-    InstanceLeaked,
     InvalidInput,
     LaunchFailed,
     RuntimeUnavailable,
-    all_leaked,
 )
 from agent.runtimes.base import Capabilities, Instance, LaunchSpec, Prepared, Scope, Template
 from agent.runtimes.fake.behaviour import Behaviour
 from agent.runtimes.fake.instance import FakeInstance
 from agent.runtimes.fake.workloads import Workloads
+from agent.runtimes.reaping import destroy_all
 from agent.runtimes.registry import RuntimeSettings
 from tonnage.model import (
     CLONE_VARIANTS,
@@ -132,17 +131,7 @@ class FakeRuntime:
         return self._adopt(instance_id, scope)
 
     async def reap(self, scope: Scope) -> Sequence[str]:
-        removed: list[str] = []
-        leaks: dict[str, InstanceLeaked] = {}
-        for instance in self._owned_by(scope):
-            try:
-                await instance.destroy()
-                removed.append(instance.id)
-            except InstanceLeaked as leak:
-                leaks[instance.id] = leak
-        if leaks:
-            raise all_leaked(leaks)
-        return removed
+        return await destroy_all(self._owned_by(scope))
 
     def _owned_by(self, scope: Scope) -> list[FakeInstance]:
         for file in self._folder.glob("*.json") if self._folder.is_dir() else ():

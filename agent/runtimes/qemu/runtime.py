@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from agent.clock import Timeline
-from agent.errors import InstanceLeaked, RuntimeUnavailable, all_leaked
+from agent.errors import RuntimeUnavailable
 from agent.process import Identity
 from agent.runtimes.base import Capabilities, LaunchSpec, Prepared, Scope, Template
 from agent.runtimes.demands import check_target, check_workload
@@ -21,6 +21,7 @@ from agent.runtimes.qemu.places import Places
 from agent.runtimes.qemu.profile import Profile
 from agent.runtimes.qemu.recovered import RecoveredInstance
 from agent.runtimes.qemu.templates import save_template
+from agent.runtimes.reaping import destroy_all
 from agent.runtimes.records import Record
 from agent.runtimes.registry import RuntimeSettings
 from tonnage.model import (
@@ -104,17 +105,7 @@ class QemuRuntime:
     async def reap(self, scope: Scope) -> Sequence[str]:
         if scope.agent_id != self._settings.agent_id:
             return []
-        removed: list[str] = []
-        leaks: dict[str, InstanceLeaked] = {}
-        for instance in await self._remains(scope.run_id):
-            try:
-                await instance.destroy()
-                removed.append(instance.id)
-            except InstanceLeaked as leak:
-                leaks[instance.id] = leak
-        if leaks:
-            raise all_leaked(leaks)
-        return removed
+        return await destroy_all(await self._remains(scope.run_id))
 
     def start_files(self, prepared: Prepared) -> Sequence[Path]:
         """What it boots from, QEMU and its libraries, and what is executed before it."""

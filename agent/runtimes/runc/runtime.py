@@ -9,13 +9,14 @@ from pathlib import Path
 from weakref import WeakSet
 
 from agent.clock import Mark, Timeline
-from agent.errors import InstanceLeaked, LaunchFailed, RuntimeUnavailable, all_leaked
+from agent.errors import LaunchFailed, RuntimeUnavailable
 from agent.process import Identity
 from agent.runtimes import cgroups
 from agent.runtimes.base import Capabilities, LaunchSpec, Prepared, Scope
 from agent.runtimes.demands import check_target, check_workload
 from agent.runtimes.oci import container_spec
 from agent.runtimes.programs import program_files
+from agent.runtimes.reaping import destroy_all
 from agent.runtimes.records import Record
 from agent.runtimes.registry import RuntimeSettings
 from agent.runtimes.runc import keeper, overlay
@@ -30,6 +31,7 @@ from agent.runtimes.runc.rootfs import RootfsStore, Runnable
 from tonnage.model import ConsoleHealth, Fingerprint, LogReadiness, Mode, RuntimeState, Workload
 
 NAME = "runc"
+REMOVALS_AT_ONCE = 4
 
 
 class RuncRuntime:
@@ -144,17 +146,7 @@ class RuncRuntime:
     async def reap(self, scope: Scope) -> Sequence[str]:
         if scope.agent_id != self._agent_id:
             return []
-        removed: list[str] = []
-        leaks: dict[str, InstanceLeaked] = {}
-        for instance in await self._left(scope.run_id):
-            try:
-                await instance.destroy()
-                removed.append(instance.id)
-            except InstanceLeaked as leak:
-                leaks[instance.id] = leak
-        if leaks:
-            raise all_leaked(leaks)
-        return removed
+        return await destroy_all(await self._left(scope.run_id), REMOVALS_AT_ONCE)
 
     def engine_pids(self) -> Sequence[int]:
         return ()
