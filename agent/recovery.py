@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from agent.errors import InstanceLeaked, SpoolError
+from agent.runner.confining import clear_groups
 from agent.runner.equipment import Equipment
 from agent.runner.holdings import Holding
 from agent.runner.past import Past, missing_rows
@@ -78,6 +79,7 @@ async def recover(equipment: Equipment, executor: Executor) -> list[Unfinished]:
         await _reap(equipment.agent_id, runtime, reaped)
     for entry in equipment.journal.open:
         await _verify_gone(equipment, entry, reaped)
+    await clear_groups(equipment.agent_id)
     cut_short = [log for log in equipment.spool.runs if not log.finished]
     found = [await _taken_up(log, equipment, reaped, executor) for log in cut_short]
     elsewhere = _elsewhere(equipment, cut_short)

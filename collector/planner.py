@@ -153,6 +153,7 @@ def _density(spec: Spec, common: Density, target: Combination) -> Stage:
         concurrency=density.concurrency,
         memory_budget_bytes=density.memory_budget,
         resolution=density.resolution,
+        memory_limit_bytes=density.memory_limit,
     )
     return Stage(f"density/{target.id}", stage)
 

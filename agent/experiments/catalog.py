@@ -46,6 +46,7 @@ def open_experiment(
             _at_least_one(stage, "max_instances", work.max_instances)
             _at_least_one(stage, "resolution", work.resolution)
             _at_least_one(stage, "concurrency", work.concurrency)
+            _one_under_a_limit(stage, work)
             return Density(stage.id, work, guard_floor_bytes)
         case FootprintStage():
             _known(stage, [work.target_id], targets)
@@ -93,6 +94,17 @@ def _one_at_a_time(stage: Stage, work: StartupStage, targets: Mapping[str, Targe
             field=f"stages.{stage.id}.concurrency",
             value=str(max(work.concurrency)),
             remedy="Ask for concurrency 1, or leave mode cold out.",
+        )
+
+
+def _one_under_a_limit(stage: Stage, work: DensityStage) -> None:
+    """Starts side by side hold their peaks at once: how many would fit were chance."""
+    if work.memory_limit_bytes is not None and work.concurrency > 1:
+        raise InvalidInput(
+            "under a hard memory limit instances are launched one after another",
+            field=f"stages.{stage.id}.concurrency",
+            value=str(work.concurrency),
+            remedy="Ask for concurrency 1, or leave memory_limit out.",
         )
 
 

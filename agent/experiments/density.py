@@ -16,6 +16,12 @@ died: a launch is never repeated, and a host that loses instances is left alone.
 constraint names the smallest at which one did not. What cuts the closing in
 short does not unmake it: the demand that broke stays the reason.
 
+**Hard limit.** With ``memory_limit_bytes`` every instance lives below one memory
+cgroup, and the kernel decides. What lives when a launch failed is measured once
+more: a launch that failed is no number. The limit is then the largest number that
+was measured alive and answering, to one instance whatever the step is
+(``confined``); whether the group was to blame its own readings tell.
+
 **Forecast.** Once ``forecast_after_steps`` steps beyond the empty host hold,
 and at least three points are there, the limit is foreseen and recorded, before
 the next launch. Where the points foretell nothing, a notice says why, and the
@@ -47,6 +53,7 @@ from agent.experiments.base import (
     TrialDone,
 )
 from agent.experiments.bracket import Bracket
+from agent.experiments.confined import blamed, largest_carried
 from agent.experiments.forecast import NoForecast
 from agent.experiments.foresight import foresee
 from agent.experiments.ledger import Ledger, failure
@@ -102,6 +109,7 @@ class Density:
         self._bracket = Bracket()
         self._breach: Breach | None = None
         self._failed: Trial | None = None
+        self._refused: Breach | None = None
         self._stopped: Stopped | None = None
         self._foreseen = False
         self._excused = False
@@ -199,23 +207,41 @@ class Density:
         why = trial.error or f"it ended {trial.outcome}"
         alive = len(self._ledger.live)
         text = f"a launch with {alive} instances up did not become ready: {why}"
-        return self._end(Breach(StopReason.LAUNCH_FAILED, text))
+        breach = Breach(StopReason.LAUNCH_FAILED, text)
+        if self._stage.memory_limit_bytes is None:
+            return self._end(breach)
+        self._refused = breach
+        self._orders = iter(())
+        self._level = alive
+        self._phase = _Phase.PROBING  # without probes: what lives is measured, then the end
+        return self._advance()
 
     # --- the verdict on a step
 
     def _measured(self, sample: Sample) -> list[Instruction]:
         self._samples.append(sample)
-        breach = judge(self._stage, self._samples[0], sample, self._probes)
-        step = Record(self._step(sample, met_slo=breach is None))
+        broken = judge(self._stage, self._samples[0], sample, self._probes)
+        step = Record(self._step(sample, met_slo=broken is None))
+        breach = self._refused or broken
         if breach is None:
             self._bracket = replace(self._bracket, held=self._level)
         else:
-            self._bracket = replace(self._bracket, failed=self._level)
-            self._breach = breach
+            self._bracket = self._failed_at(breach, broken, sample)
+            self._breach = blamed(breach, self._stage, self._samples[-2:][0], sample)
         level = self._bracket.next_level(self._stage)
         if level is None or (breach is not None and breach.reason in _AT_ONCE):
             return [step, *self._end(self._found(sample))]
         return [step, *self._foresee(), *self._begin(level)]
+
+    def _failed_at(self, breach: Breach, broken: Breach | None, sample: Sample) -> Bracket:
+        """The bracket once a demand broke. Under a hard limit those that live are carried,
+        unless they break another demand, and one more is not."""
+        at_once = all(one.reason in _AT_ONCE for one in (breach, broken or breach))
+        if self._stage.memory_limit_bytes is None or not at_once:
+            return replace(self._bracket, failed=self._level)
+        probe_ready = bool(self._probes) and self._probes[-1].outcome is Outcome.READY
+        carried = max(self._bracket.held, largest_carried(sample, probe_ready))
+        return Bracket(held=carried, failed=carried + 1)
 
     def _step(self, sample: Sample, *, met_slo: bool) -> Step:
         """``met_slo`` tells whether every demand held, the memory budget included."""
@@ -268,7 +294,7 @@ class Density:
             return self._wind_down()
         self._stopped = stopped
         if self._breach is None:
-            return self._end(Breach(stopped.reason, stopped.message))
+            return self._end(self._refused or Breach(stopped.reason, stopped.message))
         text = f"{self._breach.constraint} ({self._where()}; then cut short: {stopped.message})"
         return self._end(Breach(self._breach.reason, text))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from agent.experiments.bracket import last_level_held
+from agent.experiments.confined import foresee_limit
 from agent.experiments.forecast import Crossing, NoForecast, descend, fit
 from tonnage.model import DensityStage, Forecast, Sample, StopReason
 
@@ -12,7 +13,21 @@ from tonnage.model import DensityStage, Forecast, Sample, StopReason
 def foresee(
     stage_id: str, stage: DensityStage, samples: Sequence[Sample], guard_floor_bytes: int
 ) -> Forecast | NoForecast:
-    """Forecast the ramp's limit from the fall of MemAvailable over its steps so far.
+    """Forecast the ramp's limit: under a hard limit from the charge of its group, and from
+    the host's memory too if that ends it earlier; else from the host's memory alone."""
+    if stage.memory_limit_bytes is None:
+        return _foresee_host(stage_id, stage, samples, guard_floor_bytes)
+    own = foresee_limit(stage_id, stage, samples)
+    hosts = _foresee_host(stage_id, stage, samples, guard_floor_bytes)
+    if isinstance(own, NoForecast) or isinstance(hosts, NoForecast):
+        return own
+    return min(own, hosts, key=lambda forecast: forecast.limit_instances)
+
+
+def _foresee_host(
+    stage_id: str, stage: DensityStage, samples: Sequence[Sample], guard_floor_bytes: int
+) -> Forecast | NoForecast:
+    """Forecast the limit from the fall of MemAvailable over the steps so far.
 
     Of the memory constraints the one met first counts; behind it stands
     ``max_instances``. Crossing and interval are brought down to the level at which

@@ -11,6 +11,7 @@ from agent.probes.base import NoData, Reading, Roots
 from agent.probes.cgroup import CgroupMemory
 from agent.probes.disk import Disk, allocated_bytes
 from agent.probes.foreign import ForeignMemory
+from agent.probes.group import GroupMemory
 from agent.probes.layers import Layers
 from agent.probes.memory import HostMemory
 from agent.probes.pressure import Pressure
@@ -55,14 +56,16 @@ class Sampler:
         base_paths: Sequence[Path] = (),
         engine_pids: Sequence[int] = (),
         program_pids: Sequence[int] = (),
+        group: GroupMemory | None = None,
     ) -> Sample:
         """Read now. The host comes first, so that our own reading does not show in it.
 
         ``program_pids``: agent and collector. With the engine's daemons and the
-        instances they are ours; every other process is foreign.
+        instances they are ours; every other process is foreign. ``group``: what the
+        instances live below, if anything.
         """
         ours = {*engine_pids, *program_pids, *(pid for view in instances for pid in view.pids)}
-        values: dict[str, float] = {}
+        values = self._timed(group.name, group.read) if group is not None else {}
         for name, read in self._readings(instances, base_paths, engine_pids, ours):
             values.update(self._timed(name, read))
         figures = {name: int(value) for name, value in values.items() if name in _WHOLE}

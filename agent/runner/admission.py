@@ -13,6 +13,7 @@ from agent.experiments.catalog import open_experiment
 from agent.runtimes.base import Capabilities, Runtime
 from tonnage.model import (
     ConsoleHealth,
+    DensityStage,
     Fingerprint,
     HttpHealth,
     HttpReadiness,
@@ -49,6 +50,7 @@ def admit(
     for stage in plan.stages:
         _finite(f"stages[{stage.id}].ready_timeout_seconds", _ready_timeout(stage))
         open_experiment(stage, targets, plan.seed)  # refuses what makes no sense
+        _require_group(stage, targets, runtimes, fingerprints)
 
 
 def admit_target(
@@ -115,6 +117,41 @@ def _require_fitting(target: Target, where: str, offers: Capabilities) -> None:
             value=target.variant,
             remedy=f"Its variants are {_list(fitting)}.",
         )
+
+
+def _require_group(
+    stage: Stage,
+    targets: Mapping[str, Target],
+    runtimes: Mapping[str, Runtime],
+    fingerprints: Mapping[str, Fingerprint],
+) -> None:
+    """A ramp under a hard memory limit wants a runtime that places instances below a group."""
+    work = stage.experiment
+    if not isinstance(work, DensityStage) or work.memory_limit_bytes is None:
+        return
+    name = targets[work.target_id].runtime
+    obstacle = ""
+    if not runtimes[name].capabilities.takes_parent_group:
+        obstacle = "it places its instances below no group of ours"
+    for component, (value, why) in _GROUPLESS.items():
+        if fingerprints[name].components.get(component) == value:
+            obstacle = why
+    if obstacle:
+        raise InvalidInput(
+            f"the runtime {name} cannot be put under a hard memory limit here: {obstacle}",
+            field=f"stages[{stage.id}].memory_limit_bytes",
+            value=str(work.memory_limit_bytes),
+            remedy="Leave memory_limit out for it: density.per_target sets it for some alone.",
+        )
+
+
+_GROUPLESS = {
+    "cgroup_driver": (
+        "systemd",
+        "its engine has systemd make its cgroups (native.cgroupdriver=cgroupfs changes that)",
+    ),
+    "runsc_cgroups": ("ignored", "its runsc is registered with --ignore-cgroups"),
+}
 
 
 def _ready_timeout(stage: Stage) -> float:

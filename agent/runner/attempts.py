@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from agent.errors import TonnageError
 from agent.runner.holdings import Holding
-from agent.runtimes.base import Prepared
+from agent.runtimes.base import ParentGroup, Prepared
 from tonnage.model import Accelerator, Outcome, Population, Target, Trial, TrialEnd
 
 
@@ -30,6 +30,7 @@ class Order:
     lifetime_seconds: float
     noisy_above_share: float
     attempt: int = 1
+    parent: ParentGroup | None = None
     cold_bytes: int | None = None
     cold_cached_bytes: int | None = None
 

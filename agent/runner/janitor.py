@@ -6,6 +6,7 @@ import asyncio
 
 import structlog
 
+from agent.runner.confining import clear_groups
 from agent.runner.equipment import Equipment
 from agent.runner.runs import Runs
 from agent.runner.sweeping import remove_orphan, sweep
@@ -43,5 +44,6 @@ async def tidy(equipment: Equipment) -> tuple[list[str], bool]:
             holding, equipment
         ):
             removed.append(holding.id)
+    groups_gone = await clear_groups(equipment.agent_id)
     left = any(holding.state == "orphaned" for holding in equipment.holdings)
-    return removed, left or bool(equipment.unswept)
+    return removed, left or bool(equipment.unswept) or not groups_gone

@@ -10,6 +10,7 @@ from pathlib import Path
 from agent.guards import HostState
 from agent.live import HostFigures
 from agent.probes.base import NoData, Roots
+from agent.probes.group import GroupMemory
 from agent.probes.load import Accounts, HostLoad
 from agent.probes.memory import HostMemory
 from agent.probes.pressure import RESOURCES, Pressure
@@ -28,6 +29,7 @@ class Census:
     engine_pids: Sequence[int]
     alive: int
     answering: int
+    group: GroupMemory | None = None
 
 
 class Observer:
@@ -134,7 +136,12 @@ class Observer:
             base_paths=census.base_paths,
             engine_pids=census.engine_pids,
             program_pids=[os.getpid(), *self._collector()],
+            group=census.group,
         )
+
+    def group(self, folder: Path) -> GroupMemory:
+        """A reader of a memory group that was just made."""
+        return GroupMemory(folder, self._roots)
 
     def sight(self, words: Sequence[str]) -> tuple[dict[str, object], dict[str, tuple[int, ...]]]:
         """The host's facts, as instances tell theirs, and the pids whose command line holds

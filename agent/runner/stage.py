@@ -15,6 +15,7 @@ from contextlib import suppress
 
 import structlog
 
+from agent.errors import TonnageError
 from agent.experiments.base import (
     Ask,
     Destroy,
@@ -30,8 +31,9 @@ from agent.experiments.base import (
     TrialDone,
 )
 from agent.experiments.catalog import open_experiment
-from agent.experiments.course import Course, HistoryMismatch, take_up
+from agent.experiments.course import Course, take_up
 from agent.runner.asking import ask_all
+from agent.runner.confining import Confinement, confine
 from agent.runner.holdings import Holding
 from agent.runner.starts import Starts
 from agent.runner.weighing import weigh_all
@@ -74,6 +76,7 @@ class StageRun:
         self._stopped = asyncio.Event()
         self._suspended = asyncio.Event()
         self._starts = Starts(work, stage, self._stopped, self._trip)
+        self._confinement: Confinement | None = None
         self._defect: Problem | None = None
         self.guard: Problem | None = None
         self._before = work.log.book.stage_stops.get(stage.id)
@@ -118,9 +121,9 @@ class StageRun:
             problem = await self._drive()
         except Suspended:
             pass
-        except HistoryMismatch as mismatch:
-            _log.error("a stage cannot go on", stage=self._stage.id, why=str(mismatch))
-            problem = mismatch.problem
+        except TonnageError as error:
+            _log.error("a stage cannot go on", stage=self._stage.id, why=str(error))
+            problem = error.problem
             self.stop(StopReason.CANCELLED, "the stage failed", now=True)
         except Exception as error:  # noqa: BLE001 (whatever it is, the run must go on and say so)
             problem = self._internal(error)
@@ -130,11 +133,21 @@ class StageRun:
         cut = self._suspended.is_set()
         left = list(self._starts.held.values())
         await asyncio.gather(*(self._remove(holding, interrupted=cut) for holding in left))
+        await self._lift()
         if cut:
             raise Suspended
         problem = self._defect or problem
         self._log.record(StageFinished(self._stage.id, problem))
         return problem
+
+    async def _confine(self) -> None:
+        self._confinement = await confine(self._stage, self._equipment)
+        if self._confinement is not None:
+            self._starts.parent = self._confinement.parent
+
+    async def _lift(self) -> None:
+        if self._confinement is not None and (left := await self._confinement.lift()):
+            self._log.record(Notice(left, self._stage.id))
 
     async def _drive(self) -> Problem | None:
         floor = self._equipment.limits.memory_headroom_bytes
@@ -142,6 +155,7 @@ class StageRun:
         seed = self._work.plan.seed
         course = Course(open_experiment(self._stage, targets, seed, floor))
         self._work.watch_engines()
+        await self._confine()
         instructions = await self._begin(course)
         while True:
             for instruction in instructions:
@@ -279,7 +293,8 @@ class StageRun:
             async with asyncio.timeout(measure.settle_seconds):
                 await self._stopped.wait()
         held = [self._starts.held.get(trial_id) for trial_id in measure.trial_ids]
-        sample = await weigh_all(held, self._work, self._only_target())
+        memory = self._confinement.memory if self._confinement is not None else None
+        sample = await weigh_all(held, self._work, self._only_target(), memory)
         self._events.put_nowait(Measured(sample))
 
     async def _ask(self, ask: Ask) -> None:

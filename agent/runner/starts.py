@@ -13,6 +13,7 @@ from agent.runner.attempts import Attempt, Order
 from agent.runner.engines import Engines
 from agent.runner.holdings import Holding
 from agent.runner.work import Work
+from agent.runtimes.base import ParentGroup
 from tonnage.model import Notice, Outcome, Stage, StopReason, Trial, TrialEnd
 
 _PAUSE_WORTH_TELLING_SECONDS = 0.05
@@ -21,7 +22,8 @@ Trip = Callable[[StopReason, str], None]
 
 
 class Starts:
-    """Makes the trials of one stage. ``held``: instances that live, by trial id."""
+    """Makes the trials of one stage. ``held``: instances that live, by trial id;
+    ``parent``: the memory group that all are placed below, if the stage has one."""
 
     def __init__(self, work: Work, stage: Stage, stopped: asyncio.Event, trip: Trip) -> None:
         """``stopped``: nothing is launched any more; ``trip``: told of a guard that says so."""
@@ -31,6 +33,7 @@ class Starts:
         self._trip = trip
         self._engines = Engines(work.equipment.inventory.answers, stopped, self._paused)
         self.held: dict[str, Holding] = {}
+        self.parent: ParentGroup | None = None
         self.ready_trials = 0
         self._crowded = False
 
@@ -179,4 +182,5 @@ class Starts:
             lifetime_seconds=limit + work.equipment.orphan_grace_seconds,
             noisy_above_share=work.plan.noisy_above_share,
             attempt=work.past.attempts.get(launch.trial_id, 0) + 1,
+            parent=self.parent,
         )

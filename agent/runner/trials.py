@@ -121,6 +121,7 @@ class Trials:
             order.target,
             order.prepared,
             order.lifetime_seconds,
+            order.parent,
         )
         holding.deadline = scope = asyncio.timeout(order.ready_timeout_seconds)
         holding.timeline = Timeline()

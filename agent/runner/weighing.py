@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import structlog
 
+from agent.probes.group import GroupMemory
 from agent.runner.holdings import Holding
 from agent.runner.observer import Census, Observer
 from agent.runner.work import Work
@@ -21,9 +22,14 @@ _log = structlog.get_logger("agent.runner.weighing")
 
 
 async def weigh(
-    instances: Sequence[Instance], runtime: Runtime, prepared: Prepared, observer: Observer
+    instances: Sequence[Instance],
+    runtime: Runtime,
+    prepared: Prepared,
+    observer: Observer,
+    group: GroupMemory | None = None,
 ) -> Sample:
-    """Ask every instance whether it lives and answers, then read host and instances.
+    """Ask every instance whether it lives and answers, then read host and instances, and
+    the group that they live below.
 
     The readings come after the checks, in a thread: they take milliseconds.
     """
@@ -38,13 +44,16 @@ async def weigh(
                 engine_pids=runtime.engine_pids(),
                 alive=alive,
                 answering=answering,
+                group=group,
             )
         )
 
     return await asyncio.to_thread(read)
 
 
-async def weigh_all(held: Sequence[Holding | None], work: Work, target: Target) -> Sample:
+async def weigh_all(
+    held: Sequence[Holding | None], work: Work, target: Target, group: GroupMemory | None = None
+) -> Sample:
     """Weigh what should live; ``None`` is one that was lost, and counts as not alive."""
     there = [holding.instance for holding in held if holding is not None]
     sample = await weigh(
@@ -52,6 +61,7 @@ async def weigh_all(held: Sequence[Holding | None], work: Work, target: Target) 
         work.equipment.runtimes[target.runtime],
         work.prepared_for(target),
         work.equipment.observer,
+        group,
     )
     sample = replace(sample, instances=len(held))
     work.equipment.metrics.sample(target, work.accelerator(target), sample)

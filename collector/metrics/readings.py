@@ -79,6 +79,7 @@ _CONSTRAINTS = {
     StopReason.CANCELLED: "operator",
     StopReason.DISK_HEADROOM: "free disk space",
     StopReason.TIME_LIMIT: "time",
+    StopReason.MEMORY_LIMIT: "hard memory limit",
 }
 
 

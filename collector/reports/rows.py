@@ -99,6 +99,16 @@ class DensityStep(Document):
     )
     pss_bytes: int | None
     cgroup_bytes: int | None
+    group_bytes: int | None = Field(
+        default=None,
+        description="What the group under the hard limit holds, without page cache.",
+    )
+    group_peak_bytes: int | None = Field(
+        default=None, description="The same at its highest since the step before."
+    )
+    oom_kills: int | None = Field(
+        default=None, description="Killed for want of memory since the group was made."
+    )
     cpu_some_avg10: float | None
     memory_some_avg10: float | None
     io_some_avg10: float | None
@@ -116,6 +126,9 @@ class DensityRow(Subject):
     )
     stop_reason: str | None
     binding_constraint: str | None
+    memory_limit_bytes: int | None = Field(
+        default=None, description="Hard limit of the group that the ramp filled; null for none."
+    )
     forecast_instances: float | None
     forecast_ci: Interval | None
     forecast_at_instances: int | None

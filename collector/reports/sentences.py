@@ -13,6 +13,7 @@ from collector.reports.overall import overall
 _NO_LIMIT = frozenset({"max_instances", "time_limit", "cancelled"})
 _ENDS = {
     "memory_budget": "the next step took more memory than the experiment allows",
+    "memory_limit": "one more does not fit under the hard memory limit",
     "memory_headroom": "the next step left too little memory free",
     "slo_ready": "with more, a new instance takes too long to start",
     "slo_pressure": "with more, the host is under too much pressure",
@@ -21,6 +22,10 @@ _ENDS = {
     "max_instances": "the experiment asked for no more",
     "time_limit": "there was no time for more",
     "cancelled": "then it was cancelled",
+}
+_WITHIN = {
+    "memory_budget": " within the memory budget",
+    "memory_limit": " under the hard memory limit",
 }
 
 
@@ -51,8 +56,8 @@ def _limit(row: DensityRow, names: Names) -> Sentence:
         return Sentence("density", "limit", claim, forecast(row))
     most = "at least " if row.stop_reason in _NO_LIMIT else ""
     noun = "instance" if row.instances == 1 else "instances"
-    # A budget says what fits into it, not into the host.
-    within = " within the memory budget" if row.stop_reason == "memory_budget" else ""
+    # A budget or a limit says what fits into it, not into the host.
+    within = _WITHIN.get(row.stop_reason or "", "")
     claim = f"Host {row.host} carries {most}{row.instances} {who} {noun}{within}"
     return Sentence("density", "limit", claim, f"{ended(row)} {forecast(row)}".rstrip())
 

@@ -152,9 +152,16 @@ def _of_ramp(ramp: Ramp, subjects: Subjects) -> Iterator[Told]:
         yield _about(subjects, ramp.key, _refilled(ramp.refilled, "the ramp", "its limit"))
     limit = ramp.result.limit_instances if ramp.result else None
     drift = foreign.under_ramp(ramp.steps, limit)
-    if drift and drift.doubtful:
+    if drift and drift.doubtful and not _of_its_group(ramp):
         rest = f": {drift.told('the ramp')}: {_found_by(ramp)} in doubt."
         yield _about(subjects, ramp.key, rest)
+
+
+def _of_its_group(ramp: Ramp) -> bool:
+    """Whether limit and forecast come from the ramp's own memory group, which no other
+    program's memory is charged to."""
+    facts = (ramp.result and ramp.result.stop_reason, ramp.forecast and ramp.forecast.constraint)
+    return all(fact in (None, StopReason.MEMORY_LIMIT) for fact in facts)
 
 
 def _refilled(n: int, what: str, figure: str) -> str:

@@ -22,6 +22,7 @@ class Ramp:
     forecast: Forecast | None = None
     result: DensityResult | None = None
     refilled: int = 0
+    memory_limit_bytes: int | None = None
 
     @property
     def limit(self) -> int | None:
@@ -36,7 +37,11 @@ def ramps(data: RunData, subjects: Subjects) -> list[Ramp]:
     found: dict[tuple[str, str], Ramp] = {}
     for host, stage_id, experiment in stages(data, DensityStage):
         again = subjects.refilled(host, stage_id)
-        found[host, stage_id] = Ramp(subjects.key(host, experiment.target_id), refilled=again)
+        found[host, stage_id] = Ramp(
+            subjects.key(host, experiment.target_id),
+            refilled=again,
+            memory_limit_bytes=experiment.memory_limit_bytes,
+        )
     for row in data.facts:
         if isinstance(row.fact, Step | Forecast | DensityResult):
             ramp = found.get((row.host, row.fact.stage_id))
@@ -62,6 +67,7 @@ def density_row(ramp: Ramp, subjects: Subjects) -> DensityRow:
         instances=result.limit_instances if result else None,
         stop_reason=result.stop_reason.value if result else None,
         binding_constraint=result.binding_constraint if result else None,
+        memory_limit_bytes=ramp.memory_limit_bytes,
         forecast_instances=forecast.limit_instances if forecast else None,
         forecast_ci=(forecast.limit_low, forecast.limit_high) if forecast else None,
         forecast_at_instances=forecast.at_instances if forecast else None,
@@ -90,6 +96,9 @@ def _step(step: Step) -> DensityStep:
         foreign_bytes=sample.foreign_bytes,
         pss_bytes=sample.pss_bytes,
         cgroup_bytes=sample.cgroup_bytes,
+        group_bytes=sample.group_bytes,
+        group_peak_bytes=sample.group_peak_bytes,
+        oom_kills=sample.oom_kills,
         cpu_some_avg10=sample.cpu_some_avg10,
         memory_some_avg10=sample.memory_some_avg10,
         io_some_avg10=sample.io_some_avg10,

@@ -66,6 +66,8 @@ class DensityTweak(Part):
     """Probe instances launched, and removed, at each step."""
     memory_budget: Budget | None = None
     """Memory the fill instances may use."""
+    memory_limit: Budget | None = None
+    """Hard limit of a memory cgroup that all instances of the ramp are placed below."""
     slo: SloSpec | None = None
     """What must hold at each step."""
     forecast_after: Annotated[int, Field(strict=True, ge=2, le=1000)] | None = None
@@ -203,7 +205,7 @@ class Spec(RunSettings):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        for rule in (_measures, _workloads, _unique, _names, _cold_alone, _asked):
+        for rule in (_measures, _workloads, _unique, _names, _cold_alone, _asked, _limited):
             rule(self)
         return self
 
@@ -323,6 +325,17 @@ def _asked(spec: Spec) -> None:
             )
             text = "isolation cannot ask this workload what it sees: it has no console check"
             raise _wrong(text, remedy, *((key, name) if name else (key,)))
+
+
+def _limited(spec: Spec) -> None:
+    """Under a hard limit starts side by side would hold their peaks at once."""
+    if spec.density is None:
+        return
+    for target in spec.combinations():
+        density = tweaked(spec.density, spec.density.per_target, target)
+        if density.memory_limit is not None and density.concurrency > 1:
+            text = f"{target.id} has a memory_limit: its instances are launched one after another"
+            raise _wrong(text, "Set concurrency: 1 for it.", "density", "concurrency")
 
 
 def _names(spec: Spec) -> None:

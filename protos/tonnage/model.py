@@ -87,6 +87,7 @@ class StopReason(StrEnum):
     CANCELLED = "cancelled"
     DISK_HEADROOM = "disk_headroom"
     TIME_LIMIT = "time_limit"
+    MEMORY_LIMIT = "memory_limit"
 
 
 class RunState(StrEnum):
@@ -271,6 +272,7 @@ class DensityStage:
     concurrency: int = 1
     memory_budget_bytes: int | None = None
     resolution: int = 1
+    memory_limit_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -427,6 +429,9 @@ class Sample:
     library_bytes: int | None = None
     application_bytes: int | None = None
     guest_ram_bytes: int | None = None
+    group_bytes: int | None = None
+    oom_kills: int | None = None
+    group_peak_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -228,6 +228,8 @@ class _StopReasonEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_StopReason.
     """The disk guard of the agent tripped."""
     STOP_REASON_TIME_LIMIT: _StopReason.ValueType  # 10
     """The wall-clock guard of the agent tripped."""
+    STOP_REASON_MEMORY_LIMIT: _StopReason.ValueType  # 11
+    """A launch failed or instances died as the memory group was at its hard limit."""
 
 class StopReason(_StopReason, metaclass=_StopReasonEnumTypeWrapper):
     """Why a density ramp ended."""
@@ -254,6 +256,8 @@ STOP_REASON_DISK_HEADROOM: StopReason.ValueType  # 9
 """The disk guard of the agent tripped."""
 STOP_REASON_TIME_LIMIT: StopReason.ValueType  # 10
 """The wall-clock guard of the agent tripped."""
+STOP_REASON_MEMORY_LIMIT: StopReason.ValueType  # 11
+"""A launch failed or instances died as the memory group was at its hard limit."""
 
 class _RunState:
     ValueType = typing.NewType("ValueType", builtins.int)
@@ -770,6 +774,7 @@ class DensityStage(message.Message):
     READY_TIMEOUT_SECONDS_FIELD_NUMBER: builtins.int
     CONCURRENCY_FIELD_NUMBER: builtins.int
     RESOLUTION_FIELD_NUMBER: builtins.int
+    MEMORY_LIMIT_BYTES_FIELD_NUMBER: builtins.int
     target_id: builtins.str
     """The target."""
     step: builtins.int
@@ -794,6 +799,10 @@ class DensityStage(message.Message):
     """Between the largest level that held and the smallest that failed at most
     this many instances are left.
     """
+    memory_limit_bytes: builtins.int
+    """Hard limit of a memory cgroup that all instances of the ramp are placed
+    below. Absent means no group.
+    """
     @builtins.property
     def slo(self) -> Slo:
         """What must hold at each step."""
@@ -812,14 +821,20 @@ class DensityStage(message.Message):
         ready_timeout_seconds: builtins.float = ...,
         concurrency: builtins.int = ...,
         resolution: builtins.int = ...,
+        memory_limit_bytes: builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["_memory_budget_bytes", b"_memory_budget_bytes", "memory_budget_bytes", b"memory_budget_bytes", "slo", b"slo"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["_memory_budget_bytes", b"_memory_budget_bytes", "_memory_limit_bytes", b"_memory_limit_bytes", "memory_budget_bytes", b"memory_budget_bytes", "memory_limit_bytes", b"memory_limit_bytes", "slo", b"slo"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["_memory_budget_bytes", b"_memory_budget_bytes", "concurrency", b"concurrency", "forecast_after_steps", b"forecast_after_steps", "max_instances", b"max_instances", "memory_budget_bytes", b"memory_budget_bytes", "probes", b"probes", "ready_timeout_seconds", b"ready_timeout_seconds", "resolution", b"resolution", "settle_seconds", b"settle_seconds", "slo", b"slo", "step", b"step", "target_id", b"target_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_memory_budget_bytes", b"_memory_budget_bytes", "_memory_limit_bytes", b"_memory_limit_bytes", "concurrency", b"concurrency", "forecast_after_steps", b"forecast_after_steps", "max_instances", b"max_instances", "memory_budget_bytes", b"memory_budget_bytes", "memory_limit_bytes", b"memory_limit_bytes", "probes", b"probes", "ready_timeout_seconds", b"ready_timeout_seconds", "resolution", b"resolution", "settle_seconds", b"settle_seconds", "slo", b"slo", "step", b"step", "target_id", b"target_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__memory_budget_bytes: _TypeAlias = typing.Literal["memory_budget_bytes"]  # noqa: Y015
     _WhichOneofArgType__memory_budget_bytes: _TypeAlias = typing.Literal["_memory_budget_bytes", b"_memory_budget_bytes"]  # noqa: Y015
+    _WhichOneofReturnType__memory_limit_bytes: _TypeAlias = typing.Literal["memory_limit_bytes"]  # noqa: Y015
+    _WhichOneofArgType__memory_limit_bytes: _TypeAlias = typing.Literal["_memory_limit_bytes", b"_memory_limit_bytes"]  # noqa: Y015
+    @typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__memory_budget_bytes) -> _WhichOneofReturnType__memory_budget_bytes | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__memory_limit_bytes) -> _WhichOneofReturnType__memory_limit_bytes | None: ...
 
 @typing.final
 class FootprintStage(message.Message):
@@ -1451,6 +1466,9 @@ class Sample(message.Message):
     LIBRARY_BYTES_FIELD_NUMBER: builtins.int
     APPLICATION_BYTES_FIELD_NUMBER: builtins.int
     GUEST_RAM_BYTES_FIELD_NUMBER: builtins.int
+    GROUP_BYTES_FIELD_NUMBER: builtins.int
+    OOM_KILLS_FIELD_NUMBER: builtins.int
+    GROUP_PEAK_BYTES_FIELD_NUMBER: builtins.int
     instances: builtins.int
     """Instances of the stage."""
     alive: builtins.int
@@ -1493,6 +1511,14 @@ class Sample(message.Message):
     """The rest of the PSS of these processes."""
     guest_ram_bytes: builtins.int
     """PSS of the guest RAM of all VMMs: what guests have touched."""
+    group_bytes: builtins.int
+    """What the memory group of the ramp holds and cannot be made to give back:
+    its charge without page cache.
+    """
+    oom_kills: builtins.int
+    """Processes killed by the kernel for want of memory since the group was made."""
+    group_peak_bytes: builtins.int
+    """The same as group_bytes at the highest charge since the sample before."""
     def __init__(
         self,
         *,
@@ -1515,10 +1541,13 @@ class Sample(message.Message):
         library_bytes: builtins.int | None = ...,
         application_bytes: builtins.int | None = ...,
         guest_ram_bytes: builtins.int | None = ...,
+        group_bytes: builtins.int | None = ...,
+        oom_kills: builtins.int | None = ...,
+        group_peak_bytes: builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["_application_bytes", b"_application_bytes", "_cgroup_bytes", b"_cgroup_bytes", "_cpu_some_avg10", b"_cpu_some_avg10", "_disk_base_bytes", b"_disk_base_bytes", "_disk_marginal_bytes", b"_disk_marginal_bytes", "_engine_bytes", b"_engine_bytes", "_engine_cpu_ns", b"_engine_cpu_ns", "_foreign_bytes", b"_foreign_bytes", "_guest_ram_bytes", b"_guest_ram_bytes", "_helper_bytes", b"_helper_bytes", "_io_some_avg10", b"_io_some_avg10", "_library_bytes", b"_library_bytes", "_mem_available_bytes", b"_mem_available_bytes", "_memory_some_avg10", b"_memory_some_avg10", "_pss_bytes", b"_pss_bytes", "_vmm_overhead_bytes", b"_vmm_overhead_bytes", "application_bytes", b"application_bytes", "cgroup_bytes", b"cgroup_bytes", "cpu_some_avg10", b"cpu_some_avg10", "disk_base_bytes", b"disk_base_bytes", "disk_marginal_bytes", b"disk_marginal_bytes", "engine_bytes", b"engine_bytes", "engine_cpu_ns", b"engine_cpu_ns", "foreign_bytes", b"foreign_bytes", "guest_ram_bytes", b"guest_ram_bytes", "helper_bytes", b"helper_bytes", "io_some_avg10", b"io_some_avg10", "library_bytes", b"library_bytes", "mem_available_bytes", b"mem_available_bytes", "memory_some_avg10", b"memory_some_avg10", "pss_bytes", b"pss_bytes", "vmm_overhead_bytes", b"vmm_overhead_bytes"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["_application_bytes", b"_application_bytes", "_cgroup_bytes", b"_cgroup_bytes", "_cpu_some_avg10", b"_cpu_some_avg10", "_disk_base_bytes", b"_disk_base_bytes", "_disk_marginal_bytes", b"_disk_marginal_bytes", "_engine_bytes", b"_engine_bytes", "_engine_cpu_ns", b"_engine_cpu_ns", "_foreign_bytes", b"_foreign_bytes", "_group_bytes", b"_group_bytes", "_group_peak_bytes", b"_group_peak_bytes", "_guest_ram_bytes", b"_guest_ram_bytes", "_helper_bytes", b"_helper_bytes", "_io_some_avg10", b"_io_some_avg10", "_library_bytes", b"_library_bytes", "_mem_available_bytes", b"_mem_available_bytes", "_memory_some_avg10", b"_memory_some_avg10", "_oom_kills", b"_oom_kills", "_pss_bytes", b"_pss_bytes", "_vmm_overhead_bytes", b"_vmm_overhead_bytes", "application_bytes", b"application_bytes", "cgroup_bytes", b"cgroup_bytes", "cpu_some_avg10", b"cpu_some_avg10", "disk_base_bytes", b"disk_base_bytes", "disk_marginal_bytes", b"disk_marginal_bytes", "engine_bytes", b"engine_bytes", "engine_cpu_ns", b"engine_cpu_ns", "foreign_bytes", b"foreign_bytes", "group_bytes", b"group_bytes", "group_peak_bytes", b"group_peak_bytes", "guest_ram_bytes", b"guest_ram_bytes", "helper_bytes", b"helper_bytes", "io_some_avg10", b"io_some_avg10", "library_bytes", b"library_bytes", "mem_available_bytes", b"mem_available_bytes", "memory_some_avg10", b"memory_some_avg10", "oom_kills", b"oom_kills", "pss_bytes", b"pss_bytes", "vmm_overhead_bytes", b"vmm_overhead_bytes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["_application_bytes", b"_application_bytes", "_cgroup_bytes", b"_cgroup_bytes", "_cpu_some_avg10", b"_cpu_some_avg10", "_disk_base_bytes", b"_disk_base_bytes", "_disk_marginal_bytes", b"_disk_marginal_bytes", "_engine_bytes", b"_engine_bytes", "_engine_cpu_ns", b"_engine_cpu_ns", "_foreign_bytes", b"_foreign_bytes", "_guest_ram_bytes", b"_guest_ram_bytes", "_helper_bytes", b"_helper_bytes", "_io_some_avg10", b"_io_some_avg10", "_library_bytes", b"_library_bytes", "_mem_available_bytes", b"_mem_available_bytes", "_memory_some_avg10", b"_memory_some_avg10", "_pss_bytes", b"_pss_bytes", "_vmm_overhead_bytes", b"_vmm_overhead_bytes", "alive", b"alive", "answering", b"answering", "application_bytes", b"application_bytes", "cgroup_bytes", b"cgroup_bytes", "cpu_some_avg10", b"cpu_some_avg10", "disk_base_bytes", b"disk_base_bytes", "disk_marginal_bytes", b"disk_marginal_bytes", "engine_bytes", b"engine_bytes", "engine_cpu_ns", b"engine_cpu_ns", "foreign_bytes", b"foreign_bytes", "guest_ram_bytes", b"guest_ram_bytes", "helper_bytes", b"helper_bytes", "instances", b"instances", "io_some_avg10", b"io_some_avg10", "library_bytes", b"library_bytes", "mem_available_bytes", b"mem_available_bytes", "memory_some_avg10", b"memory_some_avg10", "pss_bytes", b"pss_bytes", "vmm_overhead_bytes", b"vmm_overhead_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_application_bytes", b"_application_bytes", "_cgroup_bytes", b"_cgroup_bytes", "_cpu_some_avg10", b"_cpu_some_avg10", "_disk_base_bytes", b"_disk_base_bytes", "_disk_marginal_bytes", b"_disk_marginal_bytes", "_engine_bytes", b"_engine_bytes", "_engine_cpu_ns", b"_engine_cpu_ns", "_foreign_bytes", b"_foreign_bytes", "_group_bytes", b"_group_bytes", "_group_peak_bytes", b"_group_peak_bytes", "_guest_ram_bytes", b"_guest_ram_bytes", "_helper_bytes", b"_helper_bytes", "_io_some_avg10", b"_io_some_avg10", "_library_bytes", b"_library_bytes", "_mem_available_bytes", b"_mem_available_bytes", "_memory_some_avg10", b"_memory_some_avg10", "_oom_kills", b"_oom_kills", "_pss_bytes", b"_pss_bytes", "_vmm_overhead_bytes", b"_vmm_overhead_bytes", "alive", b"alive", "answering", b"answering", "application_bytes", b"application_bytes", "cgroup_bytes", b"cgroup_bytes", "cpu_some_avg10", b"cpu_some_avg10", "disk_base_bytes", b"disk_base_bytes", "disk_marginal_bytes", b"disk_marginal_bytes", "engine_bytes", b"engine_bytes", "engine_cpu_ns", b"engine_cpu_ns", "foreign_bytes", b"foreign_bytes", "group_bytes", b"group_bytes", "group_peak_bytes", b"group_peak_bytes", "guest_ram_bytes", b"guest_ram_bytes", "helper_bytes", b"helper_bytes", "instances", b"instances", "io_some_avg10", b"io_some_avg10", "library_bytes", b"library_bytes", "mem_available_bytes", b"mem_available_bytes", "memory_some_avg10", b"memory_some_avg10", "oom_kills", b"oom_kills", "pss_bytes", b"pss_bytes", "vmm_overhead_bytes", b"vmm_overhead_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__application_bytes: _TypeAlias = typing.Literal["application_bytes"]  # noqa: Y015
     _WhichOneofArgType__application_bytes: _TypeAlias = typing.Literal["_application_bytes", b"_application_bytes"]  # noqa: Y015
@@ -1536,6 +1565,10 @@ class Sample(message.Message):
     _WhichOneofArgType__engine_cpu_ns: _TypeAlias = typing.Literal["_engine_cpu_ns", b"_engine_cpu_ns"]  # noqa: Y015
     _WhichOneofReturnType__foreign_bytes: _TypeAlias = typing.Literal["foreign_bytes"]  # noqa: Y015
     _WhichOneofArgType__foreign_bytes: _TypeAlias = typing.Literal["_foreign_bytes", b"_foreign_bytes"]  # noqa: Y015
+    _WhichOneofReturnType__group_bytes: _TypeAlias = typing.Literal["group_bytes"]  # noqa: Y015
+    _WhichOneofArgType__group_bytes: _TypeAlias = typing.Literal["_group_bytes", b"_group_bytes"]  # noqa: Y015
+    _WhichOneofReturnType__group_peak_bytes: _TypeAlias = typing.Literal["group_peak_bytes"]  # noqa: Y015
+    _WhichOneofArgType__group_peak_bytes: _TypeAlias = typing.Literal["_group_peak_bytes", b"_group_peak_bytes"]  # noqa: Y015
     _WhichOneofReturnType__guest_ram_bytes: _TypeAlias = typing.Literal["guest_ram_bytes"]  # noqa: Y015
     _WhichOneofArgType__guest_ram_bytes: _TypeAlias = typing.Literal["_guest_ram_bytes", b"_guest_ram_bytes"]  # noqa: Y015
     _WhichOneofReturnType__helper_bytes: _TypeAlias = typing.Literal["helper_bytes"]  # noqa: Y015
@@ -1548,6 +1581,8 @@ class Sample(message.Message):
     _WhichOneofArgType__mem_available_bytes: _TypeAlias = typing.Literal["_mem_available_bytes", b"_mem_available_bytes"]  # noqa: Y015
     _WhichOneofReturnType__memory_some_avg10: _TypeAlias = typing.Literal["memory_some_avg10"]  # noqa: Y015
     _WhichOneofArgType__memory_some_avg10: _TypeAlias = typing.Literal["_memory_some_avg10", b"_memory_some_avg10"]  # noqa: Y015
+    _WhichOneofReturnType__oom_kills: _TypeAlias = typing.Literal["oom_kills"]  # noqa: Y015
+    _WhichOneofArgType__oom_kills: _TypeAlias = typing.Literal["_oom_kills", b"_oom_kills"]  # noqa: Y015
     _WhichOneofReturnType__pss_bytes: _TypeAlias = typing.Literal["pss_bytes"]  # noqa: Y015
     _WhichOneofArgType__pss_bytes: _TypeAlias = typing.Literal["_pss_bytes", b"_pss_bytes"]  # noqa: Y015
     _WhichOneofReturnType__vmm_overhead_bytes: _TypeAlias = typing.Literal["vmm_overhead_bytes"]  # noqa: Y015
@@ -1569,6 +1604,10 @@ class Sample(message.Message):
     @typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__foreign_bytes) -> _WhichOneofReturnType__foreign_bytes | None: ...
     @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__group_bytes) -> _WhichOneofReturnType__group_bytes | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__group_peak_bytes) -> _WhichOneofReturnType__group_peak_bytes | None: ...
+    @typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__guest_ram_bytes) -> _WhichOneofReturnType__guest_ram_bytes | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__helper_bytes) -> _WhichOneofReturnType__helper_bytes | None: ...
@@ -1580,6 +1619,8 @@ class Sample(message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__mem_available_bytes) -> _WhichOneofReturnType__mem_available_bytes | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__memory_some_avg10) -> _WhichOneofReturnType__memory_some_avg10 | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__oom_kills) -> _WhichOneofReturnType__oom_kills | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__pss_bytes) -> _WhichOneofReturnType__pss_bytes | None: ...
     @typing.overload

@@ -199,6 +199,7 @@ isolations = st.integers(1, 5).map(lambda k: IsolationStage("a", k, 5.0, 10))
 machines = st.one_of(
     startups.map(lambda stage: lambda: Startup("s", stage, 7)),
     densities.map(lambda stage: lambda: Density("s", stage)),
+    densities.map(lambda stage: lambda: Density("s", replace(stage, memory_limit_bytes=MIB))),
     footprints.map(lambda stage: lambda: Footprint("s", stage)),
     isolations.map(lambda stage: lambda: Isolation("s", stage, 7)),
 )
