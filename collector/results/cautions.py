@@ -161,7 +161,7 @@ def _of_its_group(ramp: Ramp) -> bool:
     """Whether limit and forecast come from the ramp's own memory group, which no other
     program's memory is charged to."""
     facts = (ramp.result and ramp.result.stop_reason, ramp.forecast and ramp.forecast.constraint)
-    return all(fact in (None, StopReason.MEMORY_LIMIT) for fact in facts)
+    return {StopReason.MEMORY_LIMIT} == {*facts} - {None}
 
 
 def _refilled(n: int, what: str, figure: str) -> str:

@@ -11,7 +11,7 @@ from collector.model import HostFact, RunData
 from collector.results import assemble
 from collector.results.foreign import Drift, under_ramp, under_series
 from tests.unit.reports.sample import sample_run
-from tonnage.model import DensityResult, FootprintPoint, Forecast, Sample, Step
+from tonnage.model import DensityResult, FootprintPoint, Forecast, Sample, Step, StopReason
 
 MB = 10**6
 WARNING = "other programs' memory"
@@ -108,6 +108,21 @@ def test_a_ramp_under_way_has_no_limit_to_doubt() -> None:
     data = with_foreign(lambda count: (180 if count else 20) * MB)
     unended = tuple(f for f in data.facts if not isinstance(f.fact, DensityResult | Forecast))
     assert warnings(replace(data, facts=unended))[0].endswith(": its steps are in doubt.")
+
+
+def test_a_limit_of_its_own_memory_group_is_not_doubted() -> None:
+    data = with_foreign(lambda count: (180 if count else 20) * MB)
+
+    def of_group(fact: HostFact) -> HostFact:
+        if isinstance(fact.fact, DensityResult):
+            return replace(fact, fact=replace(fact.fact, stop_reason=StopReason.MEMORY_LIMIT))
+        if isinstance(fact.fact, Forecast):
+            return replace(fact, fact=replace(fact.fact, constraint=StopReason.MEMORY_LIMIT))
+        return fact
+
+    told = warnings(replace(data, facts=tuple(of_group(fact) for fact in data.facts)))
+    assert told
+    assert not any("the ramp" in one for one in told)
 
 
 def test_steady_foreign_memory_and_an_unknown_one_are_not_told() -> None:
