@@ -21,7 +21,7 @@ EXPERIMENTS = (
     "claims-systems.yaml",
 )
 """What the claims need, in files that came with Tonnage."""
-EVERY_RUNTIME = "docker,podman,runc,docker-runsc,qemu-microvm"
+EVERY_RUNTIME = "runc,containerd,docker,podman,docker-runsc,qemu-microvm"
 EXITS = {"refuted": ExitCode.GATE_FAILED, "inconclusive": ExitCode.INCONCLUSIVE}
 
 

@@ -1,0 +1,29 @@
+"""The page of verdicts: readable alone, with the lesson's picture where there are two stacks."""
+
+from __future__ import annotations
+
+from collector.claims import Seen, judge
+from collector.claims.page import render
+from collector.reports.export import rows
+from collector.results import assemble
+from tests.unit.claims.lesson import seen
+from tests.unit.reports.sample import sample_run
+
+
+def test_the_page_has_the_verdicts_the_picture_and_the_rules() -> None:
+    data = sample_run()
+    run = Seen(assemble(data), [rows(row) for row in data.trials])
+    page = render(judge([run]), [run.result])
+    assert page.count('class="chip ') == len(judge([run]).claims)
+    assert page.count("no guest OS") == 4  # wide and narrow, bytes and time
+    assert "Supported if the VM/container ratio" in page
+    assert "Debian GNU/Linux 12 (bookworm), Linux 6.18.0" in page
+    assert "<script" not in page
+    assert 'src="' not in page
+
+
+def test_without_stacks_there_is_no_picture() -> None:
+    run = seen()
+    page = render(judge([run]), [run.result])
+    assert "What an instance stands on" not in page
+    assert "inconclusive" in page
