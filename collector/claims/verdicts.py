@@ -59,8 +59,8 @@ def claim(
     """The verdict on a claim. ``needs`` are the classes of the lesson that it speaks of.
 
     Refuted as soon as one part is refuted for such a class; supported if each of
-    them is there and every part of all of them is; inconclusive otherwise. What
-    blurs the line is told and decides nothing.
+    them is there and every part of all of them is; inconclusive otherwise. Mode warm
+    decides; cold starts, and what blurs the line, are told.
     """
     rule = RULES[name]
     verdict, reason = _verdict(rows, needs)
@@ -78,7 +78,7 @@ def claim(
 
 
 def _verdict(rows: Sequence[ScopeRow], needs: Collection[Class]) -> tuple[Standing, str]:
-    deciding = [row for row in rows if row.runtime_class in LESSON]
+    deciding = [row for row in rows if row.runtime_class in LESSON and row.mode == "warm"]
     if against := [row for row in deciding if row.verdict == "refuted"]:
         holding = sorted({name(row) for row in deciding} - {name(row) for row in against})
         but = f" It holds for {some_of(holding)}." if holding else ""

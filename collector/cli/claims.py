@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 EXPERIMENTS = (
     "claims.yaml",
+    "claims-modes.yaml",
     "claims-distribution.yaml",
     "claims-systems.yaml",
 )

@@ -19,6 +19,7 @@ NOT_APART = "what the host's kernel keeps for an instance cannot be told apart: 
 HOSTS_KERNEL = "none: the host's kernel runs it"
 NO_GUEST = "none: there is no guest"
 IN_THE_GUEST = "in the guest's user space, which the host cannot look into"
+RESTORED = "nothing boots: the guest goes on where its snapshot was taken"
 NOT_TOLD = "the guest was not asked, or did not tell"
 TOLD_APART = "told apart: kernel and user space"
 NOT_READ = "no footprint was measured"
@@ -131,12 +132,14 @@ def _times(sample: StartupSample | None, machine: bool) -> Cells:
     if sample is None:
         return _completed(_none_of(machine, NOT_STARTED), None, NOT_STARTED)
     median = {p: describe(sample.seconds(p)).p50.value for p in (*_PHASES, "total")}
-    before = _together(*(median[phase] for phase in (_PHASES[:3] if machine else _PHASES[:2])))
+    before = _together(*(median[phase] for phase in _BEFORE_GUEST))
     after = _known(median["userspace"], NO_MARKS)
     if machine:
         cells: Cells = {
             "engine": before,
-            "guest_kernel": _known(median["kernel"], NO_MARKS),
+            "guest_kernel": _known(
+                median["kernel"], NO_MARKS if median["restore"] is None else RESTORED
+            ),
             "guest_userspace": after,
             "guest": Cell(None, TOLD_APART),
             "guest_free": Cell(None, "takes no time"),
@@ -155,7 +158,8 @@ def _times(sample: StartupSample | None, machine: bool) -> Cells:
     return _completed(cells, median["total"], NOT_STARTED)
 
 
-_PHASES = ("accept", "create", "machine", "kernel", "userspace")
+_PHASES = ("accept", "create", "machine", "restore", "kernel", "userspace")
+_BEFORE_GUEST = _PHASES[:4]
 
 
 def _none_of(machine: bool, reason: str) -> Cells:

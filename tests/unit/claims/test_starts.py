@@ -100,3 +100,18 @@ def test_warm_ups_and_crowded_levels_do_not_count() -> None:
     crowd = started(RUNC, [9999.0] * 50, concurrency=4, trial="crowd")
     trials = started(RUNC, spread(30, 300)), iter(BOOTS), noise, crowd
     assert judge([seen(*trials)]).verdict == "supported"
+
+
+def test_the_run_with_the_most_starts_counts() -> None:
+    few = seen(started(RUNC, [9999.0] * 8), iter(BOOTS))
+    many = seen(started(RUNC, spread(30, 300)), iter(BOOTS))
+    assert judge([few, many]).verdict == judge([many, few]).verdict == "supported"
+
+
+def test_cold_starts_are_told_and_do_not_decide() -> None:
+    cold = started(subject("runc", mode="cold"), spread(400, 10))
+    boots = started(subject("qemu-full", mode="cold"), spread(9000, 12), kernel_share=0.9)
+    claim = judge([seen(started(RUNC, spread(30, 300)), iter(BOOTS), cold, boots)])
+    assert claim.verdict == "supported"
+    assert parts(claim)["runc cold", NEAR_INSTANT] == "refuted"
+    assert claim.fails_for == ["container"]
