@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from collector.claims import costs, inside, starts, systems
+from collector.claims import bounds, costs, inside, starts, systems
 from collector.claims.model import Claim, Claims, JudgedRun
 from collector.claims.rules import RULES_VERSION
 from collector.claims.seen import Seen
@@ -13,6 +13,7 @@ JUDGES: Mapping[str, Callable[[Sequence[Seen]], Claim]] = {
     "C1": inside.judge_kernels,
     "C2": systems.judge_machines,
     "C3": systems.judge_containers,
+    "C4": bounds.judge,
     "C5": costs.judge,
     "C6": starts.judge,
     "C7": inside.judge_walls,

@@ -57,6 +57,15 @@ RULES: Mapping[str, Rule] = {
         "other distribution never did in {tries} tries",
         {"starts": 1, "tries": 1},
     ),
+    "C4": Rule(
+        "The number of virtual machines is bounded by memory, since each guest takes much of it.",
+        "under at least {limits} hard memory limits and {sizes} guest sizes every ramp ended for "
+        "memory, the ratio of N lies within {band} of the ratio of limits, give or take "
+        "{grain} instance on either side, and the smaller guest gives the larger N",
+        "a ramp ended for another reason than memory, the ratio of N lies outside that band, or "
+        "N is no larger for the smaller guest",
+        {"limits": 2, "sizes": 2, "band": 0.2, "grain": 1},
+    ),
     "C5": Rule(
         "Containers take less memory and less disk than virtual machines.",
         "for each estimator that both sides have, the lower bound of the 95 % interval of the "

@@ -20,6 +20,7 @@ EXPERIMENTS = (
     "claims-modes.yaml",
     "claims-distribution.yaml",
     "claims-systems.yaml",
+    "claims-memory.yaml",
 )
 """What the claims need, in files that came with Tonnage."""
 EVERY_RUNTIME = "runc,containerd,docker,podman,docker-runsc,qemu-microvm"

@@ -1,0 +1,122 @@
+"""C4: the number of VMs is bounded by memory, since each guest takes much of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+
+from collector.claims.classes import MACHINES, class_of
+from collector.claims.model import Claim, Class, ScopeRow, Standing
+from collector.claims.rules import RULES
+from collector.claims.seen import Seen
+from collector.claims.verdicts import claim, scope
+from collector.reports import figures
+from collector.reports.model import DensityRow, Subject
+
+MEMORY_BOUND = "memory ended the ramp"
+SCALES = "N grows as memory does"
+SIZES = "a larger guest gives a smaller N"
+BOUND_BY_MEMORY = frozenset({"memory_limit"})
+"""Stop reasons that blame the group's own hard limit, by its kernel's counts."""
+
+Ramps = Mapping[int, Mapping[int, DensityRow]]
+"""The ramps of one VM, by guest size and hard limit."""
+
+
+def judge(runs: Sequence[Seen]) -> Claim:
+    """The claim over every ramp of a VM under a hard limit, in whichever run it was made."""
+    ramps: dict[tuple[Subject, Class], dict[int, dict[int, DensityRow]]] = {}
+    for row in (row for run in runs for row in run.result.density):
+        runtime_class = class_of(row)
+        if runtime_class in MACHINES and row.memory_limit_bytes is not None:
+            subject = Subject(**{field: getattr(row, field) for field in Subject.model_fields})
+            key = subject.model_copy(update={"memory_bytes": 0}), runtime_class
+            sizes = ramps.setdefault(key, {})
+            sizes.setdefault(row.memory_bytes, {})[row.memory_limit_bytes] = row
+    rows = [each for (subject, c), found in ramps.items() for each in _parts(subject, c, found)]
+    told = [text for found in ramps.values() for text in _forecasts(found)]
+    return claim("C4", rows, {"full VM"}, told)
+
+
+def _parts(subject: Subject, runtime_class: Class, ramps: Ramps) -> Iterator[ScopeRow]:
+    numbers = RULES["C4"].numbers
+    yield _bound(subject, runtime_class, ramps)
+    scaled = [_scaled(subject, runtime_class, size, ramps[size]) for size in sorted(ramps)]
+    whole = [row for row in scaled if row is not None]
+    yield from whole
+    if len(whole) < numbers["sizes"] or any(len(by) < numbers["limits"] for by in ramps.values()):
+        told = f"there are ramps of {len(ramps)} guest sizes under "
+        told += f"{' and '.join(str(len(by)) for by in ramps.values())} hard limits."
+        yield scope(subject, runtime_class, SCALES, "inconclusive", told, n=len(whole))
+    yield from _sized(subject, runtime_class, ramps)
+
+
+def _all(ramps: Ramps) -> list[DensityRow]:
+    return [ramps[size][limit] for size in sorted(ramps) for limit in sorted(ramps[size])]
+
+
+def _bound(subject: Subject, runtime_class: Class, ramps: Ramps) -> ScopeRow:
+    rows = _all(ramps)
+    other = [row for row in rows if row.stop_reason not in BOUND_BY_MEMORY]
+    verdict: Standing = "supported"
+    told = f"{len(rows)} of {len(rows)} ramps ended at the group's hard limit."
+    if other:
+        open_ended = all(row.instances is None for row in other)
+        verdict = "inconclusive" if open_ended else "refuted"
+        reason = (other[0].stop_reason or "it did not end").replace("_", " ")
+        told = f"{len(other)} of {len(rows)} ramps ended otherwise: {reason}."
+    return scope(subject, runtime_class, MEMORY_BOUND, verdict, told, n=len(rows))
+
+
+def _scaled(
+    subject: Subject, runtime_class: Class, size: int, ramps: Mapping[int, DensityRow]
+) -> ScopeRow | None:
+    """From the smallest limit to the largest; None where there are not two that ended."""
+    ended = {limit: row.instances for limit, row in ramps.items() if row.instances}
+    if len(ended) < 2:
+        return None
+    numbers = RULES["C4"].numbers
+    low, high = min(ended), max(ended)
+    few, many = ended[low], ended[high]
+    wanted, grain = high / low, numbers["grain"]
+    least = (many - grain) / (few + grain)
+    most = (many + grain) / (few - grain) if few > grain else float("inf")
+    band = (1 - numbers["band"]) * wanted, (1 + numbers["band"]) * wanted
+    verdict: Standing = "supported" if least <= band[1] and most >= band[0] else "refuted"
+    told = f"guests of {figures.binary_size(size)}: {few} under {figures.binary_size(low)}, "
+    told += f"{many} under {figures.binary_size(high)}."
+    part = f"{SCALES}, {figures.binary_size(size)}"
+    return scope(
+        subject,
+        runtime_class,
+        part,
+        verdict,
+        told,
+        n=len(ended),
+        estimate=many / few,
+        unit="N / N",
+        ci=(least, None if most == float("inf") else most),
+    )
+
+
+def _sized(subject: Subject, runtime_class: Class, ramps: Ramps) -> Iterator[ScopeRow]:
+    """At each limit under which two sizes were tried."""
+    for small, large in pairwise(sorted(ramps)):
+        for limit in sorted(set(ramps[small]) & set(ramps[large])):
+            more, fewer = (ramps[size][limit].instances for size in (small, large))
+            if more is None or fewer is None:
+                continue
+            verdict: Standing = "supported" if more > fewer else "refuted"
+            told = f"{more} of {figures.binary_size(small)} and {fewer} of "
+            told += f"{figures.binary_size(large)} under {figures.binary_size(limit)}."
+            yield scope(subject, runtime_class, SIZES, verdict, told, n=2)
+
+
+def _forecasts(ramps: Ramps) -> Iterator[str]:
+    """What was foreseen, before the ramp got there, against what was found."""
+    for row in _all(ramps):
+        if row.forecast_instances is not None and row.instances is not None:
+            where = f"{figures.binary_size(row.memory_bytes)} under "
+            where += figures.binary_size(row.memory_limit_bytes or 0)
+            told = f"{row.forecast_instances:.1f} foreseen at {row.forecast_at_instances}"
+            yield f"{row.runtime}, {where}: {told}, {row.instances} found."

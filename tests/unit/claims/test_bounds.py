@@ -1,0 +1,79 @@
+"""C4: ramps under hard limits, with guests of two sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from collector.claims.bounds import MEMORY_BOUND, SIZES, judge
+from collector.reports.model import DensityRow
+from tests.unit.claims.lesson import FULL, MIB, parts, seen
+
+GIB = 1024 * MIB
+FOUND = {(256, 1): 3, (256, 2): 7, (512, 1): 1, (512, 2): 3}
+
+
+def ramps(
+    found: Mapping[tuple[int, int], int | None] = FOUND, reason: str = "memory_limit"
+) -> list[DensityRow]:
+    """One ramp for each size in MiB and limit in GiB."""
+    return [
+        DensityRow(
+            **{**FULL.model_dump(), "memory_bytes": size * MIB},
+            instances=instances,
+            stop_reason=reason,
+            binding_constraint="killed for want of memory",
+            memory_limit_bytes=limit * GIB,
+            forecast_instances=3.4,
+            forecast_ci=(3.0, 4.0),
+            forecast_at_instances=2,
+            forecast_error=None,
+            steps=[],
+        )
+        for (size, limit), instances in found.items()
+    ]
+
+
+def test_n_that_grows_as_memory_does_supports_it() -> None:
+    claim = judge([seen(density=ramps())])
+    assert claim.verdict == "supported"
+    assert "qemu-full, 256 MiB under 1 GiB: 3.4 foreseen at 2, 3 found." in claim.evidence
+
+
+def test_the_limits_may_be_of_two_runs() -> None:
+    one, two = ramps()[::2], ramps()[1::2]
+    assert judge([seen(density=one), seen(density=two)]).verdict == "supported"
+
+
+def test_n_that_does_not_grow_refutes_it() -> None:
+    claim = judge([seen(density=ramps({**FOUND, (256, 1): 10, (256, 2): 11}))])
+    assert claim.verdict == "refuted"
+    assert "10 under 1 GiB, 11 under 2 GiB" in claim.reason
+
+
+def test_another_end_than_memory_refutes_it() -> None:
+    claim = judge([seen(density=ramps(reason="slo_ready"))])
+    assert parts(claim)["qemu-full", MEMORY_BOUND] == "refuted"
+    assert "slo ready" in claim.reason
+
+
+def test_a_larger_guest_that_takes_no_more_refutes_it() -> None:
+    claim = judge([seen(density=ramps({**FOUND, (512, 1): 3, (512, 2): 7}))])
+    assert parts(claim)["qemu-full", SIZES] == "refuted"
+
+
+def test_one_size_or_one_limit_is_inconclusive() -> None:
+    for left in ({(256, 1): 3, (256, 2): 7}, {(256, 1): 3, (512, 1): 1}):
+        assert judge([seen(density=ramps(left))]).verdict == "inconclusive"
+
+
+def test_a_ramp_that_did_not_end_is_inconclusive() -> None:
+    unended = ramps({**FOUND, (512, 2): None}, reason="cancelled")[3:]
+    assert judge([seen(density=[*ramps()[:3], *unended])]).verdict == "inconclusive"
+
+
+def test_a_budget_of_our_own_is_no_evidence() -> None:
+    rows = [row.model_copy(update={"memory_limit_bytes": None}) for row in ramps()]
+    assert (judge([seen(density=rows)]).verdict, judge([seen(density=rows)]).scope) == (
+        "inconclusive",
+        [],
+    )
