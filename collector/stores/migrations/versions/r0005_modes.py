@@ -6,8 +6,8 @@ from alembic import op
 from sqlalchemy import BigInteger, Column, Integer
 from sqlalchemy.types import TypeEngine
 
-revision = "r0004"
-down_revision = "r0003"
+revision = "r0005"
+down_revision = "r0004"
 
 _BigInt: TypeEngine[int] = BigInteger().with_variant(Integer(), "sqlite")
 
