@@ -16,7 +16,16 @@ from pathlib import Path
 from benchmarks.report import tell
 from benchmarks.rows import Row
 
-MODULES = ("cli", "ingest", "store", "docker_start", "launch_rate", "idle_agent", "qemu_start")
+MODULES = (
+    "cli",
+    "ingest",
+    "store",
+    "docker_start",
+    "launch_rate",
+    "idle_agent",
+    "qemu_start",
+    "restore",
+)
 
 
 def main() -> int:
