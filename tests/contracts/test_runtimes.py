@@ -6,13 +6,16 @@ import asyncio
 import json
 import os
 import signal
+from dataclasses import replace
 
 import pytest
 
+from agent import memory_group
 from agent.clock import Mark, Timeline
 from agent.errors import ImageNotFound, InstanceExited, NoAnswer
 from agent.process import alive as process_alive
-from agent.runtimes.base import Conversing, Instance, Scope
+from agent.process import cgroup_pids
+from agent.runtimes.base import Conversing, Instance, ParentGroup, Scope
 from tests.contracts.runtimes import Stand
 from tonnage.model import RuntimeState
 
@@ -210,6 +213,26 @@ async def test_all_processes_are_told_and_all_are_gone_after(stand: Stand) -> No
     assert instance.processes().pids == ()
     assert not any(process_alive(pid) for pid in view.pids)
     assert not any(path.exists() for path in view.paths)
+
+
+async def test_below_a_parent_group_its_memory_is_charged_there(stand: Stand) -> None:
+    if not stand.kind.real or not stand.runtime.capabilities.takes_parent_group:
+        return
+    prepared = await stand.runtime.prepare(stand.kind.idle)
+    group = memory_group.make(stand.settings.agent_id, 1 << 30)
+    try:
+        parent = ParentGroup(group.path, group.folder)
+        spec = replace(stand.spec(prepared), cgroup_parent=parent)
+        instance = await stand.runtime.launch(spec, Timeline())
+        stand.launched.append(instance)
+        assert await instance.alive()
+        folders = instance.processes().cgroups.values()
+        (own,) = [folder for folder in folders if group.folder in folder.parents]
+        assert cgroup_pids(own)
+        await instance.destroy()
+        assert not own.exists()
+    finally:
+        assert group.remove() == []
 
 
 async def test_an_instance_that_dies_is_found_dead(stand: Stand) -> None:
