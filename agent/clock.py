@@ -40,6 +40,11 @@ class Timeline:
         self._marks: dict[Mark, int] = {}
         self._requested_ns = time.monotonic_ns()
 
+    @property
+    def requested_ns(self) -> int:
+        """The request, on CLOCK_MONOTONIC."""
+        return self._requested_ns
+
     def mark(self, mark: Mark, at_monotonic_ns: int | None = None) -> None:
         """Record ``mark`` now, or at an instant read earlier; later calls change nothing."""
         instant = time.monotonic_ns() if at_monotonic_ns is None else at_monotonic_ns

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tonnage.model import (
+    ChurnPoint,
     DensityResult,
     Fingerprint,
     FootprintPoint,
@@ -122,6 +123,7 @@ class HostFact:
         | Forecast
         | DensityResult
         | FootprintPoint
+        | ChurnPoint
         | Inside
         | Notice
         | StageFinished

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from collector.errors import InvalidInput
 from collector.spec import (
+    Churn,
     Combination,
     Density,
     Footprint,
@@ -20,6 +21,7 @@ from collector.spec import (
 )
 from collector.suitability import Host, check, first_variant
 from tonnage.model import (
+    ChurnStage,
     ConsoleHealth,
     DensityStage,
     FootprintStage,
@@ -122,6 +124,8 @@ def _stages(spec: Spec, targets: Sequence[Combination]) -> tuple[Stage, ...]:
         stages += [_footprint(spec, spec.footprint, target) for target in targets]
     if spec.isolation is not None:
         stages += [_isolation(spec, spec.isolation, target) for target in targets]
+    if spec.churn is not None:
+        stages += [_churn(spec, spec.churn, target) for target in targets]
     if spec.density is not None:
         stages += [_density(spec, spec.density, target) for target in targets]
     return tuple(stages)
@@ -179,6 +183,22 @@ def _isolation(spec: Spec, common: Isolation, target: Combination) -> Stage:
         ready_timeout_seconds=spec.ready_timeout,
     )
     return Stage(f"isolation/{target.id}", stage)
+
+
+def _churn(spec: Spec, common: Churn, target: Combination) -> Stage:
+    churn = tweaked(common, common.per_target, target)
+    stage = ChurnStage(
+        target_id=target.id,
+        instances=churn.instances,
+        rate_per_second=churn.rate,
+        duration_seconds=churn.duration,
+        readings=churn.readings,
+        settle_seconds=churn.settle,
+        ready_timeout_seconds=spec.ready_timeout,
+        concurrency=churn.concurrency,
+        max_in_flight=churn.max_in_flight,
+    )
+    return Stage(f"churn/{target.id}", stage)
 
 
 def _slo(slo: SloSpec) -> Slo:

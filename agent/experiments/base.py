@@ -32,7 +32,12 @@ from tonnage.model import InsideAnswer, Payload, Population, Problem, Sample, St
 @dataclass(frozen=True, slots=True)
 class Launch:
     """Launch one instance. An instance that became ready lives until ``Destroy``;
-    after any other outcome nothing is left of it."""
+    after any other outcome nothing is left of it.
+
+    ``due_seconds``: not before that time of the stage's schedule, which begins with
+    the first launch that has one. Open loop: several may be ordered ahead, and each
+    is made at its time whatever became of the others.
+    """
 
     trial_id: str
     target_id: str
@@ -41,6 +46,7 @@ class Launch:
     block: int = 0
     concurrency: int = 1
     fill: int = 0
+    due_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +106,10 @@ class Destroyed:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A measurement."""
+    """A measurement; ``at_seconds`` of the stage's schedule, ``None`` before it."""
 
     sample: Sample
+    at_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

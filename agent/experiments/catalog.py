@@ -6,11 +6,13 @@ from collections.abc import Iterable, Mapping
 
 from agent.errors import InvalidInput
 from agent.experiments.base import Experiment
+from agent.experiments.churn import Churn
 from agent.experiments.density import Density
 from agent.experiments.footprint import Footprint
 from agent.experiments.isolation import Isolation
 from agent.experiments.startup import Startup
 from tonnage.model import (
+    ChurnStage,
     DensityStage,
     FootprintStage,
     IsolationStage,
@@ -59,6 +61,14 @@ def open_experiment(
             _not_cold(stage, targets[work.target_id])
             _at_least_one(stage, "instances", work.instances)
             return Isolation(stage.id, work, seed)
+        case ChurnStage():
+            _known(stage, [work.target_id], targets)
+            _not_cold(stage, targets[work.target_id])
+            for field in ("instances", "concurrency", "max_in_flight"):
+                _at_least_one(stage, field, getattr(work, field))
+            for field in ("rate_per_second", "duration_seconds"):
+                _above_zero(stage, field, getattr(work, field))
+            return Churn(stage.id, work)
 
 
 def _known(stage: Stage, named: Iterable[str], targets: Mapping[str, Target]) -> None:
@@ -123,4 +133,11 @@ def _at_least_one(stage: Stage, field: str, value: int) -> None:
     if value < 1:
         raise InvalidInput(
             "must be at least 1", field=f"stages.{stage.id}.{field}", value=str(value)
+        )
+
+
+def _above_zero(stage: Stage, field: str, value: float) -> None:
+    if not value > 0:
+        raise InvalidInput(
+            "must be above 0", field=f"stages.{stage.id}.{field}", value=f"{value:g}"
         )

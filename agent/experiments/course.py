@@ -36,6 +36,8 @@ from agent.experiments.base import (
     TrialDone,
 )
 from tonnage.model import (
+    ChurnPoint,
+    ChurnReading,
     DensityResult,
     FootprintPoint,
     Forecast,
@@ -168,10 +170,15 @@ class Course:
             case Inside(host_facts_json=host, answers=answers):
                 self._expect(Ask, row)
                 return self.handle(Answered(host, answers))
+            case ChurnPoint(fact=ChurnReading() as reading):
+                self._expect(Measure, reading)
+                return self.handle(Measured(reading.sample, reading.at_seconds))
             case _:
                 return []
 
-    def _expect(self, kind: type[Measure | Ask], row: Step | FootprintPoint | Inside) -> None:
+    def _expect(
+        self, kind: type[Measure | Ask], row: Step | FootprintPoint | ChurnReading | Inside
+    ) -> None:
         if not isinstance(self._question, kind):
             raise HistoryMismatch(_named(row), self._awaited())
 
@@ -251,11 +258,13 @@ def _open(
     yield from course.unanswered()
 
 
-def _named(row: Step | FootprintPoint | Inside) -> str:
+def _named(row: Step | FootprintPoint | ChurnReading | Inside) -> str:
     if isinstance(row, Step):
         return f"step {row.number}"
     if isinstance(row, Inside):
         return "what instances see"
+    if isinstance(row, ChurnReading):
+        return f"reading {row.number}"
     return f"the footprint of {row.sample.instances} instances"
 
 
@@ -266,6 +275,8 @@ def _mark(row: Payload) -> tuple[object, ...]:
             return ("step", row.number)
         case FootprintPoint():
             return ("point", row.repeat, row.sample.instances)
+        case ChurnPoint(fact=ChurnReading(number=number)):
+            return ("reading", number)
         case Forecast() | DensityResult() | Inside():
             return (type(row).__name__,)
         case Notice():

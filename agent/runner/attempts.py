@@ -31,6 +31,7 @@ class Order:
     noisy_above_share: float
     attempt: int = 1
     parent: ParentGroup | None = None
+    due_seconds: float | None = None
     cold_bytes: int | None = None
     cold_cached_bytes: int | None = None
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from tonnage.model import (
+    ChurnPoint,
+    ChurnReading,
     FootprintPoint,
     Inside,
     Outcome,
@@ -82,6 +84,8 @@ class Past:
                     | RunPrepared()
                     | RunReleased()
                 ):
+                    count = 0
+                case ChurnPoint(fact=ChurnReading()):
                     count = 0
                 case _:
                     pass

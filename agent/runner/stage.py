@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 import structlog
 
@@ -196,7 +197,7 @@ class StageRun:
 
         async def again(launch: Launch) -> None:
             async with room:
-                trial = await self._starts.make(launch)
+                trial = await self._starts.make(replace(launch, due_seconds=None))
                 if trial.outcome is Outcome.READY:
                     course.held(trial)
 
@@ -294,15 +295,16 @@ class StageRun:
                 await self._stopped.wait()
         held = [self._starts.held.get(trial_id) for trial_id in measure.trial_ids]
         memory = self._confinement.memory if self._confinement is not None else None
+        at_seconds = self._starts.schedule.elapsed_seconds()
         sample = await weigh_all(held, self._work, self._only_target(), memory)
-        self._events.put_nowait(Measured(sample))
+        self._events.put_nowait(Measured(sample, at_seconds))
 
     async def _ask(self, ask: Ask) -> None:
         answered = await ask_all(ask, self._starts.held, self._equipment.observer)
         self._events.put_nowait(answered)
 
     def _only_target(self) -> Target:
-        """The target of a stage that has one: density and footprint."""
+        """The target of a stage that has one: all but start-up."""
         experiment = self._stage.experiment
         if isinstance(experiment, StartupStage):
             raise TypeError("a startup stage measures nothing but starts")

@@ -12,9 +12,19 @@ from agent.experiments.base import Launch
 from agent.runner.attempts import Attempt, Order
 from agent.runner.engines import Engines
 from agent.runner.holdings import Holding
+from agent.runner.schedule import Schedule
 from agent.runner.work import Work
 from agent.runtimes.base import ParentGroup
-from tonnage.model import Notice, Outcome, Stage, StopReason, Trial, TrialEnd
+from tonnage.model import (
+    ChurnPoint,
+    ChurnStart,
+    Notice,
+    Outcome,
+    Stage,
+    StopReason,
+    Trial,
+    TrialEnd,
+)
 
 _PAUSE_WORTH_TELLING_SECONDS = 0.05
 
@@ -31,6 +41,7 @@ class Starts:
         self._stage = stage
         self._stopped = stopped
         self._trip = trip
+        self.schedule = Schedule(stopped)
         self._engines = Engines(work.equipment.inventory.answers, stopped, self._paused)
         self.held: dict[str, Holding] = {}
         self.parent: ParentGroup | None = None
@@ -41,6 +52,8 @@ class Starts:
         """Make one attempt; the row says what became of it. A launch that was not begun has
         no row: it is answered as cancelled."""
         order = self._order(launch)
+        if order.due_seconds is not None:
+            await self.schedule.until(order.due_seconds)
         while True:
             await self._engines.back(order.target.runtime)
             refusal = await self._refusal()
@@ -136,8 +149,19 @@ class Starts:
         equipment.metrics.trial(order.target, attempt.trial, time.monotonic() - began)
         gone = isinstance(attempt.start.failure, RuntimeUnavailable)
         (self._engines.missed if gone else self._engines.met)(order.target.runtime)
+        self._schedule_kept(order, attempt)
         self._store(attempt)
         return attempt.trial
+
+    def _schedule_kept(self, order: Order, attempt: Attempt) -> None:
+        """Record how late an attempt was, if it had a time. Before its own row: an attempt
+        that is stored is known to have been on schedule or not."""
+        timeline = attempt.holding.timeline
+        if order.due_seconds is None or timeline is None:
+            return
+        late_seconds = self.schedule.late_seconds(order.due_seconds, timeline.requested_ns)
+        start = ChurnStart(order.trial_id, order.attempt, order.due_seconds, late_seconds)
+        self._work.log.record(ChurnPoint(self._stage.id, start))
 
     def _unfit(self, order: Order, error: TonnageError) -> Trial:
         """An attempt that failed before its launch: it could not begin as its mode says."""
@@ -183,4 +207,5 @@ class Starts:
             noisy_above_share=work.plan.noisy_above_share,
             attempt=work.past.attempts.get(launch.trial_id, 0) + 1,
             parent=self.parent,
+            due_seconds=launch.due_seconds,
         )

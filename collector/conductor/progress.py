@@ -92,8 +92,8 @@ class HostTracker:
         match fact:
             case model.StageStarted():
                 self._begin(fact.stage_id, fact.trials_expected)
-            case model.Step() | model.FootprintPoint() | model.Inside():
-                self._instances = _instances(fact)
+            case model.Step() | model.FootprintPoint() | model.ChurnPoint() | model.Inside():
+                self._instances = _instances(fact, self._instances)
             case model.StageFinished():
                 self._stages_done += 1
                 self.message = str(fact.problem) if fact.problem else self.message
@@ -112,8 +112,19 @@ class HostTracker:
                 self.message = str(fact.problem) if fact.problem else self.message
 
 
-def _instances(fact: model.Step | model.FootprintPoint | model.Inside) -> int:
-    return len(fact.answers) if isinstance(fact, model.Inside) else fact.sample.instances
+def _instances(
+    fact: model.Step | model.FootprintPoint | model.ChurnPoint | model.Inside, before: int
+) -> int:
+    """How many live, where a fact says it."""
+    match fact:
+        case model.Inside(answers=answers):
+            return len(answers)
+        case model.ChurnPoint(fact=model.ChurnReading(sample=sample)):
+            return sample.instances
+        case model.ChurnPoint():
+            return before
+        case _:
+            return fact.sample.instances
 
 
 class RunTracker:
@@ -211,6 +222,7 @@ _CLASSES: dict[str, type[object]] = {
     "forecast": model.Forecast,
     "density_result": model.DensityResult,
     "footprint_point": model.FootprintPoint,
+    "churn_point": model.ChurnPoint,
     "inside": model.Inside,
     "stage_finished": model.StageFinished,
     "notice": model.Notice,

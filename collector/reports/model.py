@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from collector.reports.churn_rows import ChurnReadingRow, ChurnRow, ChurnWindow
 from collector.reports.merged import Merged
 from collector.reports.rows import (
     ComparisonRow,
@@ -28,6 +29,9 @@ from collector.reports.rows import (
 )
 
 __all__ = [
+    "ChurnReadingRow",
+    "ChurnRow",
+    "ChurnWindow",
     "ComparisonRow",
     "DensityRow",
     "DensityStep",
@@ -121,6 +125,7 @@ class Result(Document):
     density: list[DensityRow]
     footprint: list[FootprintRow]
     comparisons: list[ComparisonRow]
+    churn: list[ChurnRow] = Field(default=[])
     isolation: list[IsolationRow] = Field(default=[])
     warnings: list[str]
     layers: list[LayerRow] = Field(

@@ -16,7 +16,13 @@ class Names:
 
     def __init__(self, result: Result) -> None:
         self._subjects: dict[Identity, Kind] = {}
-        rows = [*result.startup, *result.density, *result.footprint, *result.isolation]
+        rows = [
+            *result.startup,
+            *result.density,
+            *result.footprint,
+            *result.churn,
+            *result.isolation,
+        ]
         for row in rows:
             self._subjects.setdefault(_without_host(row), row)
         self._varying = {

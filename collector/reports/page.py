@@ -12,6 +12,7 @@ from collector.reports.by_host import HOSTS_APART
 from collector.reports.charts import cost, ramp
 from collector.reports.charts.svg import NARROW, WIDE
 from collector.reports.model import (
+    ChurnRow,
     DensityRow,
     FootprintRow,
     HostSummary,
@@ -32,6 +33,7 @@ POPULATIONS = {
     "fill": "fill of a host",
     "again": "fill, launched again",
     "probe": "probe at a fill",
+    "churn": "replacement on schedule",
     "manual": "by hand",
 }
 
@@ -66,6 +68,7 @@ class HostPage:
     costs: list[Markup]
     footprint: list[FootprintRow]
     weighed: list[FootprintRow]
+    churn: list[ChurnRow]
     isolation: list[IsolationRow]
     stacks: Pictures
     counts: list[tuple[str, str, Counter[str]]]
@@ -99,6 +102,7 @@ def _host_page(
         costs=_costs(host.host, footprint, names),
         footprint=footprint,
         weighed=list({names.series(row): row for row in footprint}.values()),
+        churn=[row for row in result.churn if row.host == host.host],
         isolation=[row for row in result.isolation if row.host == host.host],
         stacks=pictures(host, [r for r in result.layers if r.host == host.host], names),
         counts=counts(trials),

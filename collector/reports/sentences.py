@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collector.reports import figures
 from collector.reports.by_host import HOSTS_APART
+from collector.reports.churned import churn_sentences
 from collector.reports.comparing import HEADLINES, Sentence, cost_sentence, start_sentence
 from collector.reports.isolated import isolation_sentences
 from collector.reports.model import DensityRow, Result
@@ -45,6 +46,7 @@ def sentences(result: Result) -> list[Sentence]:
         *(start_sentence(row, result, names) for row in told if row.metric == "startup.total"),
         *(_limit(row, names) for row in result.density),
         *(cost_sentence(row, result, names) for row in told if row.metric in HEADLINES),
+        *churn_sentences(result.churn, names),
         *isolation_sentences(result.isolation, names),
     ]
 

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from collector.reports import figures
 from collector.reports.by_host import HOSTS_APART, finished
+from collector.reports.churned import churn_grid
 from collector.reports.grid import Column, Grid, right
 from collector.reports.isolated import FACETS, seen_told
 from collector.reports.merged_grids import line_grid, merged_grids
@@ -112,6 +113,7 @@ def _own(result: Result, names: Names) -> list[Grid]:
         _phases(result.startup, names),
         _density(result.density, names),
         _footprint(result.footprint, names),
+        churn_grid(result.churn, names),
         _isolation(result.isolation, names),
         _comparisons(result.comparisons, names),
     ]

@@ -6,9 +6,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from collector.model import HostRun, RunData
+from collector.reports.figures import seconds
 from collector.reports.merged import Merged
 from collector.results import foreign
 from collector.results.caches import unlike
+from collector.results.churn import Churned
 from collector.results.density import Ramp
 from collector.results.footprint import EVERY_RUNTIME_HAS, Footprint, series
 from collector.results.groups import without
@@ -26,6 +28,7 @@ def cautions(
     samples: Sequence[StartupSample],
     ramps: Sequence[Ramp],
     footprints: Sequence[Footprint],
+    churns: Sequence[Churned],
     merged: Merged | None,
 ) -> list[str]:
     """Every caution once, the gravest first.
@@ -49,6 +52,7 @@ def cautions(
             *(told for ramp in without(idle, ramps) for told in _of_ramp(ramp, subjects)),
             *_of_series(data, subjects),
             *_of_footprints(without(idle, footprints), subjects),
+            *(told for each in without(idle, churns) for told in _of_churn(each, subjects)),
         ]
     )
 
@@ -194,6 +198,21 @@ def _of_footprints(footprints: Sequence[Footprint], subjects: Subjects) -> Itera
             why = footprint.cost.reason if footprint.cost.n_points else "nothing was read"
             rest = f": no footprint by {footprint.estimator}: {why}."
             yield _about(subjects, footprint.key, rest)
+
+
+def _of_churn(of: Churned, subjects: Subjects) -> Iterator[Told]:
+    late, slot = of.late_seconds, 1 / of.stage.rate_per_second
+    if late is not None and late > slot:
+        rest = (
+            f": the schedule was not kept: a replacement was {seconds(late)} late, more than the "
+            f"{seconds(slot)} between two; the host, or max_in_flight, does not carry this rate."
+        )
+        yield _about(subjects, of.key, rest)
+    if of.died:
+        rest = f": {_count(of.died, 'instance')} did not live at a reading of the churn."
+        yield _about(subjects, of.key, rest)
+    if of.refilled:
+        yield _about(subjects, of.key, _refilled(of.refilled, "the churn", "its memory"))
 
 
 def _of_accelerators(data: RunData) -> Iterator[Told]:

@@ -18,6 +18,7 @@ from collector.reports.model import (
     RuntimeSummary,
 )
 from collector.results.cautions import cautions
+from collector.results.churn import churn_row, churned
 from collector.results.comparisons import Compared, Comparer, comparison_row
 from collector.results.density import Ramp, density_row, ramps
 from collector.results.footprint import Footprint, footprint_row, footprints, series
@@ -56,6 +57,7 @@ def assemble(data: RunData) -> Result:
         *comparer.footprint(found.footprints),
         *comparer.density(found.ramps),
     ]
+    churns = churned(data, subjects)
     merged = _merged(data, found, subjects, comparer, compared) if len(data.hosts) > 1 else None
     return Result(
         run=_run(data.run, spec),
@@ -63,6 +65,10 @@ def assemble(data: RunData) -> Result:
         startup=startup_rows(found.samples, subjects, data.run.seed, effort),
         density=[density_row(ramp, subjects) for ramp in found.ramps],
         footprint=[footprint_row(cost, subjects) for cost in found.footprints],
+        churn=[
+            churn_row(each, subjects, data.run.seed, comparer.minimum_effect, effort)
+            for each in churns
+        ],
         isolation=isolation_rows(data, subjects),
         comparisons=[comparison_row(each, subjects) for each in compared],
         layers=list(
@@ -73,7 +79,9 @@ def assemble(data: RunData) -> Result:
                 subjects,
             )
         ),
-        warnings=cautions(data, subjects, found.samples, found.ramps, found.footprints, merged),
+        warnings=cautions(
+            data, subjects, found.samples, found.ramps, found.footprints, churns, merged
+        ),
         merged=merged,
     )
 

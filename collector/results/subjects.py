@@ -11,6 +11,7 @@ from collector.model import RunData
 from collector.reports.model import Kind, Subject
 from tonnage.model import (
     Accelerator,
+    ChurnStage,
     DensityStage,
     FootprintPoint,
     FootprintStage,
@@ -135,7 +136,7 @@ def name(subjects: Subjects, key: Key) -> str:
     return f"{runtime if key.target_id == runtime else key.target_id}{chip}"
 
 
-E = TypeVar("E", StartupStage, DensityStage, FootprintStage, IsolationStage)
+E = TypeVar("E", StartupStage, DensityStage, FootprintStage, ChurnStage, IsolationStage)
 
 
 def stages(data: RunData, kind: type[E]) -> Iterator[tuple[str, str, E]]:

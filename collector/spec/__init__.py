@@ -1,6 +1,7 @@
 """The experiment file: what it may say, how it is read, and what is wrong with it."""
 
 from collector.spec.check import parse
+from collector.spec.churn import Churn
 from collector.spec.experiments import (
     EXPERIMENTS,
     Combination,
@@ -19,6 +20,7 @@ from collector.spec.selection import HostSelection
 
 __all__ = [
     "EXPERIMENTS",
+    "Churn",
     "Combination",
     "Compare",
     "Density",

@@ -9,6 +9,7 @@ from typing import Annotated, Any, NamedTuple, Self, TypeVar
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from collector.spec.churn import Churn
 from collector.spec.parts import Name, Part, TargetSpec, WorkloadSpec
 from collector.spec.settings import RunSettings
 from collector.spec.units import Budget, Deadline, Effect, Percent, Seconds
@@ -163,7 +164,7 @@ class Compare(Part):
     """A smaller difference is no difference."""
 
 
-EXPERIMENTS = ("startup", "density", "footprint", "isolation")
+EXPERIMENTS = ("startup", "density", "footprint", "churn", "isolation")
 
 
 class Combination(NamedTuple):
@@ -198,6 +199,8 @@ class Spec(RunSettings):
     """How many instances the host carries."""
     footprint: Footprint | None = None
     """What one more instance costs."""
+    churn: Churn | None = None
+    """How starts and memory fare while instances come and go."""
     isolation: Isolation | None = None
     """What one instance sees of the host and of its neighbours."""
     compare: Compare = Compare()
@@ -293,7 +296,7 @@ def _cold_alone(spec: Spec) -> None:
         if Mode.COLD not in entry.mode:
             continue
         remedy = "Leave mode cold to a file of its own, with startup alone and concurrency: 1."
-        for part in ("density", "footprint", "isolation"):
+        for part in ("density", "footprint", "churn", "isolation"):
             if getattr(spec, part) is not None:
                 text = f"mode cold is for startup alone, and the file asks for {part} too"
                 raise _wrong(text, remedy, "targets", index, "mode")

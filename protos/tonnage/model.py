@@ -72,6 +72,7 @@ class Population(StrEnum):
     FILL = "fill"
     PROBE = "probe"
     MANUAL = "manual"
+    CHURN = "churn"
 
 
 class StopReason(StrEnum):
@@ -298,11 +299,29 @@ class IsolationStage:
 
 
 @dataclass(frozen=True, slots=True)
+class ChurnStage:
+    """A steady number of instances, of which one after the other is replaced, open loop.
+
+    ``max_in_flight``: a replacement that is due beyond it waits, and is late.
+    """
+
+    target_id: str
+    instances: int
+    rate_per_second: float
+    duration_seconds: float
+    readings: int
+    settle_seconds: float
+    ready_timeout_seconds: float
+    concurrency: int = 1
+    max_in_flight: int = 32
+
+
+@dataclass(frozen=True, slots=True)
 class Stage:
     """One experiment of a plan."""
 
     id: str
-    experiment: StartupStage | DensityStage | FootprintStage | IsolationStage
+    experiment: StartupStage | DensityStage | FootprintStage | ChurnStage | IsolationStage
 
 
 @dataclass(frozen=True, slots=True)
@@ -508,6 +527,33 @@ class Inside:
 
 
 @dataclass(frozen=True, slots=True)
+class ChurnStart:
+    """An attempt that was made on schedule; ``late_seconds``: due to requested."""
+
+    trial_id: str
+    attempt: int
+    due_seconds: float
+    late_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ChurnReading:
+    """Host and instances at one moment; ``at_seconds`` is ``None`` before the schedule began."""
+
+    number: int
+    sample: Sample
+    at_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChurnPoint:
+    """A fact of a churn stage."""
+
+    stage_id: str
+    fact: ChurnStart | ChurnReading
+
+
+@dataclass(frozen=True, slots=True)
 class RunStarted:
     """A run began on this host."""
 
@@ -597,6 +643,7 @@ Payload = (
     | RunReleased
     | RunResumed
     | Inside
+    | ChurnPoint
 )
 
 

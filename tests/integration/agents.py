@@ -14,6 +14,7 @@ from typing import Any
 import grpc
 
 from tonnage.model import (
+    ChurnStage,
     DensityStage,
     Event,
     FootprintStage,
@@ -168,6 +169,14 @@ def density(step: int, most: int, *, probes: int = 2, slo: Slo | None = None) ->
 def footprint(*counts: int) -> Stage:
     """A series without rests."""
     return Stage("footprint/fake", FootprintStage("fake", counts, 1, 0.0, 10, concurrency=2))
+
+
+def churn(
+    instances: int, rate: float, seconds: float, readings: int = 3, max_in_flight: int = 32
+) -> Stage:
+    """Replacements on schedule, without rests."""
+    work = ChurnStage("fake", instances, rate, seconds, readings, 0.0, 10, 2, max_in_flight)
+    return Stage("churn/fake", work)
 
 
 def isolation(instances: int, answer_timeout: float = 5.0) -> Stage:

@@ -26,7 +26,11 @@ targets:
 startup: {trials: 8, warmup: 1, concurrency: [1, 2]}
 density: {max_instances: 6, step: 2, settle: 0s}
 footprint: {counts: [1, 2, 3], settle: 0s}
+churn: {instances: 2, rate: 20, duration: 1s, readings: 3, settle: 0s}
 """
+
+# Start-up alone.
+LIGHT = ("--set", "density=null", "--set", "footprint=null", "--set", "churn=null")
 
 Tonnage = Callable[..., CompletedProcess[str]]
 
@@ -86,6 +90,7 @@ def test_a_run_ends_with_its_result(finished: Result) -> None:
     }
     assert {row.stop_reason for row in finished.density} == {"max_instances"}
     assert {row.estimator for row in finished.footprint} >= {"mem_available", "pss"}
+    assert [(row.ready, row.not_removed, row.died) for row in finished.churn] == [(20, 0, 0)] * 2
     assert not any(host.leaked for host in finished.hosts)
 
 
@@ -148,7 +153,7 @@ def test_a_report_is_one_page(ask: Tonnage, finished: Result, tmp_path: Path) ->
 
 
 def test_a_detached_run_is_watched_to_its_end(ask: Tonnage, spec: str) -> None:
-    started = ask("run", spec, "--detach", "--set", "density=null", "--set", "footprint=null")
+    started = ask("run", spec, "--detach", *LIGHT)
     run_id = started.stdout.strip()
     assert ask("watch", run_id).returncode == 0
 

@@ -22,6 +22,7 @@ FACTS: dict[str, type[Any]] = {
     "forecast": model.Forecast,
     "density_result": model.DensityResult,
     "footprint_point": model.FootprintPoint,
+    "churn_point": model.ChurnPoint,
     "inside": model.Inside,
     "stage_finished": model.StageFinished,
     "notice": model.Notice,

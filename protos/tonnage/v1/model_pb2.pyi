@@ -183,6 +183,8 @@ class _PopulationEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_Population.
     """Probes the start latency at a density step's fill."""
     POPULATION_MANUAL: _Population.ValueType  # 5
     """Launched by hand."""
+    POPULATION_CHURN: _Population.ValueType  # 6
+    """Replaces another at its scheduled time in a churn stage."""
 
 class Population(_Population, metaclass=_PopulationEnumTypeWrapper):
     """Why a trial was made."""
@@ -199,6 +201,8 @@ POPULATION_PROBE: Population.ValueType  # 4
 """Probes the start latency at a density step's fill."""
 POPULATION_MANUAL: Population.ValueType  # 5
 """Launched by hand."""
+POPULATION_CHURN: Population.ValueType  # 6
+"""Replaces another at its scheduled time in a churn stage."""
 
 class _StopReason:
     ValueType = typing.NewType("ValueType", builtins.int)
@@ -911,6 +915,60 @@ class IsolationStage(message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 @typing.final
+class ChurnStage(message.Message):
+    """A steady number of instances, of which one after the other is replaced."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    TARGET_ID_FIELD_NUMBER: builtins.int
+    INSTANCES_FIELD_NUMBER: builtins.int
+    RATE_PER_SECOND_FIELD_NUMBER: builtins.int
+    DURATION_SECONDS_FIELD_NUMBER: builtins.int
+    READINGS_FIELD_NUMBER: builtins.int
+    SETTLE_SECONDS_FIELD_NUMBER: builtins.int
+    READY_TIMEOUT_SECONDS_FIELD_NUMBER: builtins.int
+    CONCURRENCY_FIELD_NUMBER: builtins.int
+    MAX_IN_FLIGHT_FIELD_NUMBER: builtins.int
+    target_id: builtins.str
+    """The target."""
+    instances: builtins.int
+    """Instances that live all the time."""
+    rate_per_second: builtins.float
+    """Replacements a second, each at its scheduled time whatever became of those
+    before it (open loop).
+    """
+    duration_seconds: builtins.float
+    """How long instances are replaced."""
+    readings: builtins.int
+    """Readings of host and instances while they are replaced."""
+    settle_seconds: builtins.float
+    """Rest before the readings of the empty and of the filled host."""
+    ready_timeout_seconds: builtins.float
+    """Deadline of one launch, request to ready."""
+    concurrency: builtins.int
+    """Launches in flight at once while the host is filled."""
+    max_in_flight: builtins.int
+    """Most replacements in flight at once: one that is due beyond it waits, and is late."""
+    def __init__(
+        self,
+        *,
+        target_id: builtins.str = ...,
+        instances: builtins.int = ...,
+        rate_per_second: builtins.float = ...,
+        duration_seconds: builtins.float = ...,
+        readings: builtins.int = ...,
+        settle_seconds: builtins.float = ...,
+        ready_timeout_seconds: builtins.float = ...,
+        concurrency: builtins.int = ...,
+        max_in_flight: builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["concurrency", b"concurrency", "duration_seconds", b"duration_seconds", "instances", b"instances", "max_in_flight", b"max_in_flight", "rate_per_second", b"rate_per_second", "readings", b"readings", "ready_timeout_seconds", b"ready_timeout_seconds", "settle_seconds", b"settle_seconds", "target_id", b"target_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
 class Stage(message.Message):
     """One experiment of a plan."""
 
@@ -920,6 +978,7 @@ class Stage(message.Message):
     STARTUP_STAGE_FIELD_NUMBER: builtins.int
     DENSITY_STAGE_FIELD_NUMBER: builtins.int
     FOOTPRINT_STAGE_FIELD_NUMBER: builtins.int
+    CHURN_STAGE_FIELD_NUMBER: builtins.int
     ISOLATION_STAGE_FIELD_NUMBER: builtins.int
     id: builtins.str
     """Unique within the plan."""
@@ -936,6 +995,10 @@ class Stage(message.Message):
         """Cost per instance."""
 
     @builtins.property
+    def churn_stage(self) -> ChurnStage:
+        """Starts and leaks while instances come and go."""
+
+    @builtins.property
     def isolation_stage(self) -> IsolationStage:
         """What instances see of host and neighbours."""
 
@@ -946,13 +1009,14 @@ class Stage(message.Message):
         startup_stage: StartupStage | None = ...,
         density_stage: DensityStage | None = ...,
         footprint_stage: FootprintStage | None = ...,
+        churn_stage: ChurnStage | None = ...,
         isolation_stage: IsolationStage | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["density_stage", b"density_stage", "experiment", b"experiment", "footprint_stage", b"footprint_stage", "isolation_stage", b"isolation_stage", "startup_stage", b"startup_stage"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["churn_stage", b"churn_stage", "density_stage", b"density_stage", "experiment", b"experiment", "footprint_stage", b"footprint_stage", "isolation_stage", b"isolation_stage", "startup_stage", b"startup_stage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["density_stage", b"density_stage", "experiment", b"experiment", "footprint_stage", b"footprint_stage", "id", b"id", "isolation_stage", b"isolation_stage", "startup_stage", b"startup_stage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["churn_stage", b"churn_stage", "density_stage", b"density_stage", "experiment", b"experiment", "footprint_stage", b"footprint_stage", "id", b"id", "isolation_stage", b"isolation_stage", "startup_stage", b"startup_stage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_experiment: _TypeAlias = typing.Literal["startup_stage", "density_stage", "footprint_stage", "isolation_stage"]  # noqa: Y015
+    _WhichOneofReturnType_experiment: _TypeAlias = typing.Literal["startup_stage", "density_stage", "footprint_stage", "churn_stage", "isolation_stage"]  # noqa: Y015
     _WhichOneofArgType_experiment: _TypeAlias = typing.Literal["experiment", b"experiment"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_experiment) -> _WhichOneofReturnType_experiment | None: ...
 
@@ -1880,6 +1944,106 @@ class Inside(message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 @typing.final
+class ChurnStart(message.Message):
+    """An attempt that was made on schedule."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    TRIAL_ID_FIELD_NUMBER: builtins.int
+    ATTEMPT_FIELD_NUMBER: builtins.int
+    DUE_SECONDS_FIELD_NUMBER: builtins.int
+    LATE_SECONDS_FIELD_NUMBER: builtins.int
+    trial_id: builtins.str
+    """The trial."""
+    attempt: builtins.int
+    """Its attempt."""
+    due_seconds: builtins.float
+    """When it was due, after the schedule's beginning. An interruption of the run
+    is no part of that time.
+    """
+    late_seconds: builtins.float
+    """Due to requested."""
+    def __init__(
+        self,
+        *,
+        trial_id: builtins.str = ...,
+        attempt: builtins.int = ...,
+        due_seconds: builtins.float = ...,
+        late_seconds: builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["attempt", b"attempt", "due_seconds", b"due_seconds", "late_seconds", b"late_seconds", "trial_id", b"trial_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ChurnReading(message.Message):
+    """Host and instances at one moment of a churn stage."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: builtins.int
+    AT_SECONDS_FIELD_NUMBER: builtins.int
+    SAMPLE_FIELD_NUMBER: builtins.int
+    number: builtins.int
+    """Its number, from 0."""
+    at_seconds: builtins.float
+    """When, after the schedule's beginning; absent before it."""
+    @builtins.property
+    def sample(self) -> Sample:
+        """What was measured."""
+
+    def __init__(
+        self,
+        *,
+        number: builtins.int = ...,
+        at_seconds: builtins.float | None = ...,
+        sample: Sample | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["_at_seconds", b"_at_seconds", "at_seconds", b"at_seconds", "sample", b"sample"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_at_seconds", b"_at_seconds", "at_seconds", b"at_seconds", "number", b"number", "sample", b"sample"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__at_seconds: _TypeAlias = typing.Literal["at_seconds"]  # noqa: Y015
+    _WhichOneofArgType__at_seconds: _TypeAlias = typing.Literal["_at_seconds", b"_at_seconds"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__at_seconds) -> _WhichOneofReturnType__at_seconds | None: ...
+
+@typing.final
+class ChurnPoint(message.Message):
+    """A fact of a churn stage."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    STAGE_ID_FIELD_NUMBER: builtins.int
+    CHURN_START_FIELD_NUMBER: builtins.int
+    CHURN_READING_FIELD_NUMBER: builtins.int
+    stage_id: builtins.str
+    """The stage."""
+    @builtins.property
+    def churn_start(self) -> ChurnStart:
+        """A replacement was requested."""
+
+    @builtins.property
+    def churn_reading(self) -> ChurnReading:
+        """Host and instances were measured."""
+
+    def __init__(
+        self,
+        *,
+        stage_id: builtins.str = ...,
+        churn_start: ChurnStart | None = ...,
+        churn_reading: ChurnReading | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["churn_reading", b"churn_reading", "churn_start", b"churn_start", "fact", b"fact"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["churn_reading", b"churn_reading", "churn_start", b"churn_start", "fact", b"fact", "stage_id", b"stage_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_fact: _TypeAlias = typing.Literal["churn_start", "churn_reading"]  # noqa: Y015
+    _WhichOneofArgType_fact: _TypeAlias = typing.Literal["fact", b"fact"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_fact) -> _WhichOneofReturnType_fact | None: ...
+
+@typing.final
 class RunStarted(message.Message):
     """A run began on this host."""
 
@@ -2142,6 +2306,7 @@ class Event(message.Message):
     RUN_PREPARED_FIELD_NUMBER: builtins.int
     RUN_RELEASED_FIELD_NUMBER: builtins.int
     RUN_RESUMED_FIELD_NUMBER: builtins.int
+    CHURN_POINT_FIELD_NUMBER: builtins.int
     INSIDE_FIELD_NUMBER: builtins.int
     SNAPSHOT_FIELD_NUMBER: builtins.int
     sequence: builtins.int
@@ -2205,6 +2370,10 @@ class Event(message.Message):
         """The run went on after an interruption."""
 
     @builtins.property
+    def churn_point(self) -> ChurnPoint:
+        """A replacement was requested, or host and instances were measured beside."""
+
+    @builtins.property
     def inside(self) -> Inside:
         """Instances were asked what they see."""
 
@@ -2231,14 +2400,15 @@ class Event(message.Message):
         run_prepared: RunPrepared | None = ...,
         run_released: RunReleased | None = ...,
         run_resumed: RunResumed | None = ...,
+        churn_point: ChurnPoint | None = ...,
         inside: Inside | None = ...,
         snapshot: Snapshot | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["density_result", b"density_result", "footprint_point", b"footprint_point", "forecast", b"forecast", "inside", b"inside", "notice", b"notice", "payload", b"payload", "run_finished", b"run_finished", "run_prepared", b"run_prepared", "run_released", b"run_released", "run_resumed", b"run_resumed", "run_started", b"run_started", "snapshot", b"snapshot", "stage_finished", b"stage_finished", "stage_started", b"stage_started", "step", b"step", "trial", b"trial", "trial_end", b"trial_end"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["churn_point", b"churn_point", "density_result", b"density_result", "footprint_point", b"footprint_point", "forecast", b"forecast", "inside", b"inside", "notice", b"notice", "payload", b"payload", "run_finished", b"run_finished", "run_prepared", b"run_prepared", "run_released", b"run_released", "run_resumed", b"run_resumed", "run_started", b"run_started", "snapshot", b"snapshot", "stage_finished", b"stage_finished", "stage_started", b"stage_started", "step", b"step", "trial", b"trial", "trial_end", b"trial_end"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["density_result", b"density_result", "footprint_point", b"footprint_point", "forecast", b"forecast", "inside", b"inside", "notice", b"notice", "payload", b"payload", "recorded_at_unix_ns", b"recorded_at_unix_ns", "run_finished", b"run_finished", "run_prepared", b"run_prepared", "run_released", b"run_released", "run_resumed", b"run_resumed", "run_started", b"run_started", "sequence", b"sequence", "snapshot", b"snapshot", "stage_finished", b"stage_finished", "stage_started", b"stage_started", "step", b"step", "trial", b"trial", "trial_end", b"trial_end"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["churn_point", b"churn_point", "density_result", b"density_result", "footprint_point", b"footprint_point", "forecast", b"forecast", "inside", b"inside", "notice", b"notice", "payload", b"payload", "recorded_at_unix_ns", b"recorded_at_unix_ns", "run_finished", b"run_finished", "run_prepared", b"run_prepared", "run_released", b"run_released", "run_resumed", b"run_resumed", "run_started", b"run_started", "sequence", b"sequence", "snapshot", b"snapshot", "stage_finished", b"stage_finished", "stage_started", b"stage_started", "step", b"step", "trial", b"trial", "trial_end", b"trial_end"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_payload: _TypeAlias = typing.Literal["run_started", "stage_started", "trial", "trial_end", "step", "forecast", "density_result", "footprint_point", "stage_finished", "notice", "run_finished", "run_prepared", "run_released", "run_resumed", "inside", "snapshot"]  # noqa: Y015
+    _WhichOneofReturnType_payload: _TypeAlias = typing.Literal["run_started", "stage_started", "trial", "trial_end", "step", "forecast", "density_result", "footprint_point", "stage_finished", "notice", "run_finished", "run_prepared", "run_released", "run_resumed", "churn_point", "inside", "snapshot"]  # noqa: Y015
     _WhichOneofArgType_payload: _TypeAlias = typing.Literal["payload", b"payload"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_payload) -> _WhichOneofReturnType_payload | None: ...
 

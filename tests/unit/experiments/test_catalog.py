@@ -8,11 +8,13 @@ import pytest
 
 from agent.errors import InvalidInput
 from agent.experiments.catalog import open_experiment
+from agent.experiments.churn import Churn
 from agent.experiments.density import Density
 from agent.experiments.footprint import Footprint
 from agent.experiments.isolation import Isolation
 from agent.experiments.startup import Startup
 from tonnage.model import (
+    ChurnStage,
     DensityStage,
     FootprintStage,
     IsolationStage,
@@ -34,6 +36,7 @@ TARGETS = {
 STARTUP = Stage("startup", StartupStage((TargetTrials("docker", 3),), 1, (1, 2), 10))
 DENSITY = Stage("density/docker", DensityStage("docker", 2, 10, 1, Slo(), 2, 1, 10))
 ISOLATION = Stage("isolation/docker", IsolationStage("docker", 2, 5, 10))
+CHURN = Stage("churn/docker", ChurnStage("docker", 2, 1.0, 5.0, 2, 1, 10))
 FOOTPRINT = Stage("footprint/docker", FootprintStage("docker", (1, 2), 1, 1, 10))
 
 
@@ -44,13 +47,14 @@ FOOTPRINT = Stage("footprint/docker", FootprintStage("docker", (1, 2), 1, 1, 10)
         (DENSITY, Density),
         (FOOTPRINT, Footprint),
         (ISOLATION, Isolation),
+        (CHURN, Churn),
     ],
 )
 def test_each_stage_opens_its_machine(stage: Stage, machine: type) -> None:
     assert isinstance(open_experiment(stage, TARGETS, seed=1), machine)
 
 
-@pytest.mark.parametrize("stage", [STARTUP, DENSITY, FOOTPRINT])
+@pytest.mark.parametrize("stage", [STARTUP, DENSITY, FOOTPRINT, CHURN, ISOLATION])
 def test_an_unknown_target_is_refused_by_name(stage: Stage) -> None:
     with pytest.raises(InvalidInput, match=r"docker.*Its targets are: podman") as caught:
         open_experiment(stage, {"podman": TARGETS["docker"]}, seed=1)
@@ -72,10 +76,14 @@ def test_an_unknown_target_is_refused_by_name(stage: Stage) -> None:
         (DensityStage("docker", 1, 1, 1, Slo(), 2, 1, 10, resolution=0), "resolution"),
         (FootprintStage("docker", (1,), 0, 1, 10), "repeats"),
         (IsolationStage("docker", 0, 5, 10), "instances"),
+        (ChurnStage("docker", 0, 1.0, 5.0, 2, 1, 10), "instances"),
+        (ChurnStage("docker", 1, 0.0, 5.0, 2, 1, 10), "rate_per_second"),
+        (ChurnStage("docker", 1, 1.0, float("nan"), 2, 1, 10), "duration_seconds"),
+        (ChurnStage("docker", 1, 1.0, 5.0, 2, 1, 10, max_in_flight=0), "max_in_flight"),
     ],
 )
 def test_what_makes_no_sense_is_refused_by_field(
-    work: StartupStage | DensityStage | FootprintStage | IsolationStage, field: str
+    work: StartupStage | DensityStage | FootprintStage | ChurnStage | IsolationStage, field: str
 ) -> None:
     with pytest.raises(InvalidInput) as caught:
         open_experiment(Stage("s", work), TARGETS, seed=1)
@@ -93,7 +101,7 @@ def test_cold_starts_are_made_one_at_a_time() -> None:
     assert caught.value.problem.field == "stages.startup.concurrency"
 
 
-@pytest.mark.parametrize("stage", [DENSITY, FOOTPRINT])
+@pytest.mark.parametrize("stage", [DENSITY, FOOTPRINT, CHURN, ISOLATION])
 def test_nothing_is_cold_beside_instances_that_live(stage: Stage) -> None:
     with pytest.raises(InvalidInput, match="start-up alone"):
         open_experiment(stage, COLD, seed=1)

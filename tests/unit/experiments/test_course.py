@@ -26,6 +26,7 @@ from agent.experiments.base import (
     Stopped,
     TrialDone,
 )
+from agent.experiments.churn import Churn, replacements
 from agent.experiments.course import Course, HistoryMismatch, take_up
 from agent.experiments.density import Density
 from agent.experiments.footprint import Footprint
@@ -34,6 +35,9 @@ from agent.experiments.startup import Startup, schedule
 from agent.runner.past import Past, missing_rows
 from tests.unit.experiments.shell import MIB, answered, trial_of, weigh
 from tonnage.model import (
+    ChurnPoint,
+    ChurnReading,
+    ChurnStage,
     DensityResult,
     DensityStage,
     FootprintStage,
@@ -277,6 +281,39 @@ def test_no_probe_that_had_its_answer_is_made_again(
     assert set(probes.values()) <= {1}
     steps = [row for row in host.facts if isinstance(row, Step)]
     assert sum(probes.values()) == sum(step.probes for step in steps)
+
+
+churns = st.builds(
+    lambda instances, seconds, readings, width, ahead: ChurnStage(
+        "a", instances, 2.0, seconds, readings, 0.0, 10, width, ahead
+    ),
+    st.integers(1, 4),
+    st.floats(0.5, 6.0),
+    st.integers(0, 4),
+    st.integers(1, 3),
+    st.integers(1, 5),
+)
+
+
+@given(churns, cuts_of_a_run, st.randoms(use_true_random=False))
+def test_no_replacement_is_made_twice_and_no_reading_missed(
+    stage: ChurnStage, cuts: list[int], draw: random.Random
+) -> None:
+    def answer(order: Launch, attempt: int) -> Outcome:
+        failed = order.population is Population.CHURN and order.number == 3 and attempt == 1
+        return Outcome.FAILED if failed else Outcome.READY
+
+    host = Host(lambda: Churn("s", stage), answer, draw.randrange).run(cuts)
+    check_rows(host)
+    churned = [trial_id for trial_id in host.answers if "fill" not in trial_id]
+    assert len(churned) == replacements(stage)
+    readings = [
+        fact.fact.number
+        for fact in host.facts
+        if isinstance(fact, ChurnPoint) and isinstance(fact.fact, ChurnReading)
+    ]
+    assert readings == list(range(stage.readings + 3))
+    assert host.finish is None
 
 
 @given(
