@@ -12,6 +12,7 @@ from collector.reports.by_host import HOSTS_APART, finished
 from collector.reports.churned import churn_grid
 from collector.reports.grid import Column, Grid, right
 from collector.reports.isolated import FACETS, seen_told
+from collector.reports.layer_grid import layer_grid
 from collector.reports.merged_grids import line_grid, merged_grids
 from collector.reports.model import (
     ComparisonRow,
@@ -114,6 +115,7 @@ def _own(result: Result, names: Names) -> list[Grid]:
         _density(result.density, names),
         _footprint(result.footprint, names),
         churn_grid(result.churn, names),
+        layer_grid(result.layers, names),
         _isolation(result.isolation, names),
         _comparisons(result.comparisons, names),
     ]

@@ -74,3 +74,12 @@ def test_names_from_outside_are_no_markup() -> None:
     result = assemble(sample_run(("h1", "h2")))
     rows = [row.model_copy(update={"host": "[red]h1"}) for row in result.startup]
     assert "[red]h1" in table.text(result.model_copy(update={"startup": rows}), width=160)
+
+
+def test_every_layer_with_a_figure_is_a_row() -> None:
+    lines = table.text(assemble(sample_run())).splitlines()
+    begin = next(n for n, line in enumerate(lines) if line.startswith("What one more instance"))
+    shown = [line.split() for line in lines[begin + 3 : begin + 13]]
+    assert ["docker", "libraries", "310", "kB", "–"] in shown
+    assert any({"hypervisor", "31.0", "529"} <= set(row) for row in shown)
+    assert not any("hardware" in row for row in shown)
