@@ -122,6 +122,19 @@ async def test_a_snapshot_that_a_crash_left_alone_is_reaped(bench: Bench) -> Non
     assert await bench.runtime.recover(spec.instance_id) is None
 
 
+async def test_a_name_that_another_agent_has_is_refused_and_left_alone(bench: Bench) -> None:
+    spec = await bench.spec()
+    theirs = await bench.ready(spec)
+    other = open_containerd(replace(bench.settings, agent_id=f"{bench.settings.agent_id}-other"))
+    with pytest.raises(LaunchFailed, match="already exists"):
+        await other.launch(
+            replace(spec, scope=Scope(bench.settings.agent_id + "-other")), Timeline()
+        )
+    await other.close()
+    assert await theirs.answers()
+    await theirs.destroy()
+
+
 async def test_what_cannot_be_started_is_told_in_runcs_words_and_leaves_nothing(
     bench: Bench,
 ) -> None:

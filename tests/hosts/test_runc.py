@@ -119,7 +119,7 @@ async def test_a_container_has_the_namespaces_limits_and_places_of_an_engines(
 
 async def test_its_deadline_ends_it_without_us(bench: Bench) -> None:
     timeline = Timeline()
-    instance = await bench.launch(lifetime_seconds=1.0, timeline=timeline)
+    instance = await bench.launch(lifetime_seconds=3.0, timeline=timeline)
     await instance.ready()
     view = instance.processes()
     programs = [cmdline(pid)[0].rpartition("/")[2] for pid in view.pids]

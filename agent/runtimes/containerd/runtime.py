@@ -89,7 +89,7 @@ class ContainerdRuntime:
             await asyncio.shield(carried_out)
         except BaseException as error:
             order.call_off()
-            await self._undo(self._instance(spec, order, held, timeline), carried_out, error)
+            await self._undo(spec, order, held, carried_out, error)
             raise
         instance = self._instance(spec, order, held, timeline)
         self._held.add(instance)
@@ -125,7 +125,9 @@ class ContainerdRuntime:
 
     async def _undo(
         self,
-        instance: ContainerdInstance,
+        spec: LaunchSpec,
+        order: Order,
+        held: Held,
         carried_out: asyncio.Future[None],
         error: BaseException,
     ) -> None:
@@ -133,19 +135,27 @@ class ContainerdRuntime:
 
         What fails here is noted on ``error``; a later ``reap`` finds the rest.
         """
-
-        async def remove() -> None:
-            await asyncio.wait([carried_out])
-            carried_out.cancelled() or carried_out.exception()  # it is told by the caller
-            await instance.destroy()
-
-        clean_up = asyncio.ensure_future(remove())
+        clean_up = asyncio.ensure_future(self._remove_order(spec, order, held, carried_out))
         self._clean_ups.add(clean_up)
         clean_up.add_done_callback(self._clean_ups.discard)
         try:
             await asyncio.shield(clean_up)
         except TonnageError as failure:
             error.add_note(f"And its clean-up failed: {failure}")
+
+    async def _remove_order(
+        self, spec: LaunchSpec, order: Order, held: Held, carried_out: asyncio.Future[None]
+    ) -> None:
+        """Once the order has ended: what of that name is there may be another agent's, unless
+        it was this order that made it."""
+        await asyncio.wait([carried_out])
+        carried_out.cancelled() or carried_out.exception()  # it is told by the caller
+        begun = self._instance(spec, order, held, Timeline())
+        begun.let_go()
+        left = begun if order.mounts else await self._finder.find(spec.instance_id)
+        if left is not None:
+            await left.destroy()
+        await asyncio.to_thread(self._folders.forget, spec.instance_id)
 
     async def recover(self, instance_id: str) -> ContainerdInstance | None:
         return await self._finder.find(instance_id)

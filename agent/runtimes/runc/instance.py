@@ -19,7 +19,7 @@ from agent.runtimes.pipe import ConsolePipe
 from agent.runtimes.places import Place, Places
 from agent.runtimes.readiness import conversation, healthy
 from agent.runtimes.runc.keeper import Kept
-from agent.runtimes.runc.remains import Remains, first_process
+from agent.runtimes.runc.remains import Remains
 from tonnage.model import Health
 
 _REAPING_SECONDS = 5.0  # from the end of the container to the end of its keepers
@@ -154,7 +154,7 @@ class RuncInstance:
         """
         place = self._located()
         if place is not None:
-            await kill(identities(place.members() or (place.init.pid,)))
+            await kill(identities(place.members()) or (place.init,))
             self._timeline.mark(Mark.STOPPED)
             await self._ended_within(_REAPING_SECONDS)
         if not self._child.ended:
@@ -188,9 +188,9 @@ class RuncInstance:
         return f"it exited with code {status}"
 
     def _located(self) -> Place | None:
-        """Its processes and cgroups, from the pid that runc wrote; remembered."""
+        """Its processes and cgroups, from the pid that runc noted; remembered."""
         if self._place is None and not self._child.ended:
-            pid = first_process(self._folder)
+            pid = self._remains.first_process()
             if pid is not None:
                 self._place = Places().learn(self._remains.container, pid)
                 self._keepers = self._find_keepers()

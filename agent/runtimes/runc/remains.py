@@ -6,13 +6,12 @@ import asyncio
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from agent.errors import InstanceLeaked
 from agent.process import Identity
 from agent.runtimes import cgroups
 from agent.runtimes.killing import kill
-from agent.runtimes.records import Record
+from agent.runtimes.records import Record, read_json
 from agent.runtimes.runc import groups, keeper, overlay
 from agent.runtimes.runc.bundles import Bundles
 
@@ -50,6 +49,13 @@ class Remains:
                 break
             survivors = await kill(left)
         self._check_gone((*survivors, *await asyncio.to_thread(self.processes)))
+
+    def first_process(self) -> int | None:
+        """The pid of its first process, as runc notes it in its state before that process runs;
+        ``None`` earlier, and once runc has taken the container away."""
+        state = read_json(self.bundles.state / self.container / "state.json")
+        pid = state.get("init_process_pid")
+        return pid if isinstance(pid, int) and pid > 0 else None
 
     def _check_gone(self, survivors: Sequence[Identity]) -> None:
         if survivors:
@@ -97,11 +103,3 @@ class Remains:
             )
         except (OSError, subprocess.TimeoutExpired):
             return
-
-
-def first_process(folder: Path) -> int | None:
-    """The pid of a container's first process, as runc wrote it; ``None`` if it did not."""
-    try:
-        return int((folder / "pid").read_text())
-    except (OSError, ValueError):
-        return None
