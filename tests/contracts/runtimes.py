@@ -48,6 +48,7 @@ class Kind:
     needs: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
     memory_bytes: int = 128 << 20
+    tells_boot_id: bool = True
 
 
 def _real(
@@ -81,7 +82,10 @@ def _fake() -> Kind:
 KINDS = {
     "fake": _fake(),
     "docker": _real("docker", ("docker_host",), ready_seconds=30.0),
-    "docker-runsc": _real("docker-runsc", ("docker_host",), 30.0, requires=("runsc",)),
+    # gVisor's kernel has no /proc/sys/kernel/random/boot_id.
+    "docker-runsc": replace(
+        _real("docker-runsc", ("docker_host",), 30.0, requires=("runsc",)), tells_boot_id=False
+    ),
     "podman": _real("podman", ("podman_host",), ready_seconds=30.0),
     "containerd": _real("containerd", ("containerd_address", "images_dir"), ready_seconds=30.0),
     "runc": _real("runc", ("images_dir",), ready_seconds=30.0),

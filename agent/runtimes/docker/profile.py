@@ -33,7 +33,8 @@ class EngineProfile:
     at an engine that answers, in a thread and within ``ANSWER_SECONDS``. With
     ``names_limits`` each create call names the engine's own resource limits: an engine
     that would raise them fails where it may not. ``programs``: those that are executed
-    for each container.
+    for each container. ``takes_parent_group``: its OCI runtime puts a container's cgroup
+    where the create call says.
     """
 
     name: str
@@ -44,3 +45,4 @@ class EngineProfile:
     examine: Callable[[Description], Finding] = lambda _: Finding()
     names_limits: bool = False
     programs: tuple[str, ...] = ("containerd-shim-runc-v2", "runc")
+    takes_parent_group: bool = True

@@ -39,16 +39,15 @@ REMOVALS_AT_ONCE = 4
 class DockerRuntime:
     """Containers through one engine."""
 
-    capabilities = Capabilities(
-        networks=(Network.NONE, Network.BRIDGE),
-        modes=("warm", "cold"),
-        readiness=("log", "tcp", "http"),
-        health=("console", "http"),
-        takes_parent_group=True,
-    )
-
     def __init__(self, profile: EngineProfile, settings: RuntimeSettings) -> None:
         self._profile = profile
+        self.capabilities = Capabilities(
+            networks=(Network.NONE, Network.BRIDGE),
+            modes=("warm", "cold"),
+            readiness=("log", "tcp", "http"),
+            health=("console", "http"),
+            takes_parent_group=profile.takes_parent_group,
+        )
         self._agent_id = settings.agent_id
         self._url = engine_url(profile.host or settings.docker_host)
         self._socket = Path(self._url.removeprefix("unix://"))
