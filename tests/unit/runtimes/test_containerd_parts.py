@@ -21,15 +21,16 @@ from agent.runtimes.images.unfit import UnfitImage
 from deploy.containerd import VARIABLE, address_beside
 from tonnage.model import RuntimeState
 
+CHECKOUT = Path(__file__).parents[3]
 API = Path("agent/runtimes/containerd/api")
 
 
 def test_stubs_regenerate_identically(tmp_path: Path) -> None:
     made = subprocess.run(
-        ["bash", API / "generate.sh", str(tmp_path)], capture_output=True, text=True
+        ["bash", CHECKOUT / API / "generate.sh", str(tmp_path)], capture_output=True, text=True
     )
     assert made.returncode == 0, made.stderr
-    committed = {path.name: path.read_text() for path in API.glob("*_pb2*")}
+    committed = {path.name: path.read_text() for path in (CHECKOUT / API).glob("*_pb2*")}
     generated = {path.name: path.read_text() for path in (tmp_path / API).glob("*_pb2*")}
     assert generated == committed, "run: make protos"
 
