@@ -122,7 +122,8 @@ def _stack(
 
 
 def _whole(cells: Mapping[Layer, LayerRow], value: Callable[[LayerRow], float | None]) -> float:
-    return sum(found for row in cells.values() if (found := value(row)) is not None)
+    """What is drawn of a stack: a rest below zero lowers it by nothing."""
+    return sum(max(found, 0) for row in cells.values() if (found := value(row)) is not None)
 
 
 def _ground(host: HostSummary, *, wide: bool) -> list[str]:

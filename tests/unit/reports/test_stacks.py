@@ -59,6 +59,18 @@ def test_a_rest_that_is_nothing_is_not_drawn(result: Result) -> None:
     assert "unexplained" in drawn(result).sizes[0]
 
 
+def test_layers_that_count_more_than_the_host_lost_are_the_whole(result: Result) -> None:
+    layers = [
+        row.model_copy(update={"bytes_per_instance": -2e6})
+        if (row.runtime, row.layer) == ("docker", "unexplained")
+        else row
+        for row in result.layers
+    ]
+    wide = pictures(result.hosts[0], layers, Names(result)).sizes[0]
+    assert "3.27 MB an instance" in wide
+    assert "-2.00 MB" in wide
+
+
 def test_a_host_without_layers_has_no_picture(result: Result) -> None:
     bare = pictures(result.hosts[0], [], Names(result))
     assert (bare.sizes, bare.times, bare.subjects) == ([], [], [])
