@@ -20,6 +20,9 @@ HOSTS_KERNEL = "none: the host's kernel runs it"
 NO_GUEST = "none: there is no guest"
 IN_THE_GUEST = "in the guest's user space, which the host cannot look into"
 RESTORED = "nothing boots: the guest goes on where its snapshot was taken"
+SANDBOXED = (
+    "no process of the host: the workload lies in its sandbox, which is in the engine's part"
+)
 NOT_TOLD = "the guest was not asked, or did not tell"
 TOLD_APART = "told apart: kernel and user space"
 NOT_READ = "no footprint was measured"
@@ -91,12 +94,15 @@ def _slope(points: Sequence[FootprintPoint], read: Callable[[Sample], int | None
 
 
 def _of_container(slopes: Mapping[str, float | None]) -> Cells:
+    own = {name: _known(slopes[name], NOT_READ) for name in ("library", "application")}
+    if slopes["helper"] and not slopes["library"] and not slopes["application"]:
+        own = dict.fromkeys(own, Cell(None, SANDBOXED))
     return {
         "engine": _together(slopes["engine"], slopes["helper"]),
         "guest_kernel": Cell(None, HOSTS_KERNEL),
         "guest_userspace": Cell(None, NO_GUEST),
-        "libraries": _known(slopes["library"], NOT_READ),
-        "application": _known(slopes["application"], NOT_READ),
+        "libraries": own["library"],
+        "application": own["application"],
     }
 
 

@@ -72,6 +72,20 @@ def test_what_was_not_measured_is_no_nought(made_up: RunData) -> None:
     assert {row.seconds for row in found.values()} == {None}
 
 
+def test_a_workload_that_is_no_process_of_the_host_is_in_its_sandbox(made_up: RunData) -> None:
+    facts = tuple(
+        replace(row, fact=_sandboxed(row.fact)) if isinstance(row.fact, FootprintPoint) else row
+        for row in made_up.facts
+    )
+    found = stack(replace(made_up, facts=facts), "docker")
+    assert found["application"].bytes_per_instance is None
+    assert "lies in its sandbox" in (found["application"].bytes_reason or "")
+
+
+def _sandboxed(point: FootprintPoint) -> FootprintPoint:
+    return replace(point, sample=replace(point.sample, library_bytes=0, application_bytes=0))
+
+
 MEMINFO = ["MemTotal: 94812 kB", "Slab: 9000 kB", "AnonPages: 700 kB", "Cached: 4100 kB", "Odd: 3"]
 
 
