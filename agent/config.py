@@ -69,6 +69,11 @@ class AgentConfig(BaseModel):
         description="Socket of containerd; else CONTAINERD_ADDRESS, else its default socket.",
     )
     guest_dir: Path | None = Field(None, description="Folder with vmlinuz and busybox for VMs.")
+    guest_in_memory_bytes: int = Field(
+        32 << 20,
+        ge=0,
+        description="Largest image that a microVM holds in memory; a larger one lies on a disk.",
+    )
     images_dir: Path | None = Field(None, description="Folder with image archives (*.tar).")
     labels: dict[str, str] = Field(
         default_factory=dict, description="Operator's labels, name=value, that travel as facts."

@@ -83,6 +83,7 @@ def _settings(config: AgentConfig, agent_id: str) -> RuntimeSettings:
         podman_host=config.podman_host,
         containerd_address=config.containerd_address,
         guest_dir=config.guest_dir,
+        guest_in_memory_bytes=config.guest_in_memory_bytes,
         images_dir=config.images_dir,
     )
 

@@ -13,6 +13,8 @@ root=$PWD
 guest=build/guest
 packages=build/packages
 log=build/bootstrap.log
+stub=agent/runtimes/qemu/stub.py
+grub=/usr/lib/grub/i386-pc/boot.img
 missing=()
 fresh_lists='as root, apt-get update, and call this again; or put'
 export LC_ALL=C DEBIAN_FRONTEND=noninteractive
@@ -150,6 +152,53 @@ distribution() {
 		lacks "another distribution's user space (for make claims): see $log"
 }
 
+# The drivers of virtual disks and network cards, out of the kernel's own package.
+modules() {
+	local deb names
+	deb=$(compgen -G "$packages/linux-image-*.deb" | sort -V | tail -n 1) || {
+		[[ -d $guest/modules ]] ||
+			lacks "drivers for guests with a disk or a network: virtio's modules of the guest kernel in $guest/modules"
+		return 0
+	}
+	[[ -x .venv/bin/python && ! ($guest/modules -nt $stub && $guest/modules -nt $deb) ]] || return 0
+	read -ra names < <(.venv/bin/python -c 'from agent.runtimes.qemu.stub import MODULES; print(*(f"{name}.ko" for name in MODULES))')
+	rm -rf "$guest/modules.part"
+	mkdir "$guest/modules.part"
+	dpkg-deb --fsys-tarfile "$deb" |
+		tar -x --directory "$guest/modules.part" --transform 's|.*/||' --wildcards "${names[@]/#/*/}"
+	rm -rf "$guest/modules"
+	mv "$guest/modules.part" "$guest/modules"
+}
+
+# Something to boot that is not Linux.
+payloads() {
+	[[ -s $guest/payloads/memtest86plus ]] && return
+	say 'fetching memtest86+'
+	mkdir -p "$guest/payloads"
+	fetch memtest86+ ./boot/memtest86+x64.bin "$guest/payloads/memtest86plus" ||
+		lacks "memtest86+: $fresh_lists its bootable file at $guest/payloads/memtest86plus (Debian's package memtest86+ has one)"
+	rm -f "$guest/payloads/memtest86plus.version"
+}
+
+# The disk of a whole server, which qemu-full boots. Made where there is what makes it: --dev
+# installs that.
+debian() {
+	local kernel make
+	[[ -d $guest/modules && -x .venv/bin/python ]] || return 0
+	kernel=$(compgen -G "$packages/linux-image-*.deb" | sort -V | tail -n 1) || return 0
+	[[ build/stub.cpio -nt $guest/modules && build/stub.cpio -nt $guest/busybox && build/stub.cpio -nt ${stub%/*}/guest.py ]] ||
+		.venv/bin/python -m deploy.debian.initramfs "$guest/modules" "$guest/busybox" build/stub.cpio
+	make=(env "KERNEL_PACKAGE=$root/$kernel" "INITRAMFS=$root/build/stub.cpio" deploy/debian/disk.sh deploy/debian/server "$guest/debian")
+	"${make[@]}" --check && return
+	is_root && have mmdebstrap && have mkfs.ext4 && have qemu-img && have sfdisk && have grub-mkimage && [[ -s $grub ]] || {
+		lacks "a whole server as a guest (qemu-full): as root, deploy/bootstrap.sh --dev, which installs what makes its disk"
+		return 0
+	}
+	say 'making the disk of a whole server'
+	logged "${make[@]}" ||
+		lacks "a whole server as a guest (qemu-full): see $log"
+}
+
 # Which packages the guest files came from, beside them.
 versions() {
 	local name comma=''
@@ -187,13 +236,16 @@ test_tools() {
 		have "$tool" || wanted+=("$package")
 	done <<-'TOOLS'
 		ip iproute2
+		grub-mkimage grub-common
 		mkfs.ext4 e2fsprogs
 		mmdebstrap mmdebstrap
 		mount mount
 		qemu-img qemu-utils
 		setpriv util-linux
+		sfdisk fdisk
 		systemd-analyze systemd
 	TOOLS
+	[[ -s $grub ]] || wanted+=(grub-pc-bin)
 	compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null || wanted+=(libfaketime)
 	[[ ${#wanted[@]} == 0 ]] || install 'what the tests call' "${wanted[@]}"
 }
@@ -213,10 +265,11 @@ postgres() {
 
 # The disk of a server that the tests install on, under QEMU.
 server() {
-	tests/hosts/guest/image.sh build/server --check && return
+	deploy/debian/disk.sh tests/hosts/guest build/server --check && return
 	say 'making the disk of a test server'
-	is_root && have mmdebstrap && have mkfs.ext4 && logged tests/hosts/guest/image.sh build/server ||
-		lacks 'a test server (for the tests): as root, tests/hosts/guest/image.sh build/server'
+	is_root && have mmdebstrap && have mkfs.ext4 &&
+		logged deploy/debian/disk.sh tests/hosts/guest build/server ||
+		lacks 'a test server (for the tests): as root, deploy/debian/disk.sh tests/hosts/guest build/server'
 }
 
 # --- Python -----------------------------------------------------------------------
@@ -302,9 +355,13 @@ main() {
 	kernel
 	busybox
 	versions
-	[[ ${1:-} != --dev ]] || { prometheus; test_tools; server; }
+	[[ ${1:-} != --dev ]] || { prometheus; test_tools; }
 	distribution
 	images
+	modules
+	payloads
+	debian
+	[[ ${1:-} != --dev ]] || server
 	report "$status"
 	return "$status"
 }

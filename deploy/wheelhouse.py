@@ -194,7 +194,8 @@ def _copy_workloads(share: Path) -> None:
         source = ROOT / "build" / name
         if not source.is_dir():
             raise WheelhouseError(f"{source} is missing: run deploy/bootstrap.sh")
-        shutil.copytree(source, share / name)
+        # The disk of a whole server is made where it is wanted.
+        shutil.copytree(source, share / name, ignore=shutil.ignore_patterns("debian"))
 
 
 def pack(folder: Path) -> Path:

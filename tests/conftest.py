@@ -29,6 +29,7 @@ ENGINES = ("containerd", "docker", "podman", "qemu", "runc")
 FIXTURES = frozenset(
     {
         "containerd_address",
+        "debian_disk",
         "debian_tree",
         "docker_host",
         "guest_dir",
@@ -91,6 +92,12 @@ def guest_dir() -> Path:
     if shutil.which("qemu-system-x86_64") is None:
         pytest.skip("qemu-system-x86_64 is missing: run deploy/bootstrap.sh")
     return _file(CHECKOUT / "build/guest/vmlinuz").parent
+
+
+@pytest.fixture(scope="session")
+def debian_disk(guest_dir: Path) -> Path:
+    """The disk of a whole server."""
+    return _file(guest_dir / "debian/base.raw")
 
 
 @pytest.fixture(scope="session")

@@ -51,6 +51,7 @@ class Order:
             requested_at_unix_ns=time.time_ns(),
             error=error,
             image_digest=self.prepared.digest,
+            guest_root=self.prepared.guest_root,
             fill=self.fill,
             cold_bytes=self.cold_bytes,
             cold_cached_bytes=self.cold_cached_bytes,

@@ -31,12 +31,15 @@ class Prepared:
 
     ``digest`` identifies what will run; ``paths`` are the files whose
     allocated blocks are the disk base; ``payload`` is the runtime's own.
+    ``guest_root`` says where a VM's file system lies, ``initramfs`` or ``disk``;
+    empty for a container and where a runtime has no choice.
     """
 
     workload: Workload
     digest: str
     paths: tuple[Path, ...] = ()
     payload: object = None
+    guest_root: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,18 +1,25 @@
-"""What may be asked of a runtime whose instances have no network: refusals before anything
-is started."""
+"""What may be asked of a runtime whose instances have no address that others reach, but at
+most ports that are forwarded to them: refusals before anything is started."""
 
 from __future__ import annotations
 
 from agent.errors import InvalidInput
 from agent.runtimes.base import Capabilities
-from tonnage.model import ConsoleHealth, LogReadiness, Target, Workload
+from tonnage.model import (
+    HttpHealth,
+    HttpReadiness,
+    Network,
+    Target,
+    TcpReadiness,
+    Workload,
+)
 
 _MEBIBYTE = 1 << 20
 
 
 def check_target(target: Target, offers: Capabilities) -> None:
     """Raise ``InvalidInput`` for anything in a launch that the runtime does not offer."""
-    check_workload(target.workload)
+    check_workload(target.workload, offers)
     asked = (
         ("variant", target.variant, offers.variants),
         ("mode", str(target.mode), tuple(str(mode) for mode in offers.modes)),
@@ -26,24 +33,39 @@ def check_target(target: Target, offers: Capabilities) -> None:
                 value=value,
                 remedy=f"Use {' or '.join(offered)}.",
             )
+    if target.network is Network.NONE:
+        _check_without_network(target.workload, offers)
     _check_size(target)
 
 
-def check_workload(workload: Workload) -> None:
-    """Raise ``InvalidInput`` for a readiness or health check that needs a network."""
-    if not isinstance(workload.readiness, LogReadiness):
+def check_workload(workload: Workload, offers: Capabilities) -> None:
+    """Raise ``InvalidInput`` for a readiness or health check that nothing here can answer."""
+    if isinstance(workload.readiness, TcpReadiness) and Network.USER in offers.networks:
+        raise InvalidInput(
+            "a port that is forwarded answers for its forwarder, not for the workload",
+            field="workload.readiness",
+            value="tcp",
+            remedy="Use http, or log: a line that the workload prints when it is ready.",
+        )
+    if Network.USER not in offers.networks:
+        _check_without_network(workload, offers)
+
+
+def _check_without_network(workload: Workload, offers: Capabilities) -> None:
+    network = " Or use network: user." if Network.USER in offers.networks else ""
+    if isinstance(workload.readiness, TcpReadiness | HttpReadiness):
         raise InvalidInput(
             "an instance without a network answers no connection",
             field="workload.readiness",
             value=type(workload.readiness).__name__.removesuffix("Readiness").lower(),
-            remedy="Use log: a line that the workload prints when it is ready.",
+            remedy=f"Use log: a line that the workload prints when it is ready.{network}",
         )
-    if not isinstance(workload.health, ConsoleHealth | None):
+    if isinstance(workload.health, HttpHealth):
         raise InvalidInput(
             "an instance without a network answers no connection",
             field="workload.health",
-            value=type(workload.health).__name__.removesuffix("Health").lower(),
-            remedy="Use console: a question on the console and its answer.",
+            value="http",
+            remedy=f"Use console: a question on the console and its answer.{network}",
         )
 
 

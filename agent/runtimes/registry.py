@@ -18,6 +18,7 @@ RUNTIMES: dict[str, str] = {
     "docker-runsc": "agent.runtimes.docker.runsc:open_runsc",
     "podman": "agent.runtimes.docker.podman:open_podman",
     "qemu-microvm": "agent.runtimes.qemu:open_microvm",
+    "qemu-full": "agent.runtimes.qemu:open_full",
     "fake": "agent.runtimes.fake:open_fake",
 }
 
@@ -39,7 +40,8 @@ class RuntimeSettings:
     default socket; ``podman_host`` likewise, as in ``CONTAINER_HOST``;
     ``containerd_address`` is a path, as in ``CONTAINERD_ADDRESS``. ``guest_dir``
     holds ``vmlinuz`` and ``busybox``, ``images_dir`` image archives; ``None`` where the
-    host has none.
+    host has none. The contents of an image up to ``guest_in_memory_bytes`` lie in a
+    microVM's memory, those of a larger one on a disk.
     """
 
     agent_id: str
@@ -49,6 +51,7 @@ class RuntimeSettings:
     containerd_address: str | None = None
     guest_dir: Path | None = None
     images_dir: Path | None = None
+    guest_in_memory_bytes: int = 32 << 20
 
 
 def open_runtimes(names: Sequence[str], settings: RuntimeSettings) -> list[Runtime]:

@@ -47,6 +47,7 @@ COLUMNS = (
     "cold_bytes",
     "cold_cached_bytes",
     "restored_ns",
+    "guest_root",
 )
 """The columns of an export. Marks are nanoseconds after the request; absent is empty or null.
 Only rows of population ``measured`` are summarised as start-up."""
@@ -88,6 +89,7 @@ def rows(row: TrialRow) -> dict[str, Any]:
         "cold_bytes": trial.cold_bytes,
         "cold_cached_bytes": trial.cold_cached_bytes,
         "restored_ns": trial.restored_ns,
+        "guest_root": trial.guest_root,
         "evidence": trial.evidence,
     }
 

@@ -71,6 +71,11 @@ class StartupFigures(Document):
         description="Median share of the files a start reads that the page cache held right "
         "before it; null where it was not looked at, as in runs without a cold target.",
     )
+    guest_root: str | None = Field(
+        default=None,
+        description="Where a VM's file system lay: initramfs (in its memory) or disk; null for a "
+        "container, and where its trials differ.",
+    )
     retried: int = Field(
         default=0,
         description="Attempts after which the trial was made again: only a trial's last attempt "

@@ -163,6 +163,7 @@ def counts(samples: Sequence[StartupSample]) -> dict[str, Any]:
         **{outcome.value: outcomes[outcome] for outcome in Outcome},
         "noisy": sum(trial.noisy for sample in samples for trial in sample.trials),
         "retried": sum(len(sample.retried) for sample in samples),
+        "guest_root": _the_one(trial.guest_root for sample in samples for trial in sample.trials),
         "cached_share": median_share(trial for sample in samples for trial in sample.trials),
     }
 
@@ -193,3 +194,9 @@ def no_figures(unresolved: int, ready: int, n: int) -> dict[str, Any]:
     absent = dict.fromkeys(figures(summarise([], 0)))
     reasons = dict.fromkeys(("p50_reason", "p95_reason", "p99_reason"), reason)
     return absent | reasons | {"n": n}
+
+
+def _the_one(texts: Iterable[str]) -> str | None:
+    """What all trials say; ``None`` if that is nothing or not one thing."""
+    said = set(texts)
+    return said.pop() or None if len(said) == 1 else None

@@ -124,6 +124,7 @@ trial = _events(
     Column("cold_bytes", _BigInt),
     Column("cold_cached_bytes", _BigInt),
     Column("restored_ns", _BigInt),
+    Column("guest_root", _Text, nullable=False, server_default=""),
 )
 
 trial_end = _events(

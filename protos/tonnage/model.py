@@ -411,6 +411,7 @@ class Trial:
     cold_bytes: int | None = None
     cold_cached_bytes: int | None = None
     restored_ns: int | None = None
+    guest_root: str = ""
 
 
 @dataclass(frozen=True, slots=True)

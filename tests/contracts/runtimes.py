@@ -35,7 +35,8 @@ class Kind:
 
     ``real`` runtimes have processes, and a console to quote. ``needs`` names the
     fixtures that its settings come from, ``requires`` those that only look whether this
-    machine can run it.
+    machine can run it. A kind that ``boots_slowly`` is not waited for where a test
+    asks nothing of the workload.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Kind:
     requires: tuple[str, ...] = ()
     memory_bytes: int = 128 << 20
     tells_boot_id: bool = True
+    boots_slowly: bool = False
 
 
 def _real(
@@ -90,6 +92,11 @@ KINDS = {
     "containerd": _real("containerd", ("containerd_address", "images_dir"), ready_seconds=30.0),
     "runc": _real("runc", ("images_dir",), ready_seconds=30.0),
     "qemu-microvm": _real("qemu-microvm", ("guest_dir", "images_dir"), ready_seconds=50.0),
+    "qemu-full": replace(
+        _real("qemu-full", ("guest_dir", "images_dir"), 50.0, requires=("debian_disk",)),
+        memory_bytes=512 << 20,
+        boots_slowly=True,
+    ),
 }
 
 
@@ -162,6 +169,13 @@ class Stand:
         instance = await self.launch(timeline=timeline)
         await self.wait_ready(instance)
         return instance
+
+    async def running(self, timeline: Timeline | None = None) -> Instance:
+        """Launch the idle workload; wait until it is ready unless that takes long.
+
+        For what holds of an instance from the moment its launch returned.
+        """
+        return await (self.launch if self.kind.boots_slowly else self.ready)(timeline=timeline)
 
     async def wait_ready(self, instance: Instance) -> None:
         """Wait as long as this kind may need."""

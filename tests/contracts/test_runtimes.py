@@ -96,7 +96,7 @@ async def test_an_image_that_is_missing_is_named_with_the_way_out(stand: Stand) 
 
 async def test_destroying_twice_is_as_good_as_once(stand: Stand) -> None:
     timeline = Timeline()
-    instance = await stand.ready(timeline)
+    instance = await stand.running(timeline)
     await instance.destroy()
     destroyed = timeline.get(Mark.DESTROYED)
     await instance.destroy()
@@ -104,7 +104,7 @@ async def test_destroying_twice_is_as_good_as_once(stand: Stand) -> None:
 
 
 async def test_destroying_at_the_same_time_is_as_good_as_once(stand: Stand) -> None:
-    instance = await stand.ready()
+    instance = await stand.running()
     await asyncio.gather(instance.destroy(), instance.destroy())
     assert not await instance.alive()
 
@@ -236,7 +236,7 @@ async def test_below_a_parent_group_its_memory_is_charged_there(stand: Stand) ->
 
 
 async def test_an_instance_that_dies_is_found_dead(stand: Stand) -> None:
-    instance = await stand.ready()
+    instance = await stand.running()
     if stand.kind.real:
         os.kill(instance.processes().pids[0], signal.SIGKILL)
     else:
@@ -250,7 +250,7 @@ async def test_an_instance_that_dies_is_found_dead(stand: Stand) -> None:
 
 async def test_stop_ends_it_and_may_be_repeated(stand: Stand) -> None:
     timeline = Timeline()
-    instance = await stand.ready(timeline)
+    instance = await stand.running(timeline)
     await instance.stop(0.5)
     assert not await instance.alive()
     assert timeline.get(Mark.STOPPED) is not None
@@ -261,7 +261,7 @@ async def test_stop_ends_it_and_may_be_repeated(stand: Stand) -> None:
 
 
 async def test_cpu_time_is_positive_or_unknown(stand: Stand) -> None:
-    instance = await stand.ready()
+    instance = await stand.running()
     used_ns = instance.cpu_ns()
     assert used_ns is None or used_ns > 0
     assert not stand.kind.real or used_ns is not None
@@ -270,7 +270,7 @@ async def test_cpu_time_is_positive_or_unknown(stand: Stand) -> None:
 
 
 async def test_an_instance_is_found_again_after_its_object_is_lost(stand: Stand) -> None:
-    lost = await stand.ready()
+    lost = await stand.running()
     found = await stand.another().recover(lost.id)
     assert found is not None
     assert found.id == lost.id
@@ -282,7 +282,7 @@ async def test_an_instance_is_found_again_after_its_object_is_lost(stand: Stand)
 
 
 async def test_an_instance_of_another_agent_is_not_found(stand: Stand) -> None:
-    instance = await stand.ready()
+    instance = await stand.running()
     assert await stand.another(stand.other_agent).recover(instance.id) is None
     assert await instance.alive()
 
@@ -293,7 +293,7 @@ async def test_what_never_was_is_not_found(stand: Stand) -> None:
 
 
 async def test_reaping_removes_its_own_and_nothing_else(stand: Stand) -> None:
-    mine = await stand.ready()
+    mine = await stand.running()
     other = stand.another(stand.other_agent)
     theirs = await stand.launch(runtime=other, scope=Scope(stand.other_agent, stand.run_id, "t"))
     removed = await stand.another().reap(Scope(stand.settings.agent_id))
@@ -312,7 +312,7 @@ async def test_reaping_one_run_leaves_the_others(stand: Stand) -> None:
 
 
 async def test_closing_destroys_nothing_and_may_be_repeated(stand: Stand) -> None:
-    instance = await stand.ready()
+    instance = await stand.running()
     closing = stand.another()
     await closing.fingerprint()
     await closing.close()
@@ -322,7 +322,7 @@ async def test_closing_destroys_nothing_and_may_be_repeated(stand: Stand) -> Non
 
 
 async def test_the_engines_own_processes_are_no_instances(stand: Stand) -> None:
-    instance = await stand.ready()
+    instance = await stand.running()
     engine = set(stand.runtime.engine_pids())
     assert not engine & set(instance.processes().pids)
     assert all(process_alive(pid) for pid in engine)

@@ -16,7 +16,7 @@ import pytest
 from agent.clock import Mark, Timeline
 from agent.errors import ImageNotFound, InstanceExited
 from agent.process import alive, cmdline
-from agent.runtimes.base import LaunchSpec, Prepared, Scope
+from agent.runtimes.base import Instance, LaunchSpec, Prepared, Scope
 from agent.runtimes.killing import identities, kill
 from agent.runtimes.qemu import QemuRuntime, open_microvm, vmm
 from agent.runtimes.qemu.machine import PROGRAM, process_name
@@ -25,7 +25,16 @@ from agent.runtimes.registry import RuntimeSettings
 from tests.contracts.runtimes import IDLE
 from tests.hosts import own_image as own_image_archive
 from tests.unit.images.archive_makers import docker_archive, layer, program
-from tonnage.model import Accelerator, LogReadiness, Mode, Network, Target, Workload
+from tonnage.model import (
+    Accelerator,
+    HttpHealth,
+    HttpReadiness,
+    LogReadiness,
+    Mode,
+    Network,
+    Target,
+    Workload,
+)
 
 pytestmark = pytest.mark.qemu
 
@@ -156,6 +165,64 @@ async def test_an_image_without_a_shell_boots(
     )
     said = await bench.boots(Workload("lone", "lone:1", LogReadiness("READY")))
     assert "alone but READY" in said
+
+
+async def test_a_large_image_lies_on_a_disk_of_its_own(bench: Bench, own_image: str) -> None:
+    bench.runtime = open_microvm(replace(bench.settings, guest_in_memory_bytes=0))
+    workload = Workload("own", own_image, LogReadiness("ALL SET"))
+    prepared = await bench.runtime.prepare(workload)
+    assert prepared.guest_root == "disk"
+    timeline = Timeline()
+    instance = await bench.runtime.launch(bench.spec(prepared), timeline)
+    async with asyncio.timeout(BOOT_SECONDS):
+        await instance.ready()
+    said = instance.evidence()
+    assert "uid=1234(ana) gid=1234(ana)" in said
+    assert "in=/home/ana home=/home/ana greeting=hello  there args=one two three" in said
+    assert "through\nmay write\nALL SET" in said
+    assert timeline.in_order()
+    assert timeline.get(Mark.INIT) is not None
+    (folder,) = instance.processes().paths
+    assert 0 < (folder / "root.qcow2").stat().st_blocks * 512 < 16 << 20
+    await instance.destroy()
+
+
+def _over_http(command: tuple[str, ...] = ()) -> Workload:
+    readiness, health = HttpReadiness(8080, "/health"), HttpHealth(8080, "/health")
+    return Workload("http", "tonnage/http:1", readiness, command=command, health=health)
+
+
+async def _launch_with_network(bench: Bench, workload: Workload, timeline: Timeline) -> Instance:
+    prepared = await bench.runtime.prepare(workload)
+    spec = bench.spec(prepared)
+    spec = replace(spec, target=replace(spec.target, network=Network.USER))
+    return await bench.runtime.launch(spec, timeline)
+
+
+@pytest.mark.parametrize("in_memory_bytes", [32 << 20, 0])
+async def test_a_workload_is_asked_over_the_network(bench: Bench, in_memory_bytes: int) -> None:
+    bench.runtime = open_microvm(replace(bench.settings, guest_in_memory_bytes=in_memory_bytes))
+    timeline = Timeline()
+    instance = await _launch_with_network(bench, _over_http(), timeline)
+    async with asyncio.timeout(BOOT_SECONDS):
+        await instance.ready()
+    assert await instance.answers()
+    assert timeline.in_order()
+    await instance.destroy()
+    assert not await instance.answers()
+
+
+async def test_a_forwarder_alone_makes_nothing_ready(bench: Bench) -> None:
+    silent = _over_http(("/bin/sh", "-c", "echo not yet; exec sleep 1000"))
+    instance = await _launch_with_network(bench, silent, Timeline())
+    async with asyncio.timeout(BOOT_SECONDS):
+        while "not yet" not in instance.evidence():  # noqa: ASYNC110 (evidence has no event)
+            await asyncio.sleep(0.02)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.5):
+            await instance.ready()
+    assert not await instance.answers()
+    await instance.destroy()
 
 
 async def started_and_removed(bench: Bench, spec: LaunchSpec) -> None:

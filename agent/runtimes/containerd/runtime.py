@@ -64,7 +64,7 @@ class ContainerdRuntime:
         return await fingerprint(NAME, self._client, self.capabilities)
 
     async def prepare(self, workload: Workload) -> Prepared:
-        check_workload(workload)
+        check_workload(workload, self.capabilities)
         runnable = await self._store.runnable(workload)
         layers = await self._store.layers(runnable.chain)
         return Prepared(workload, runnable.digest, layers, runnable)

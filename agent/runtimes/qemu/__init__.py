@@ -19,18 +19,24 @@ recovered   a VM that outlived its agent; removal: what is left of any
 
 from __future__ import annotations
 
-from agent.runtimes.qemu import microvm
+from agent.runtimes.qemu import full, microvm
 from agent.runtimes.qemu.places import Places
 from agent.runtimes.qemu.runtime import QemuRuntime
 from agent.runtimes.registry import RuntimeSettings
 
-__all__ = ["QemuRuntime", "open_microvm"]
+__all__ = ["QemuRuntime", "open_full", "open_microvm"]
 
 
 def open_microvm(settings: RuntimeSettings) -> QemuRuntime:
     """Make the runtime for QEMU's microvm machine."""
     places = _places(settings, microvm.NAME)
     return QemuRuntime(settings, microvm.Microvm(settings, places), places)
+
+
+def open_full(settings: RuntimeSettings) -> QemuRuntime:
+    """Make the runtime for whole servers."""
+    places = _places(settings, full.NAME)
+    return QemuRuntime(settings, full.Full(settings, places), places)
 
 
 def _places(settings: RuntimeSettings, name: str) -> Places:

@@ -14,8 +14,9 @@ class BootConsole:
     """Feeds a console and marks ``kernel`` and ``init`` when their lines come.
 
     The ready line is looked for only after ``workload_line``, from which on the
-    console is the workload's: what kernel or system print never makes it ready, even
-    if that line and the workload's come in one chunk.
+    console is the workload's (from the first byte on if it is empty): what kernel or
+    system print never makes it ready, even if that line and the workload's come in
+    one chunk.
     """
 
     def __init__(
@@ -30,6 +31,8 @@ class BootConsole:
         self._recent: bytes | None = b""
         self._watch: asyncio.Future[int] | None = None
         self._begun: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if not workload_line:
+            self._begin()
 
     def feed(self, data: bytes, at_monotonic_ns: int) -> None:
         """Take a chunk that was read at ``at_monotonic_ns``."""
@@ -46,11 +49,15 @@ class BootConsole:
             self._console.feed(data, at_monotonic_ns)
             return
         split = len(before) + len(line) - len(self._recent)
-        self._recent = None
         self._console.feed(data[:split], at_monotonic_ns)
+        self._begin()
+        self._console.feed(data[split:], at_monotonic_ns)
+
+    def _begin(self) -> None:
+        """From here on the console is the workload's."""
+        self._recent = None
         self._watch = self._console.watch(self._ready_line)
         self._begun.set_result(None)
-        self._console.feed(data[split:], at_monotonic_ns)
 
     def end(self) -> None:
         """The console closed."""
@@ -58,8 +65,13 @@ class BootConsole:
         if not self._begun.done():
             self._begun.set_result(None)
 
+    async def begun(self) -> bool:
+        """Wait until the console is the workload's; false if it closed before."""
+        await asyncio.shield(self._begun)
+        return self._watch is not None
+
     async def ready_at(self) -> int | None:
         """Wait for the ready line; the instant it was read in ``CLOCK_MONOTONIC``
         nanoseconds, or ``None`` if the workload never began. Raises ``ConsoleEnded``."""
-        await asyncio.shield(self._begun)
+        await self.begun()
         return None if self._watch is None else await asyncio.shield(self._watch)

@@ -26,6 +26,12 @@ class GuestFiles:
     kernel: Path
     busybox: Path
 
+    @property
+    def modules(self) -> Path:
+        """The folder with the kernel's drivers of virtual disks and network cards; a host
+        that runs neither may lack it."""
+        return self.kernel.parent / "modules"
+
 
 @dataclass(frozen=True, slots=True)
 class Equipment:

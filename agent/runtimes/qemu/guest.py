@@ -16,12 +16,16 @@ from pathlib import Path
 from agent.runtimes.images.command import Process, is_shell_variable
 from agent.runtimes.images.tree import Content, Node, Tree, directory, read, regular, symlink
 from agent.runtimes.images.user import User
+from agent.runtimes.qemu.network import GATEWAY, GUEST_ADDRESS
 
 INIT_LINE = "TONNAGE INIT"
+WORKLOAD_LINE = "TONNAGE WORKLOAD"
+"""The last before the console is the workload's. Its network is up by then."""
 EXIT_LINE = "TONNAGE EXIT"
 INIT_PATH = "/.tonnage/init"
-_OWN = b".tonnage"
-_BUSYBOX = "/.tonnage/busybox"
+STUB_PATH = "/.tonnage/stub"
+OWN = b".tonnage"
+BUSYBOX = "/.tonnage/busybox"
 
 # Those of a container (the OCI runtime spec's default devices and links), so that
 # the same workload finds the same; name: (mode, major, minor).
@@ -52,14 +56,22 @@ _HOSTS = b"127.0.0.1\tlocalhost\n::1\tlocalhost\n"
 # PID 1 stays: it takes in orphans, and says the exit code before the machine ends.
 # The machine ends by a reset, which needs neither ACPI nor a device; QEMU is told
 # to exit on one. "stty" drains the console first: a reset would lose what is queued.
+# The console is opened anew: that of this tree is the user's, who may then open it again.
 # Applets go by bare names: most busybox builds then run them without a second exec.
 _INIT = """\
 #!{busybox} sh
 echo '{init_line}'
 PATH=/.tonnage
+exec </dev/console >/dev/console 2>&1
 mount -a -T /.tonnage/fstab
 stty raw -echo
 ip link set lo up
+if [ -e /sys/class/net/eth0 ]; then
+ip addr add {address} dev eth0
+ip link set eth0 up
+ip route add default via {gateway}
+fi
+echo '{workload_line}'
 (
 unset HOME TERM PATH PWD OLDPWD SHLVL edd hostname
 read -r HOSTNAME </proc/sys/kernel/hostname
@@ -77,12 +89,12 @@ reboot -f
 
 def add_init(tree: Tree, process: Process, busybox: Path) -> None:
     """Add to an image's ``tree`` what makes it a guest that runs ``process``."""
-    tree.put(_OWN, directory())
-    tree.put(_OWN + b"/busybox", _busybox_node(tree, busybox))
+    tree.put(OWN, directory())
+    tree.put(OWN + b"/busybox", _busybox_node(tree, busybox))
     for applet in _APPLETS:
-        tree.put(_OWN + b"/" + applet, symlink(b"busybox"))
-    tree.put(_OWN + b"/init", regular(init_script(process), 0o755))
-    tree.put(_OWN + b"/fstab", regular(_MOUNTS))
+        tree.put(OWN + b"/" + applet, symlink(b"busybox"))
+    tree.put(OWN + b"/init", regular(init_script(process), 0o755))
+    tree.put(OWN + b"/fstab", regular(_MOUNTS))
     _add_places(tree, process.folder)
     _add_devices(tree, process.user)
 
@@ -92,8 +104,11 @@ def init_script(process: Process) -> bytes:
     shell = {name: text for name, text in process.environment.items() if is_shell_variable(name)}
     exports = "".join(f" {name}={shlex.quote(text)}" for name, text in shell.items())
     text = _INIT.format(
-        busybox=_BUSYBOX,
+        busybox=BUSYBOX,
         init_line=INIT_LINE,
+        workload_line=WORKLOAD_LINE,
+        address=GUEST_ADDRESS,
+        gateway=GATEWAY,
         exit_line=EXIT_LINE,
         exports=exports,
         folder=shlex.quote(process.folder),
@@ -109,7 +124,7 @@ def _command(process: Process) -> list[str]:
         for name, value in process.environment.items()
         if not is_shell_variable(name)
     ]
-    env = [_BUSYBOX, "env", *others] if others else []
+    env = [BUSYBOX, "env", *others] if others else []
     return [*env, *_as_user(process.user, [process.program, *process.argv[1:]])]
 
 
@@ -119,10 +134,10 @@ def _as_user(user: User, command: list[str]) -> list[str]:
     no entry in any file."""
     if user.groups:
         program, *arguments = command
-        return [_BUSYBOX, "su", "-p", "-s", program, "--", user.name, *arguments]
+        return [BUSYBOX, "su", "-p", "-s", program, "--", user.name, *arguments]
     if user.uid or user.gid:
         ids = ["-S", str(user.uid), "-G", str(user.gid)]
-        return [_BUSYBOX, "nsenter", "-F", *ids, "--", *command]
+        return [BUSYBOX, "nsenter", "-F", *ids, "--", *command]
     return command
 
 
@@ -135,7 +150,13 @@ def _busybox_node(tree: Tree, busybox: Path) -> Node:
         same = _digest(read(own, size)) == _digest(busybox.read_bytes())
         if same and own.mode & 0o111 == 0o111 and not own.mode & 0o7000:
             return own
-    return Node(stat.S_IFREG | 0o755, content=Content(size, lambda: busybox.open("rb")))
+    return file_node(busybox, 0o755)
+
+
+def file_node(file: Path, permissions: int) -> Node:
+    """A file of root's whose content is that of ``file`` on this host."""
+    content = Content(file.stat().st_size, lambda: file.open("rb"))
+    return Node(stat.S_IFREG | permissions, content=content)
 
 
 def _add_places(tree: Tree, folder: str) -> None:

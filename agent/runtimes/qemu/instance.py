@@ -21,10 +21,11 @@ from agent.runtimes.qemu.boot import BootConsole
 from agent.runtimes.qemu.guest import EXIT_LINE
 from agent.runtimes.qemu.places import Places
 from agent.runtimes.qemu.removal import check_gone, remove_remains
+from agent.runtimes.qemu.screen import Screen
 from agent.runtimes.qemu.starting import Started
-from agent.runtimes.readiness import conversation, healthy
+from agent.runtimes.readiness import conversation, healthy, network_ready
 from agent.runtimes.records import Record
-from tonnage.model import Health
+from tonnage.model import Health, HttpReadiness, Readiness
 
 _READ_BYTES = 1 << 16
 _STDERR_BYTES = 4096
@@ -40,7 +41,10 @@ class Launched:
     guest_ram_bytes: int
     workload_line: str
     ready_line: str
+    readiness: Readiness
     health: Health | None
+    address: str | None = None
+    draws: bool = False
 
 
 class QemuInstance:
@@ -60,6 +64,7 @@ class QemuInstance:
         self._places = places
         self._timeline = timeline
         self._console = Console()
+        self._screen = Screen() if launched.draws else None
         self._boot = BootConsole(
             self._console,
             timeline,
@@ -84,13 +89,38 @@ class QemuInstance:
         self._process.vmm()  # known from here on, even if its keeper is killed
 
     async def ready(self) -> None:
-        try:
-            at_monotonic_ns = await self._boot.ready_at()
-        except ConsoleEnded:
-            at_monotonic_ns = None
+        condition = self._launched.readiness
+        if isinstance(condition, HttpReadiness):
+            at_monotonic_ns = await self._ready_over_network(condition)
+        else:
+            at_monotonic_ns = await self._ready_line()
         if at_monotonic_ns is None:
             raise await self._exited("the VM ended before it was ready")
         self._timeline.mark(Mark.READY, at_monotonic_ns)
+
+    async def _ready_line(self) -> int | None:
+        """The instant of the workload's line; ``None`` if the VM ends first."""
+        with contextlib.suppress(ConsoleEnded):
+            return await self._boot.ready_at()
+        return None
+
+    async def _ready_over_network(self, condition: HttpReadiness) -> int | None:
+        """The instant of the workload's answer; ``None`` if the VM ends first.
+
+        Nobody tries before the guest says that its card is up and its workload begins: until
+        then a connection would only hang in the forwarder.
+        """
+        address = self._launched.address
+        if not await self._boot.begun() or address is None:
+            return None
+        answer = asyncio.ensure_future(network_ready(condition, address))
+        end = asyncio.ensure_future(self._console.wait_ended())
+        try:
+            await asyncio.wait((answer, end), return_when=asyncio.FIRST_COMPLETED)
+            return answer.result() if answer.done() else None
+        finally:
+            answer.cancel()
+            end.cancel()
 
     def evidence(self) -> str:
         parts = (
@@ -127,7 +157,9 @@ class QemuInstance:
         if self._process.ended:
             return False
         health = self._launched.health
-        return await healthy(health, console=self._console, send=self._send, address=None)
+        return await healthy(
+            health, console=self._console, send=self._send, address=self._launched.address
+        )
 
     async def ask(self, line: str, until: str, timeout_seconds: float) -> str:
         console, send = self._console, self._send
@@ -219,7 +251,8 @@ class QemuInstance:
             data = b""
         at_monotonic_ns = time.monotonic_ns()
         if data:
-            self._boot.feed(data, at_monotonic_ns)
+            text = self._screen.text(data) if self._screen is not None else data
+            self._boot.feed(text, at_monotonic_ns)
         else:
             self._end_console()
         return bool(data)

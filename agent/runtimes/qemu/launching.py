@@ -19,13 +19,14 @@ from agent.runtimes.base import LaunchSpec, Prepared
 from agent.runtimes.qemu.clone import Clone
 from agent.runtimes.qemu.instance import Launched, QemuInstance
 from agent.runtimes.qemu.machine import Machine, process_name
+from agent.runtimes.qemu.network import own_address
 from agent.runtimes.qemu.places import Places
 from agent.runtimes.qemu.profile import Bootable, Profile
 from agent.runtimes.qemu.removal import remove_remains
 from agent.runtimes.qemu.snapshot import clone
 from agent.runtimes.qemu.starting import Started, start
 from agent.runtimes.records import Record
-from tonnage.model import LogReadiness
+from tonnage.model import LogReadiness, Network
 
 V = TypeVar("V", bound=QemuInstance)
 Shape = Callable[[Machine], Machine]
@@ -52,9 +53,11 @@ class Launcher:
         """Boot a VM of the profile's machine, or of what ``shape`` makes of it, until the VMM
         answers. Raises ``LaunchFailed`` with nothing left of it."""
         record = self._record(spec)
-        started = await self._begin(spec, bootable_of(spec.prepared), record, shape)
+        bootable = bootable_of(spec.prepared)
+        started = await self._begin(spec, bootable, record, shape)
         timeline.mark(Mark.ACCEPTED)
-        instance = QemuInstance(self._launched(spec, record), started, self._places, timeline)
+        launched = _launched(spec, bootable, record)
+        instance = QemuInstance(launched, started, self._places, timeline)
         return await self._hold(instance, instance.created())
 
     async def restore(self, spec: LaunchSpec, timeline: Timeline) -> Clone:
@@ -68,7 +71,7 @@ class Launcher:
             shape = partial(clone, saved=saved)
             started = await self._begin(spec, bootable, record, shape, state)
             timeline.mark(Mark.ACCEPTED)
-            launched = self._launched(spec, record)
+            launched = _launched(spec, bootable, record)
             instance = Clone(launched, started, self._places, timeline, state)
         return await self._hold(instance, instance.restored(saved))
 
@@ -137,15 +140,19 @@ class Launcher:
         parents = cgroups.below(self._groups, parent.folder if parent is not None else None)
         return {key: folder / name for key, folder in parents.items()}
 
-    def _launched(self, spec: LaunchSpec, record: Record) -> Launched:
-        readiness = spec.target.workload.readiness
-        return Launched(
-            record=record,
-            guest_ram_bytes=spec.target.memory_bytes,
-            workload_line=self._profile.workload_line,
-            ready_line=readiness.line if isinstance(readiness, LogReadiness) else "",
-            health=spec.target.workload.health,
-        )
+
+def _launched(spec: LaunchSpec, bootable: Bootable, record: Record) -> Launched:
+    readiness = spec.target.workload.readiness
+    return Launched(
+        record=record,
+        guest_ram_bytes=spec.target.memory_bytes,
+        workload_line=bootable.workload_line,
+        ready_line=readiness.line if isinstance(readiness, LogReadiness) else "",
+        readiness=readiness,
+        health=spec.target.workload.health,
+        address=own_address(spec.instance_id) if spec.target.network is Network.USER else None,
+        draws=bootable.draws,
+    )
 
 
 def bootable_of(prepared: Prepared) -> Bootable:

@@ -23,7 +23,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.runtimes.qemu.guest import INIT_PATH
+from agent.runtimes.qemu.guest import INIT_PATH, STUB_PATH
+from agent.runtimes.qemu.network import Card, network_arguments
 from tonnage.model import Accelerator
 
 KERNEL_LINE = "Linux version"
@@ -35,7 +36,7 @@ _MEBIBYTE = 1 << 20
 # Early parameters act in their order: at level 6 the early console prints the
 # banner, the kernel's first line and our mark of it, and none of the chatter;
 # from then on only what is critical: panics, oopses, lost hardware.
-KERNEL_PARAMETERS = (
+CONSOLE_PARAMETERS = (
     "loglevel=6",
     "earlycon=uart8250,io,0x3f8",
     "loglevel=3",
@@ -43,6 +44,9 @@ KERNEL_PARAMETERS = (
     "edd=off",  # no line of the loader before the kernel's own
     "panic=-1",  # a dead kernel resets at once, and QEMU exits on a reset
     "reboot=t",  # by a triple fault: works on every machine, without ACPI
+)
+KERNEL_PARAMETERS = (
+    *CONSOLE_PARAMETERS,
     "cryptomgr.notests",
     "noreplace-smp",
     "nokaslr",
@@ -73,6 +77,7 @@ class Machine:
     accelerator: Accelerator
     boot: DirectBoot | None
     drives: tuple[Path, ...] = ()
+    card: Card | None = None
     serial: str = ""
     options: tuple[str, ...] = ()
 
@@ -85,11 +90,24 @@ def microvm(
     memory_bytes: int,
     cpus: int,
     accelerator: Accelerator,
+    drives: tuple[Path, ...] = (),
+    card: Card | None = None,
 ) -> Machine:
-    """A machine with nothing in it, whose guest lies whole in its memory."""
-    parameters = (*KERNEL_PARAMETERS, f"rdinit={INIT_PATH}", f"hostname={hostname}")
+    """A machine with little in it. Without ``drives`` its guest lies whole in its memory;
+    with them ``initramfs`` is a stub that goes on in the first. With a ``card`` the guest's
+    initramfs has a stub too.
+
+    Debian's kernel finds virtio's devices on PCI alone (it is built without
+    ``VIRTIO_MMIO_CMDLINE_DEVICES``), which the board microvm has with ACPI only.
+    """
+    if drives:
+        begin: tuple[str, ...] = ("root=/dev/vda", "rw", f"init={INIT_PATH}")
+    else:
+        begin = (f"rdinit={STUB_PATH if card is not None else INIT_PATH}",)
+    parameters = (*KERNEL_PARAMETERS, *begin, f"hostname={hostname}")
     boot = DirectBoot(kernel, initramfs, " ".join(parameters))
-    return Machine(MICROVM, memory_bytes, cpus, accelerator, boot)
+    board = Q35 if drives or card is not None else MICROVM
+    return Machine(board, memory_bytes, cpus, accelerator, boot, drives, card)
 
 
 def process_name(agent_id: str, runtime: str, instance_id: str) -> str:
@@ -124,6 +142,7 @@ def qemu_arguments(
         *("-mon", "chardev=monitor,mode=control"),
         *("-sandbox", _SANDBOX),
         *(word for number, file in enumerate(machine.drives) for word in _drive(number, file)),
+        *(network_arguments(machine.card) if machine.card is not None else ()),
         *(("-smbios", f"type=1,serial={machine.serial}") if machine.serial else ()),
         *machine.options,
         *(_boot(machine.boot) if machine.boot is not None else ()),

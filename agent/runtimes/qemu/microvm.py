@@ -1,36 +1,44 @@
 """The runtime ``qemu-microvm``: a kernel of its own and next to nothing besides.
 
-The guest's file system is the workload's image, unpacked into memory by the
-kernel; the console is the only way in and out.
+The guest's file system is the workload's image: unpacked into memory by the kernel,
+or, where that would take too much of it, a disk of its own. The console is the only
+way in and out, unless a network is asked for.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+import asyncio
 from pathlib import Path
 
+from agent.errors import InvalidInput, RuntimeUnavailable
 from agent.runtimes.base import Capabilities, LaunchSpec, Prepared
+from agent.runtimes.qemu import overlays, stub
 from agent.runtimes.qemu.equipment import Equipment
-from agent.runtimes.qemu.guest import INIT_LINE
-from agent.runtimes.qemu.images import ImageStore
+from agent.runtimes.qemu.guest import WORKLOAD_LINE
+from agent.runtimes.qemu.images import Guest, GuestRoot, ImageStore
 from agent.runtimes.qemu.machine import Machine, microvm
+from agent.runtimes.qemu.network import card_of, ports_of
 from agent.runtimes.qemu.places import Places
 from agent.runtimes.qemu.profile import Bootable
 from agent.runtimes.registry import RuntimeSettings
-from tonnage.model import CLONE_VARIANTS, Workload
+from tonnage.model import CLONE_VARIANTS, Mode, Network, Target, Workload
 
 NAME = "qemu-microvm"
 _CAPABILITIES = Capabilities(
-    variants=("direct", *CLONE_VARIANTS), modes=("warm", "cold", "restore"), takes_parent_group=True
+    variants=("direct", *CLONE_VARIANTS),
+    networks=(Network.NONE, Network.USER),
+    modes=("warm", "cold", "restore"),
+    readiness=("log", "http"),
+    health=("console", "http"),
+    takes_parent_group=True,
 )
 
 
 class Microvm:
-    """QEMU's microvm machine, from an initramfs."""
+    """The least of a machine that its guest needs: QEMU's microvm, or q35 for a disk."""
 
     name = NAME
     capabilities = _CAPABILITIES
-    workload_line = INIT_LINE
 
     def __init__(self, settings: RuntimeSettings, places: Places) -> None:
         self._settings = settings
@@ -40,26 +48,83 @@ class Microvm:
     def lack(self) -> str:
         return ""
 
+    def check(self, target: Target) -> None:
+        if target.network is not Network.USER:
+            return
+        if target.mode is Mode.RESTORE:
+            raise InvalidInput(
+                "a restored VM has its template's network card, and so its address",
+                field="network",
+                value=str(target.network),
+                remedy="Use network: none with mode restore.",
+            )
+        if not self._drivers().is_dir():
+            raise InvalidInput(
+                f"the guest's drivers for a network card are missing: {self._drivers()}",
+                field="network",
+                value=str(target.network),
+                remedy="Run deploy/bootstrap.sh, or use network: none.",
+            )
+
     async def prepare(self, workload: Workload, equipment: Equipment) -> Prepared:
         guest = await self._store(equipment).guest(workload)
-        bootable = Bootable(equipment.files.kernel, guest.initramfs, equipment.verdict.accelerator)
-        return Prepared(workload, guest.digest, (bootable.kernel, guest.initramfs), bootable)
+        make = self._on_disk if guest.root is GuestRoot.DISK else self._in_memory
+        try:
+            bootable = await asyncio.to_thread(make, guest, equipment)
+        except OSError as error:
+            raise RuntimeUnavailable(f"the guest could not be made: {error}") from error
+        begin = bootable.with_card if ports_of(workload) else bootable.initramfs
+        on_disk = (guest.file,) if guest.root is GuestRoot.DISK else ()
+        paths = (bootable.kernel, *((begin,) if begin is not None else ()), *on_disk)
+        return Prepared(workload, guest.digest, paths, bootable, guest_root=guest.root)
 
     def machine(self, spec: LaunchSpec, bootable: Bootable, drives: tuple[Path, ...]) -> Machine:
-        machine = microvm(
+        card = card_of(spec.target, spec.instance_id)
+        return microvm(
             bootable.kernel,
-            bootable.initramfs,
+            bootable.initramfs if card is None else bootable.with_card,
             hostname=spec.instance_id,
             memory_bytes=spec.target.memory_bytes,
             cpus=spec.target.cpus,
             accelerator=bootable.accelerator,
+            drives=drives,
+            card=card,
         )
-        return replace(machine, drives=drives)
+
+    def _in_memory(self, guest: Guest, equipment: Equipment) -> Bootable:
+        """A guest that is an initramfs. Blocks. Raises ``OSError``."""
+        files = equipment.files
+        return Bootable(
+            kernel=files.kernel,
+            initramfs=guest.file,
+            accelerator=equipment.verdict.accelerator,
+            workload_line=WORKLOAD_LINE,
+            with_card=stub.with_stub(guest.file, files.modules) if files.modules.is_dir() else None,
+        )
+
+    def _on_disk(self, guest: Guest, equipment: Equipment) -> Bootable:
+        """A guest whose root is an overlay over a disk. Blocks. Raises ``OSError``."""
+        files = equipment.files
+        overlay = overlays.empty_overlay(guest.file, self._places.guests)
+        begin = stub.kept_stub(files.modules, files.busybox, self._places.guests)
+        return Bootable(
+            kernel=files.kernel,
+            initramfs=begin,
+            accelerator=equipment.verdict.accelerator,
+            workload_line=WORKLOAD_LINE,
+            with_card=begin,
+            overlays={"root.qcow2": overlay},
+        )
+
+    def _drivers(self) -> Path:
+        return (self._settings.guest_dir or Path()).absolute() / "modules"
 
     def _store(self, equipment: Equipment) -> ImageStore:
         if self._images is None:
-            settings = self._settings
             self._images = ImageStore(
-                self._places, equipment.files.busybox, settings.images_dir, settings.docker_host
+                self._settings,
+                self._places,
+                equipment.files.busybox,
+                in_memory_bytes=self._settings.guest_in_memory_bytes,
             )
         return self._images

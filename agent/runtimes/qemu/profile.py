@@ -14,22 +14,29 @@ from agent.runtimes.base import Capabilities, LaunchSpec, Prepared
 from agent.runtimes.qemu.equipment import Equipment
 from agent.runtimes.qemu.machine import Machine
 from agent.runtimes.qemu.snapshot import Saved
-from tonnage.model import Accelerator, Workload
+from tonnage.model import Accelerator, Target, Workload
 
 
 @dataclass(frozen=True, slots=True)
 class Bootable:
     """What ``Prepared.payload`` holds: all that a launch takes from its preparation.
 
-    ``overlays`` are empty copy-on-write images over shared bases, by the name of the
-    file that each instance gets as its own copy of one; in the order of its drives.
-    ``saved``: what instances are restored from, instead of being booted.
+    ``workload_line`` is the console line from which on what is printed is the
+    workload's own; empty where all of it is. ``overlays`` are empty copy-on-write
+    images over shared bases, by the name of the file that each instance gets as its
+    own copy of one; in the order of its drives. ``with_card`` is the initramfs for a
+    machine with a network card; ``None`` where no drivers for one are there. ``draws``
+    says that the console is a screen: text between commands to a terminal. ``saved``:
+    what instances are restored from, instead of being booted.
     """
 
     kernel: Path
     initramfs: Path | None
     accelerator: Accelerator
+    workload_line: str
     overlays: Mapping[str, Path] = field(default_factory=dict)
+    with_card: Path | None = None
+    draws: bool = False
     saved: Saved | None = None
 
 
@@ -44,13 +51,12 @@ class Profile(Protocol):
     def capabilities(self) -> Capabilities:
         """What it can be asked for."""
 
-    @property
-    def workload_line(self) -> str:
-        """The console line from which on what is printed is the workload's own."""
-
     def lack(self) -> str:
         """What this host lacks beyond what every VM needs, in a sentence with the way
         out; empty if nothing. Raises nothing."""
+
+    def check(self, target: Target) -> None:
+        """Raise ``InvalidInput`` for a target that ``capabilities`` alone do not refuse."""
 
     async def prepare(self, workload: Workload, equipment: Equipment) -> Prepared:
         """Make a workload bootable; the payload is a ``Bootable``. Raises as

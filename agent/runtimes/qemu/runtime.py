@@ -78,7 +78,7 @@ class QemuRuntime:
         )
 
     async def prepare(self, workload: Workload) -> Prepared:
-        check_workload(workload)
+        check_workload(workload, self.capabilities)
         found = await self._equip()
         if isinstance(found, Lack):
             raise RuntimeUnavailable(found.reason, field="runtime", value=self.name)
@@ -86,12 +86,14 @@ class QemuRuntime:
 
     async def launch(self, spec: LaunchSpec, timeline: Timeline) -> QemuInstance:
         check_target(spec.target, self.capabilities)
+        self._profile.check(spec.target)
         if spec.target.mode is Mode.RESTORE:
             return await self._launcher.restore(spec, timeline)
         return await self._launcher.boot(spec, timeline)
 
     async def snapshot(self, target: Target, prepared: Prepared, scope: Scope) -> Template:
         check_target(target, self.capabilities)
+        self._profile.check(target)
         return await save_template(self._launcher, self._places, target, prepared, scope)
 
     async def recover(self, instance_id: str) -> RecoveredInstance | None:

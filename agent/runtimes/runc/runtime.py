@@ -76,7 +76,7 @@ class RuncRuntime:
         )
 
     async def prepare(self, workload: Workload) -> Prepared:
-        check_workload(workload)
+        check_workload(workload, self.capabilities)
         await self._equipped()
         runnable = await self._rootfs.runnable(workload)
         return Prepared(workload, runnable.digest, (runnable.rootfs,), runnable)

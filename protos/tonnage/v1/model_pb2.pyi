@@ -1306,6 +1306,7 @@ class Trial(message.Message):
     COLD_BYTES_FIELD_NUMBER: builtins.int
     COLD_CACHED_BYTES_FIELD_NUMBER: builtins.int
     RESTORED_NS_FIELD_NUMBER: builtins.int
+    GUEST_ROOT_FIELD_NUMBER: builtins.int
     trial_id: builtins.str
     """Unique within run and host; a retry keeps it and counts attempt up."""
     stage_id: builtins.str
@@ -1370,6 +1371,10 @@ class Trial(message.Message):
     """
     restored_ns: builtins.int
     """Mode restore: the snapshot was loaded and its CPUs run; after requested."""
+    guest_root: builtins.str
+    """Where a VM's file system lay: initramfs (in its memory) or disk; empty for a
+    container and for what has no file system.
+    """
     def __init__(
         self,
         *,
@@ -1402,10 +1407,11 @@ class Trial(message.Message):
         cold_bytes: builtins.int | None = ...,
         cold_cached_bytes: builtins.int | None = ...,
         restored_ns: builtins.int | None = ...,
+        guest_root: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["_accepted_ns", b"_accepted_ns", "_cold_bytes", b"_cold_bytes", "_cold_cached_bytes", b"_cold_cached_bytes", "_cpu_ns", b"_cpu_ns", "_cpu_some_avg10", b"_cpu_some_avg10", "_created_ns", b"_created_ns", "_foreign_cpu_share", b"_foreign_cpu_share", "_init_ns", b"_init_ns", "_kernel_ns", b"_kernel_ns", "_ready_ns", b"_ready_ns", "_restored_ns", b"_restored_ns", "_steal_share", b"_steal_share", "accepted_ns", b"accepted_ns", "cold_bytes", b"cold_bytes", "cold_cached_bytes", b"cold_cached_bytes", "cpu_ns", b"cpu_ns", "cpu_some_avg10", b"cpu_some_avg10", "created_ns", b"created_ns", "foreign_cpu_share", b"foreign_cpu_share", "init_ns", b"init_ns", "kernel_ns", b"kernel_ns", "ready_ns", b"ready_ns", "restored_ns", b"restored_ns", "steal_share", b"steal_share"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["_accepted_ns", b"_accepted_ns", "_cold_bytes", b"_cold_bytes", "_cold_cached_bytes", b"_cold_cached_bytes", "_cpu_ns", b"_cpu_ns", "_cpu_some_avg10", b"_cpu_some_avg10", "_created_ns", b"_created_ns", "_foreign_cpu_share", b"_foreign_cpu_share", "_init_ns", b"_init_ns", "_kernel_ns", b"_kernel_ns", "_ready_ns", b"_ready_ns", "_restored_ns", b"_restored_ns", "_steal_share", b"_steal_share", "accelerator", b"accelerator", "accepted_ns", b"accepted_ns", "attempt", b"attempt", "block", b"block", "cold_bytes", b"cold_bytes", "cold_cached_bytes", b"cold_cached_bytes", "concurrency", b"concurrency", "cpu_ns", b"cpu_ns", "cpu_some_avg10", b"cpu_some_avg10", "created_ns", b"created_ns", "error", b"error", "evidence", b"evidence", "fill", b"fill", "foreign_cpu_share", b"foreign_cpu_share", "image_digest", b"image_digest", "init_ns", b"init_ns", "kernel_ns", b"kernel_ns", "noisy", b"noisy", "number", b"number", "outcome", b"outcome", "population", b"population", "ready_ns", b"ready_ns", "requested_at_unix_ns", b"requested_at_unix_ns", "restored_ns", b"restored_ns", "stage_id", b"stage_id", "steal_share", b"steal_share", "suspect", b"suspect", "target_id", b"target_id", "trial_id", b"trial_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_accepted_ns", b"_accepted_ns", "_cold_bytes", b"_cold_bytes", "_cold_cached_bytes", b"_cold_cached_bytes", "_cpu_ns", b"_cpu_ns", "_cpu_some_avg10", b"_cpu_some_avg10", "_created_ns", b"_created_ns", "_foreign_cpu_share", b"_foreign_cpu_share", "_init_ns", b"_init_ns", "_kernel_ns", b"_kernel_ns", "_ready_ns", b"_ready_ns", "_restored_ns", b"_restored_ns", "_steal_share", b"_steal_share", "accelerator", b"accelerator", "accepted_ns", b"accepted_ns", "attempt", b"attempt", "block", b"block", "cold_bytes", b"cold_bytes", "cold_cached_bytes", b"cold_cached_bytes", "concurrency", b"concurrency", "cpu_ns", b"cpu_ns", "cpu_some_avg10", b"cpu_some_avg10", "created_ns", b"created_ns", "error", b"error", "evidence", b"evidence", "fill", b"fill", "foreign_cpu_share", b"foreign_cpu_share", "guest_root", b"guest_root", "image_digest", b"image_digest", "init_ns", b"init_ns", "kernel_ns", b"kernel_ns", "noisy", b"noisy", "number", b"number", "outcome", b"outcome", "population", b"population", "ready_ns", b"ready_ns", "requested_at_unix_ns", b"requested_at_unix_ns", "restored_ns", b"restored_ns", "stage_id", b"stage_id", "steal_share", b"steal_share", "suspect", b"suspect", "target_id", b"target_id", "trial_id", b"trial_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__accepted_ns: _TypeAlias = typing.Literal["accepted_ns"]  # noqa: Y015
     _WhichOneofArgType__accepted_ns: _TypeAlias = typing.Literal["_accepted_ns", b"_accepted_ns"]  # noqa: Y015

@@ -9,15 +9,17 @@ import pytest
 from agent.clock import Mark, Timeline
 from agent.runtimes.console import Console, ConsoleEnded
 from agent.runtimes.qemu.boot import BootConsole
-from agent.runtimes.qemu.guest import INIT_LINE
+from agent.runtimes.qemu.guest import WORKLOAD_LINE
 
-STREAM = b"[    0.000000] Linux version 6.1 READY\r\nTONNAGE INIT\r\nhello READY\n"
+STREAM = (
+    b"[    0.000000] Linux version 6.1 READY\r\nTONNAGE INIT\r\nTONNAGE WORKLOAD\r\nhello READY\n"
+)
 
 
 def _boot() -> tuple[BootConsole, Timeline, Console]:
     timeline, console = Timeline(), Console()
     return (
-        BootConsole(console, timeline, workload_line=INIT_LINE, ready_line="READY"),
+        BootConsole(console, timeline, workload_line=WORKLOAD_LINE, ready_line="READY"),
         timeline,
         console,
     )
@@ -61,7 +63,7 @@ async def test_a_console_that_ends_before_init_gives_no_instant() -> None:
 
 async def test_a_console_that_ends_after_init_says_so() -> None:
     boot, _, _ = _boot()
-    boot.feed(b"TONNAGE INIT\nno luck\n", 1)
+    boot.feed(b"TONNAGE INIT\nTONNAGE WORKLOAD\nno luck\n", 1)
     boot.end()
     with pytest.raises(ConsoleEnded):
         await boot.ready_at()

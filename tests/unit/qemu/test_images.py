@@ -10,6 +10,7 @@ import pytest
 from agent.errors import ImageNotFound, InvalidInput
 from agent.runtimes.qemu.images import ImageStore
 from agent.runtimes.qemu.places import Places
+from agent.runtimes.registry import RuntimeSettings
 from tests.unit.images.archive_makers import docker_archive, layer, program
 from tonnage.model import LogReadiness, Workload
 
@@ -35,7 +36,10 @@ def store(tmp_path: Path, folder: Path) -> ImageStore:
     busybox.write_bytes(b"busybox")
     places = Places(tmp_path / "state", "agent")
     places.make()
-    return ImageStore(places, busybox, folder, f"unix://{tmp_path}/none.sock")
+    settings = RuntimeSettings(
+        "a", tmp_path, docker_host=f"unix://{tmp_path}/none.sock", images_dir=folder
+    )
+    return ImageStore(settings, places, busybox, in_memory_bytes=1 << 20)
 
 
 def _names(folder: Path) -> set[str]:
@@ -44,16 +48,16 @@ def _names(folder: Path) -> set[str]:
 
 async def test_a_guest_is_built_once_and_found_again(store: ImageStore) -> None:
     first = await store.guest(WORKLOAD)
-    built = first.initramfs.stat().st_ino
+    built = first.file.stat().st_ino
     assert await store.guest(WORKLOAD) == first
-    assert first.initramfs.stat().st_ino == built
+    assert first.file.stat().st_ino == built
 
 
 async def test_another_command_is_another_guest_of_the_same_image(store: ImageStore) -> None:
     plain = await store.guest(WORKLOAD)
     other = await store.guest(replace(WORKLOAD, command=("/run", "x")))
     assert plain.digest == other.digest
-    assert plain.initramfs != other.initramfs
+    assert plain.file != other.file
 
 
 async def test_a_damaged_archive_beside_it_does_no_harm(store: ImageStore, folder: Path) -> None:

@@ -19,7 +19,7 @@ ISSUE = [
     *("requested_at", "accepted_ns", "created_ns", "kernel_ns", "init_ns", "ready_ns"),
     *("stopped_ns", "destroyed_ns", "cpu_ns", "noisy"),
 ]
-MODES = ["cold_bytes", "cold_cached_bytes", "restored_ns"]
+MODES = ["cold_bytes", "cold_cached_bytes", "restored_ns", "guest_root"]
 
 
 def exported() -> list[dict[str, object]]:
