@@ -12,6 +12,7 @@ from tonnage.model import (
     Forecast,
     HostFacts,
     Inside,
+    MemoryFloor,
     Notice,
     Plan,
     Problem,
@@ -125,6 +126,7 @@ class HostFact:
         | FootprintPoint
         | ChurnPoint
         | Inside
+        | MemoryFloor
         | Notice
         | StageFinished
         | RunPrepared

@@ -12,6 +12,7 @@ from collector.spec import (
     Footprint,
     HealthCheck,
     Isolation,
+    MemoryFloor,
     Readiness,
     SloSpec,
     Spec,
@@ -30,6 +31,7 @@ from tonnage.model import (
     HttpReadiness,
     IsolationStage,
     LogReadiness,
+    MemoryFloorStage,
     Plan,
     Slo,
     Stage,
@@ -126,6 +128,8 @@ def _stages(spec: Spec, targets: Sequence[Combination]) -> tuple[Stage, ...]:
         stages += [_isolation(spec, spec.isolation, target) for target in targets]
     if spec.churn is not None:
         stages += [_churn(spec, spec.churn, target) for target in targets]
+    if spec.memory_floor is not None:
+        stages += [_memory_floor(spec, spec.memory_floor, target) for target in targets]
     if spec.density is not None:
         stages += [_density(spec, spec.density, target) for target in targets]
     return tuple(stages)
@@ -199,6 +203,18 @@ def _churn(spec: Spec, common: Churn, target: Combination) -> Stage:
         max_in_flight=churn.max_in_flight,
     )
     return Stage(f"churn/{target.id}", stage)
+
+
+def _memory_floor(spec: Spec, common: MemoryFloor, target: Combination) -> Stage:
+    own = tweaked(common, common.per_target, target)
+    stage = MemoryFloorStage(
+        target_id=target.id,
+        low_bytes=own.low,
+        high_bytes=own.high,
+        launches=own.launches,
+        ready_timeout_seconds=spec.ready_timeout,
+    )
+    return Stage(f"memory_floor/{target.id}", stage)
 
 
 def _slo(slo: SloSpec) -> Slo:

@@ -36,7 +36,8 @@ class Launch:
 
     ``due_seconds``: not before that time of the stage's schedule, which begins with
     the first launch that has one. Open loop: several may be ordered ahead, and each
-    is made at its time whatever became of the others.
+    is made at its time whatever became of the others. ``memory_bytes`` replaces the
+    target's own.
     """
 
     trial_id: str
@@ -47,6 +48,7 @@ class Launch:
     concurrency: int = 1
     fill: int = 0
     due_seconds: float | None = None
+    memory_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,14 @@ from agent.experiments.churn import Churn
 from agent.experiments.density import Density
 from agent.experiments.footprint import Footprint
 from agent.experiments.isolation import Isolation
+from agent.experiments.memory_floor import MEBIBYTE, MemoryFloorSearch
 from agent.experiments.startup import Startup
 from tonnage.model import (
     ChurnStage,
     DensityStage,
     FootprintStage,
     IsolationStage,
+    MemoryFloorStage,
     Mode,
     Stage,
     StartupStage,
@@ -69,6 +71,13 @@ def open_experiment(
             for field in ("rate_per_second", "duration_seconds"):
                 _above_zero(stage, field, getattr(work, field))
             return Churn(stage.id, work)
+        case MemoryFloorStage():
+            _known(stage, [work.target_id], targets)
+            _not_cold(stage, targets[work.target_id])
+            _at_least_one(stage, "launches", work.launches)
+            _at_least_one(stage, "low_bytes", work.low_bytes // MEBIBYTE)
+            _at_least_one(stage, "high_bytes", (work.high_bytes - work.low_bytes) // MEBIBYTE)
+            return MemoryFloorSearch(stage.id, work)
 
 
 def _known(stage: Stage, named: Iterable[str], targets: Mapping[str, Target]) -> None:

@@ -42,6 +42,7 @@ from tonnage.model import (
     FootprintPoint,
     Forecast,
     Inside,
+    MemoryFloor,
     Notice,
     Outcome,
     Payload,
@@ -277,7 +278,7 @@ def _mark(row: Payload) -> tuple[object, ...]:
             return ("point", row.repeat, row.sample.instances)
         case ChurnPoint(fact=ChurnReading(number=number)):
             return ("reading", number)
-        case Forecast() | DensityResult() | Inside():
+        case Forecast() | DensityResult() | Inside() | MemoryFloor():
             return (type(row).__name__,)
         case Notice():
             return ("notice", row.message)

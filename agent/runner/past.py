@@ -10,6 +10,7 @@ from tonnage.model import (
     ChurnReading,
     FootprintPoint,
     Inside,
+    MemoryFloor,
     Outcome,
     Payload,
     Problem,
@@ -80,6 +81,7 @@ class Past:
                     Step()
                     | FootprintPoint()
                     | Inside()
+                    | MemoryFloor()
                     | StageFinished()
                     | RunPrepared()
                     | RunReleased()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from agent import guards
 from agent.errors import GuardTripped, RuntimeUnavailable, SpoolError, SpoolFull, TonnageError
@@ -189,6 +190,8 @@ class Starts:
     def _order(self, launch: Launch) -> Order:
         work = self._work
         target = work.target(launch.target_id)
+        if launch.memory_bytes is not None:
+            target = replace(target, memory_bytes=launch.memory_bytes)
         limit = min(work.plan.time_limit_seconds, work.equipment.limits.max_run_seconds)
         return Order(
             run_id=work.plan.run_id,

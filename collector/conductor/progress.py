@@ -224,6 +224,7 @@ _CLASSES: dict[str, type[object]] = {
     "footprint_point": model.FootprintPoint,
     "churn_point": model.ChurnPoint,
     "inside": model.Inside,
+    "memory_floor": model.MemoryFloor,
     "stage_finished": model.StageFinished,
     "notice": model.Notice,
     "run_prepared": model.RunPrepared,

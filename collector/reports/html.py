@@ -17,6 +17,7 @@ from collector.reports.charts.cost import ESTIMATORS
 from collector.reports.charts.waterfall import shown
 from collector.reports.fleet_page import fleet_page
 from collector.reports.isolated import FACETS, seen_told, sight
+from collector.reports.memory_floors import failed_told, floor_told
 from collector.reports.merged_grids import verdict_told
 from collector.reports.model import Result, RunSummary
 from collector.reports.names import Names
@@ -63,7 +64,9 @@ def _template() -> jinja2.Template:
     environment.globals.update(
         figures=figures, ended=ended, forecast=forecast, few=few, verdict_told=verdict_told
     )
-    environment.globals.update(seen_told=seen_told, sight=sight)
+    environment.globals.update(
+        seen_told=seen_told, sight=sight, floor_told=floor_told, failed_told=failed_told
+    )
     environment.filters["prose"] = prose
     environment.filters["moment"] = _moment
     return environment.get_template("report.html.j2")

@@ -23,6 +23,7 @@ from collector.reports.rows import (
     IsolationRow,
     Kind,
     LayerRow,
+    MemoryFloorRow,
     StartupRow,
     Subject,
     Verdict,
@@ -41,6 +42,7 @@ __all__ = [
     "IsolationRow",
     "Kind",
     "LayerRow",
+    "MemoryFloorRow",
     "Merged",
     "Result",
     "Resumption",
@@ -127,6 +129,7 @@ class Result(Document):
     comparisons: list[ComparisonRow]
     churn: list[ChurnRow] = Field(default=[])
     isolation: list[IsolationRow] = Field(default=[])
+    memory_floor: list[MemoryFloorRow] = Field(default=[])
     warnings: list[str]
     layers: list[LayerRow] = Field(
         default=[], description="Each box of each subject's stack, from the ground up."

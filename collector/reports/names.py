@@ -17,11 +17,8 @@ class Names:
     def __init__(self, result: Result) -> None:
         self._subjects: dict[Identity, Kind] = {}
         rows = [
-            *result.startup,
-            *result.density,
-            *result.footprint,
-            *result.churn,
-            *result.isolation,
+            *(*result.startup, *result.density, *result.footprint),
+            *(*result.churn, *result.isolation, *result.memory_floor),
         ]
         for row in rows:
             self._subjects.setdefault(_without_host(row), row)

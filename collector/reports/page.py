@@ -17,6 +17,7 @@ from collector.reports.model import (
     FootprintRow,
     HostSummary,
     IsolationRow,
+    MemoryFloorRow,
     Result,
     StartupRow,
 )
@@ -70,6 +71,7 @@ class HostPage:
     weighed: list[FootprintRow]
     churn: list[ChurnRow]
     isolation: list[IsolationRow]
+    memory_floor: list[MemoryFloorRow]
     stacks: Pictures
     counts: list[tuple[str, str, Counter[str]]]
     failures: list[Trial]
@@ -104,6 +106,7 @@ def _host_page(
         weighed=list({names.series(row): row for row in footprint}.values()),
         churn=[row for row in result.churn if row.host == host.host],
         isolation=[row for row in result.isolation if row.host == host.host],
+        memory_floor=[row for row in result.memory_floor if row.host == host.host],
         stacks=pictures(host, [r for r in result.layers if r.host == host.host], names),
         counts=counts(trials),
         failures=failures[:FAILURES_SHOWN],

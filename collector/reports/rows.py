@@ -246,6 +246,33 @@ class LayerRow(Subject):
     seconds_reason: str | None = Field(description="Why seconds is null.")
 
 
+class MemoryTried(Document):
+    """One size of a search for the memory floor."""
+
+    memory_bytes: int
+    launches: int
+    ready: int
+    error: str | None = Field(description="What ended the launch that did not become ready.")
+
+
+class MemoryFloorRow(Subject):
+    """The smallest memory in which a subject started, by search; its own ``memory_bytes``
+    was not used."""
+
+    floor_bytes: int | None = Field(
+        description="The smallest size at which every launch became ready; null with a reason."
+    )
+    failed_bytes: int | None = Field(
+        description="The largest size below it that did not start; null where none was tried."
+    )
+    bounded: bool = Field(
+        description="Whether the floor is the lower bound of the search, and may be less."
+    )
+    launches: int = Field(description="Launches at each size.")
+    tried: list[MemoryTried]
+    reason: str | None = Field(default=None, description="Why there is no floor.")
+
+
 class ComparisonRow(Document):
     """One metric of two subjects, measured in the same run on the same host."""
 

@@ -7,6 +7,7 @@ from collector.reports.by_host import HOSTS_APART
 from collector.reports.churned import churn_sentences
 from collector.reports.comparing import HEADLINES, Sentence, cost_sentence, start_sentence
 from collector.reports.isolated import isolation_sentences
+from collector.reports.memory_floors import memory_floor_sentences
 from collector.reports.model import DensityRow, Result
 from collector.reports.names import Names
 from collector.reports.overall import overall
@@ -48,6 +49,7 @@ def sentences(result: Result) -> list[Sentence]:
         *(cost_sentence(row, result, names) for row in told if row.metric in HEADLINES),
         *churn_sentences(result.churn, names),
         *isolation_sentences(result.isolation, names),
+        *memory_floor_sentences(result.memory_floor, names),
     ]
 
 

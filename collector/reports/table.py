@@ -13,12 +13,14 @@ from collector.reports.churned import churn_grid
 from collector.reports.grid import Column, Grid, right
 from collector.reports.isolated import FACETS, seen_told
 from collector.reports.layer_grid import layer_grid
+from collector.reports.memory_floors import failed_told, floor_told
 from collector.reports.merged_grids import line_grid, merged_grids
 from collector.reports.model import (
     ComparisonRow,
     DensityRow,
     FootprintRow,
     IsolationRow,
+    MemoryFloorRow,
     Result,
     StartupRow,
 )
@@ -117,6 +119,7 @@ def _own(result: Result, names: Names) -> list[Grid]:
         churn_grid(result.churn, names),
         layer_grid(result.layers, names),
         _isolation(result.isolation, names),
+        _memory_floor(result.memory_floor, names),
         _comparisons(result.comparisons, names),
     ]
 
@@ -226,6 +229,25 @@ def _isolation(rows: Sequence[IsolationRow], names: Names) -> Grid:
                 row.boot_id or row.kernel or "not told",
                 *(seen_told(row, facet) for facet in FACETS),
                 _of_all(row.host_sees_workload, row.answered),
+            )
+            for row in rows
+        ),
+    )
+
+
+def _memory_floor(rows: Sequence[MemoryFloorRow], names: Names) -> Grid:
+    """One line a subject: the smallest memory it started in, and the largest it did not."""
+    return Grid(
+        "The smallest memory it starts in",
+        (
+            *(_HOST, _SUBJECT, Column("smallest", right=True)),
+            *(Column("did not start in", right=True), Column("launches each", right=True)),
+            *(Column("sizes tried", right=True), Column("reason")),
+        ),
+        tuple(
+            (
+                *(row.host, names.of(row), floor_told(row), failed_told(row)),
+                *(str(row.launches), str(len(row.tried)), row.reason or ""),
             )
             for row in rows
         ),

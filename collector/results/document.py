@@ -25,6 +25,7 @@ from collector.results.footprint import Footprint, footprint_row, footprints, se
 from collector.results.guests import guest_memories
 from collector.results.isolation import isolation_rows
 from collector.results.layers import layer_rows
+from collector.results.memory_floor import memory_floor_rows
 from collector.results.merged import merged_density, merged_footprint, merged_startup
 from collector.results.merged_comparisons import MergedComparer
 from collector.results.startup import StartupSample, startup_rows, startup_samples
@@ -70,6 +71,7 @@ def assemble(data: RunData) -> Result:
             for each in churns
         ],
         isolation=isolation_rows(data, subjects),
+        memory_floor=memory_floor_rows(data, subjects),
         comparisons=[comparison_row(each, subjects) for each in compared],
         layers=list(
             layer_rows(

@@ -17,6 +17,8 @@ from tonnage.model import (
     FootprintStage,
     Inside,
     IsolationStage,
+    MemoryFloor,
+    MemoryFloorStage,
     Outcome,
     Population,
     StartupStage,
@@ -112,9 +114,9 @@ class Subjects:
 
 
 def measured_hosts(data: RunData) -> set[str]:
-    """The hosts that gave a trial with an outcome of its own, warm-ups aside, a step, a point
-    or what instances see."""
-    kinds = Step | FootprintPoint | Inside
+    """The hosts that gave a trial with an outcome of its own, warm-ups aside, a step, a point,
+    what instances see, or a memory floor."""
+    kinds = Step | FootprintPoint | Inside | MemoryFloor
     readings = {row.host for row in data.facts if isinstance(row.fact, kinds)}
     return readings | {
         row.host
@@ -136,7 +138,15 @@ def name(subjects: Subjects, key: Key) -> str:
     return f"{runtime if key.target_id == runtime else key.target_id}{chip}"
 
 
-E = TypeVar("E", StartupStage, DensityStage, FootprintStage, ChurnStage, IsolationStage)
+E = TypeVar(
+    "E",
+    StartupStage,
+    DensityStage,
+    FootprintStage,
+    ChurnStage,
+    IsolationStage,
+    MemoryFloorStage,
+)
 
 
 def stages(data: RunData, kind: type[E]) -> Iterator[tuple[str, str, E]]:

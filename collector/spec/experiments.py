@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 from collector.spec.churn import Churn
 from collector.spec.parts import Name, Part, TargetSpec, WorkloadSpec
 from collector.spec.settings import RunSettings
-from collector.spec.units import Budget, Deadline, Effect, Percent, Seconds
+from collector.spec.units import Budget, Deadline, Effect, InstanceMemory, Percent, Seconds
 from tonnage.model import Mode, Network
 
 Trials = Annotated[int, Field(strict=True, ge=1, le=100_000)]
@@ -155,6 +155,39 @@ class Isolation(IsolationTweak):
     """Other values for one target, by its name or runtime."""
 
 
+class MemoryFloorTweak(Part):
+    """What one target does otherwise."""
+
+    low: InstanceMemory | None = None
+    """The smallest memory tried, in whole MiB."""
+    high: InstanceMemory | None = None
+    """The largest memory tried, in whole MiB."""
+    launches: Annotated[int, Field(strict=True, ge=1, le=100)] | None = None
+    """Launches at each size, all of which must become ready."""
+
+
+class MemoryFloor(MemoryFloorTweak):
+    """The smallest memory in which an instance starts, found by search."""
+
+    low: InstanceMemory = 16 << 20
+    """The smallest memory tried, in whole MiB."""
+    high: InstanceMemory = 512 << 20
+    """The largest memory tried, in whole MiB."""
+    launches: Annotated[int, Field(strict=True, ge=1, le=100)] = 3
+    """Launches at each size, all of which must become ready."""
+    per_target: Mapping[Name, MemoryFloorTweak] = Field(default_factory=dict, max_length=64)
+    """Other values for one target, by its name or runtime."""
+
+    @model_validator(mode="after")
+    def _bounds(self) -> Self:
+        tweaks = [(own.low or self.low, own.high or self.high) for own in self.per_target.values()]
+        for low, high in ((self.low, self.high), *tweaks):
+            if low % _MEBIBYTE or high % _MEBIBYTE or low >= high:
+                text = "low and high are whole MiB, and low is less than high"
+                raise PydanticCustomError("bounds", text)
+        return self
+
+
 class Compare(Part):
     """How targets are compared."""
 
@@ -164,7 +197,8 @@ class Compare(Part):
     """A smaller difference is no difference."""
 
 
-EXPERIMENTS = ("startup", "density", "footprint", "churn", "isolation")
+_MEBIBYTE = 1 << 20
+EXPERIMENTS = ("startup", "density", "footprint", "churn", "isolation", "memory_floor")
 
 
 class Combination(NamedTuple):
@@ -203,6 +237,8 @@ class Spec(RunSettings):
     """How starts and memory fare while instances come and go."""
     isolation: Isolation | None = None
     """What one instance sees of the host and of its neighbours."""
+    memory_floor: MemoryFloor | None = None
+    """The smallest memory in which an instance starts."""
     compare: Compare = Compare()
     """How targets are compared."""
 
@@ -296,7 +332,7 @@ def _cold_alone(spec: Spec) -> None:
         if Mode.COLD not in entry.mode:
             continue
         remedy = "Leave mode cold to a file of its own, with startup alone and concurrency: 1."
-        for part in ("density", "footprint", "churn", "isolation"):
+        for part in EXPERIMENTS[1:]:
             if getattr(spec, part) is not None:
                 text = f"mode cold is for startup alone, and the file asks for {part} too"
                 raise _wrong(text, remedy, "targets", index, "mode")

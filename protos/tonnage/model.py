@@ -317,11 +317,29 @@ class ChurnStage:
 
 
 @dataclass(frozen=True, slots=True)
+class MemoryFloorStage:
+    """A search for the smallest memory in which a target becomes ready."""
+
+    target_id: str
+    low_bytes: int
+    high_bytes: int
+    launches: int
+    ready_timeout_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Stage:
     """One experiment of a plan."""
 
     id: str
-    experiment: StartupStage | DensityStage | FootprintStage | ChurnStage | IsolationStage
+    experiment: (
+        StartupStage
+        | DensityStage
+        | FootprintStage
+        | ChurnStage
+        | IsolationStage
+        | MemoryFloorStage
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -555,6 +573,26 @@ class ChurnPoint:
 
 
 @dataclass(frozen=True, slots=True)
+class MemoryLevel:
+    """One size of a search for the memory floor."""
+
+    memory_bytes: int
+    launches: int
+    ready: int
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryFloor:
+    """The smallest memory in which a target became ready."""
+
+    stage_id: str
+    floor_bytes: int | None
+    levels: tuple[MemoryLevel, ...]
+    bounded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class RunStarted:
     """A run began on this host."""
 
@@ -645,6 +683,7 @@ Payload = (
     | RunResumed
     | Inside
     | ChurnPoint
+    | MemoryFloor
 )
 
 

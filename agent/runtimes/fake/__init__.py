@@ -29,6 +29,7 @@ The environment tunes it (milliseconds may be fractions, all default to 0):
 ``FAKE_DIE_MS``       ready to death of ``fake:die``
 ``FAKE_FAIL_RATE``    share of ``ok`` launches that fail, 0 to 1
 ``FAKE_CAPACITY``     launches fail while so many instances are alive; 0: no limit
+``FAKE_NEEDS_MIB``    launches with less memory fail; 0: none does
 ``FAKE_OWN_KERNEL``   1: it tells of a kernel of its own, as a VM does
 ``FAKE_SEED``         changes all draws; any text
 ``FAKE_DURABLE``      1: the instance is also a file below ``state_dir``

@@ -25,6 +25,7 @@ class Behaviour:
     die_seconds: float = 0.0
     fail_rate: float = 0.0
     capacity: int = 0
+    needs_mib: float = 0.0
     seed: str = ""
     durable: bool = False
     reads: tuple[Path, ...] = ()
@@ -52,6 +53,7 @@ class Behaviour:
             die_seconds=_number(tuning, "FAKE_DIE_MS") / 1000,
             fail_rate=_number(tuning, "FAKE_FAIL_RATE"),
             capacity=int(_number(tuning, "FAKE_CAPACITY")),
+            needs_mib=_number(tuning, "FAKE_NEEDS_MIB"),
             seed=tuning.get("FAKE_SEED", ""),
             durable=tuning.get("FAKE_DURABLE", "") == "1",
             reads=tuple(Path(path) for path in tuning.get("FAKE_READS", "").split(":") if path),

@@ -112,6 +112,8 @@ class FakeRuntime:
             raise LaunchFailed("the fake snapshot is gone")
         if spec.instance_id in self._instances:
             raise LaunchFailed(f"instance {spec.instance_id} exists already")
+        if spec.target.memory_bytes < behaviour.needs_mib * (1 << 20):
+            raise LaunchFailed(f"the fake guest needs {behaviour.needs_mib:g} MiB of memory")
         if behaviour.capacity and self._count_alive() >= behaviour.capacity:
             raise LaunchFailed(
                 f"the fake host is full: {behaviour.capacity} instances are alive",

@@ -24,6 +24,7 @@ FACTS: dict[str, type[Any]] = {
     "footprint_point": model.FootprintPoint,
     "churn_point": model.ChurnPoint,
     "inside": model.Inside,
+    "memory_floor": model.MemoryFloor,
     "stage_finished": model.StageFinished,
     "notice": model.Notice,
     "run_prepared": model.RunPrepared,

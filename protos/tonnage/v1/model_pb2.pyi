@@ -969,6 +969,42 @@ class ChurnStage(message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 @typing.final
+class MemoryFloorStage(message.Message):
+    """A search for the smallest memory in which a target becomes ready."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    TARGET_ID_FIELD_NUMBER: builtins.int
+    LOW_BYTES_FIELD_NUMBER: builtins.int
+    HIGH_BYTES_FIELD_NUMBER: builtins.int
+    LAUNCHES_FIELD_NUMBER: builtins.int
+    READY_TIMEOUT_SECONDS_FIELD_NUMBER: builtins.int
+    target_id: builtins.str
+    """The target; its own memory_bytes is not used."""
+    low_bytes: builtins.int
+    """The smallest size tried; whole MiB."""
+    high_bytes: builtins.int
+    """The largest size tried; whole MiB."""
+    launches: builtins.int
+    """Launches at each size, all of which must become ready."""
+    ready_timeout_seconds: builtins.float
+    """Deadline of one launch, request to ready."""
+    def __init__(
+        self,
+        *,
+        target_id: builtins.str = ...,
+        low_bytes: builtins.int = ...,
+        high_bytes: builtins.int = ...,
+        launches: builtins.int = ...,
+        ready_timeout_seconds: builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["high_bytes", b"high_bytes", "launches", b"launches", "low_bytes", b"low_bytes", "ready_timeout_seconds", b"ready_timeout_seconds", "target_id", b"target_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
 class Stage(message.Message):
     """One experiment of a plan."""
 
@@ -980,6 +1016,7 @@ class Stage(message.Message):
     FOOTPRINT_STAGE_FIELD_NUMBER: builtins.int
     CHURN_STAGE_FIELD_NUMBER: builtins.int
     ISOLATION_STAGE_FIELD_NUMBER: builtins.int
+    MEMORY_FLOOR_STAGE_FIELD_NUMBER: builtins.int
     id: builtins.str
     """Unique within the plan."""
     @builtins.property
@@ -1002,6 +1039,10 @@ class Stage(message.Message):
     def isolation_stage(self) -> IsolationStage:
         """What instances see of host and neighbours."""
 
+    @builtins.property
+    def memory_floor_stage(self) -> MemoryFloorStage:
+        """The smallest memory it starts in."""
+
     def __init__(
         self,
         *,
@@ -1011,12 +1052,13 @@ class Stage(message.Message):
         footprint_stage: FootprintStage | None = ...,
         churn_stage: ChurnStage | None = ...,
         isolation_stage: IsolationStage | None = ...,
+        memory_floor_stage: MemoryFloorStage | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["churn_stage", b"churn_stage", "density_stage", b"density_stage", "experiment", b"experiment", "footprint_stage", b"footprint_stage", "isolation_stage", b"isolation_stage", "startup_stage", b"startup_stage"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["churn_stage", b"churn_stage", "density_stage", b"density_stage", "experiment", b"experiment", "footprint_stage", b"footprint_stage", "isolation_stage", b"isolation_stage", "memory_floor_stage", b"memory_floor_stage", "startup_stage", b"startup_stage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["churn_stage", b"churn_stage", "density_stage", b"density_stage", "experiment", b"experiment", "footprint_stage", b"footprint_stage", "id", b"id", "isolation_stage", b"isolation_stage", "startup_stage", b"startup_stage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["churn_stage", b"churn_stage", "density_stage", b"density_stage", "experiment", b"experiment", "footprint_stage", b"footprint_stage", "id", b"id", "isolation_stage", b"isolation_stage", "memory_floor_stage", b"memory_floor_stage", "startup_stage", b"startup_stage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_experiment: _TypeAlias = typing.Literal["startup_stage", "density_stage", "footprint_stage", "churn_stage", "isolation_stage"]  # noqa: Y015
+    _WhichOneofReturnType_experiment: _TypeAlias = typing.Literal["startup_stage", "density_stage", "footprint_stage", "churn_stage", "isolation_stage", "memory_floor_stage"]  # noqa: Y015
     _WhichOneofArgType_experiment: _TypeAlias = typing.Literal["experiment", b"experiment"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_experiment) -> _WhichOneofReturnType_experiment | None: ...
 
@@ -2050,6 +2092,74 @@ class ChurnPoint(message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType_fact) -> _WhichOneofReturnType_fact | None: ...
 
 @typing.final
+class MemoryLevel(message.Message):
+    """One size of a search for the memory floor."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    MEMORY_BYTES_FIELD_NUMBER: builtins.int
+    LAUNCHES_FIELD_NUMBER: builtins.int
+    READY_FIELD_NUMBER: builtins.int
+    ERROR_FIELD_NUMBER: builtins.int
+    memory_bytes: builtins.int
+    """The memory that instances were launched with."""
+    launches: builtins.int
+    """Launches that were made; the first that did not become ready is the last."""
+    ready: builtins.int
+    """Those that became ready."""
+    error: builtins.str
+    """What ended the launch that did not become ready; empty if all did."""
+    def __init__(
+        self,
+        *,
+        memory_bytes: builtins.int = ...,
+        launches: builtins.int = ...,
+        ready: builtins.int = ...,
+        error: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["error", b"error", "launches", b"launches", "memory_bytes", b"memory_bytes", "ready", b"ready"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class MemoryFloor(message.Message):
+    """The smallest memory in which a target became ready."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    STAGE_ID_FIELD_NUMBER: builtins.int
+    FLOOR_BYTES_FIELD_NUMBER: builtins.int
+    LEVELS_FIELD_NUMBER: builtins.int
+    BOUNDED_FIELD_NUMBER: builtins.int
+    stage_id: builtins.str
+    """The stage."""
+    floor_bytes: builtins.int
+    """The smallest size at which every launch became ready; absent if none was found."""
+    bounded: builtins.bool
+    """Whether the floor is the lower bound of the search, and may be less."""
+    @builtins.property
+    def levels(self) -> containers.RepeatedCompositeFieldContainer[MemoryLevel]:
+        """The sizes, in the order in which they were tried."""
+
+    def __init__(
+        self,
+        *,
+        stage_id: builtins.str = ...,
+        floor_bytes: builtins.int | None = ...,
+        levels: abc.Iterable[MemoryLevel] | None = ...,
+        bounded: builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["_floor_bytes", b"_floor_bytes", "floor_bytes", b"floor_bytes"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_floor_bytes", b"_floor_bytes", "bounded", b"bounded", "floor_bytes", b"floor_bytes", "levels", b"levels", "stage_id", b"stage_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__floor_bytes: _TypeAlias = typing.Literal["floor_bytes"]  # noqa: Y015
+    _WhichOneofArgType__floor_bytes: _TypeAlias = typing.Literal["_floor_bytes", b"_floor_bytes"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__floor_bytes) -> _WhichOneofReturnType__floor_bytes | None: ...
+
+@typing.final
 class RunStarted(message.Message):
     """A run began on this host."""
 
@@ -2315,6 +2425,7 @@ class Event(message.Message):
     CHURN_POINT_FIELD_NUMBER: builtins.int
     INSIDE_FIELD_NUMBER: builtins.int
     SNAPSHOT_FIELD_NUMBER: builtins.int
+    MEMORY_FLOOR_FIELD_NUMBER: builtins.int
     sequence: builtins.int
     """Its place in the run's sequence on this host."""
     recorded_at_unix_ns: builtins.int
@@ -2387,6 +2498,10 @@ class Event(message.Message):
     def snapshot(self) -> Snapshot:
         """A snapshot was made that instances are restored from."""
 
+    @builtins.property
+    def memory_floor(self) -> MemoryFloor:
+        """The smallest memory was searched for."""
+
     def __init__(
         self,
         *,
@@ -2409,12 +2524,13 @@ class Event(message.Message):
         churn_point: ChurnPoint | None = ...,
         inside: Inside | None = ...,
         snapshot: Snapshot | None = ...,
+        memory_floor: MemoryFloor | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["churn_point", b"churn_point", "density_result", b"density_result", "footprint_point", b"footprint_point", "forecast", b"forecast", "inside", b"inside", "notice", b"notice", "payload", b"payload", "run_finished", b"run_finished", "run_prepared", b"run_prepared", "run_released", b"run_released", "run_resumed", b"run_resumed", "run_started", b"run_started", "snapshot", b"snapshot", "stage_finished", b"stage_finished", "stage_started", b"stage_started", "step", b"step", "trial", b"trial", "trial_end", b"trial_end"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["churn_point", b"churn_point", "density_result", b"density_result", "footprint_point", b"footprint_point", "forecast", b"forecast", "inside", b"inside", "memory_floor", b"memory_floor", "notice", b"notice", "payload", b"payload", "run_finished", b"run_finished", "run_prepared", b"run_prepared", "run_released", b"run_released", "run_resumed", b"run_resumed", "run_started", b"run_started", "snapshot", b"snapshot", "stage_finished", b"stage_finished", "stage_started", b"stage_started", "step", b"step", "trial", b"trial", "trial_end", b"trial_end"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["churn_point", b"churn_point", "density_result", b"density_result", "footprint_point", b"footprint_point", "forecast", b"forecast", "inside", b"inside", "notice", b"notice", "payload", b"payload", "recorded_at_unix_ns", b"recorded_at_unix_ns", "run_finished", b"run_finished", "run_prepared", b"run_prepared", "run_released", b"run_released", "run_resumed", b"run_resumed", "run_started", b"run_started", "sequence", b"sequence", "snapshot", b"snapshot", "stage_finished", b"stage_finished", "stage_started", b"stage_started", "step", b"step", "trial", b"trial", "trial_end", b"trial_end"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["churn_point", b"churn_point", "density_result", b"density_result", "footprint_point", b"footprint_point", "forecast", b"forecast", "inside", b"inside", "memory_floor", b"memory_floor", "notice", b"notice", "payload", b"payload", "recorded_at_unix_ns", b"recorded_at_unix_ns", "run_finished", b"run_finished", "run_prepared", b"run_prepared", "run_released", b"run_released", "run_resumed", b"run_resumed", "run_started", b"run_started", "sequence", b"sequence", "snapshot", b"snapshot", "stage_finished", b"stage_finished", "stage_started", b"stage_started", "step", b"step", "trial", b"trial", "trial_end", b"trial_end"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_payload: _TypeAlias = typing.Literal["run_started", "stage_started", "trial", "trial_end", "step", "forecast", "density_result", "footprint_point", "stage_finished", "notice", "run_finished", "run_prepared", "run_released", "run_resumed", "churn_point", "inside", "snapshot"]  # noqa: Y015
+    _WhichOneofReturnType_payload: _TypeAlias = typing.Literal["run_started", "stage_started", "trial", "trial_end", "step", "forecast", "density_result", "footprint_point", "stage_finished", "notice", "run_finished", "run_prepared", "run_released", "run_resumed", "churn_point", "inside", "snapshot", "memory_floor"]  # noqa: Y015
     _WhichOneofArgType_payload: _TypeAlias = typing.Literal["payload", b"payload"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_payload) -> _WhichOneofReturnType_payload | None: ...
 

@@ -12,6 +12,7 @@ from agent.experiments.churn import Churn
 from agent.experiments.density import Density
 from agent.experiments.footprint import Footprint
 from agent.experiments.isolation import Isolation
+from agent.experiments.memory_floor import MemoryFloorSearch
 from agent.experiments.startup import Startup
 from tonnage.model import (
     ChurnStage,
@@ -19,6 +20,7 @@ from tonnage.model import (
     FootprintStage,
     IsolationStage,
     LogReadiness,
+    MemoryFloorStage,
     Mode,
     Network,
     Slo,
@@ -35,6 +37,10 @@ TARGETS = {
 }
 STARTUP = Stage("startup", StartupStage((TargetTrials("docker", 3),), 1, (1, 2), 10))
 DENSITY = Stage("density/docker", DensityStage("docker", 2, 10, 1, Slo(), 2, 1, 10))
+Experiment = (
+    StartupStage | DensityStage | FootprintStage | ChurnStage | IsolationStage | MemoryFloorStage
+)
+FLOOR = Stage("memory_floor/docker", MemoryFloorStage("docker", 16 << 20, 64 << 20, 2, 10))
 ISOLATION = Stage("isolation/docker", IsolationStage("docker", 2, 5, 10))
 CHURN = Stage("churn/docker", ChurnStage("docker", 2, 1.0, 5.0, 2, 1, 10))
 FOOTPRINT = Stage("footprint/docker", FootprintStage("docker", (1, 2), 1, 1, 10))
@@ -48,6 +54,7 @@ FOOTPRINT = Stage("footprint/docker", FootprintStage("docker", (1, 2), 1, 1, 10)
         (FOOTPRINT, Footprint),
         (ISOLATION, Isolation),
         (CHURN, Churn),
+        (FLOOR, MemoryFloorSearch),
     ],
 )
 def test_each_stage_opens_its_machine(stage: Stage, machine: type) -> None:
@@ -80,11 +87,12 @@ def test_an_unknown_target_is_refused_by_name(stage: Stage) -> None:
         (ChurnStage("docker", 1, 0.0, 5.0, 2, 1, 10), "rate_per_second"),
         (ChurnStage("docker", 1, 1.0, float("nan"), 2, 1, 10), "duration_seconds"),
         (ChurnStage("docker", 1, 1.0, 5.0, 2, 1, 10, max_in_flight=0), "max_in_flight"),
+        (MemoryFloorStage("docker", 16 << 20, 64 << 20, 0, 10), "launches"),
+        (MemoryFloorStage("docker", 100, 64 << 20, 1, 10), "low_bytes"),
+        (MemoryFloorStage("docker", 16 << 20, 16 << 20, 1, 10), "high_bytes"),
     ],
 )
-def test_what_makes_no_sense_is_refused_by_field(
-    work: StartupStage | DensityStage | FootprintStage | ChurnStage | IsolationStage, field: str
-) -> None:
+def test_what_makes_no_sense_is_refused_by_field(work: Experiment, field: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         open_experiment(Stage("s", work), TARGETS, seed=1)
     assert caught.value.problem.field == f"stages.s.{field}"

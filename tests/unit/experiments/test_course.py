@@ -31,6 +31,7 @@ from agent.experiments.course import Course, HistoryMismatch, take_up
 from agent.experiments.density import Density
 from agent.experiments.footprint import Footprint
 from agent.experiments.isolation import Isolation
+from agent.experiments.memory_floor import MemoryFloorSearch
 from agent.experiments.startup import Startup, schedule
 from agent.runner.past import Past, missing_rows
 from tests.unit.experiments.shell import MIB, answered, trial_of, weigh
@@ -42,6 +43,7 @@ from tonnage.model import (
     DensityStage,
     FootprintStage,
     IsolationStage,
+    MemoryFloorStage,
     Outcome,
     Payload,
     Population,
@@ -200,12 +202,19 @@ footprints = st.builds(
     st.integers(1, 4),
 )
 isolations = st.integers(1, 5).map(lambda k: IsolationStage("a", k, 5.0, 10))
+floors = st.builds(
+    lambda low, more, k: MemoryFloorStage("a", low * MIB, (low + more) * MIB, k, 10),
+    st.integers(1, 4),
+    st.integers(1, 12),
+    st.integers(1, 3),
+)
 machines = st.one_of(
     startups.map(lambda stage: lambda: Startup("s", stage, 7)),
     densities.map(lambda stage: lambda: Density("s", stage)),
     densities.map(lambda stage: lambda: Density("s", replace(stage, memory_limit_bytes=MIB))),
     footprints.map(lambda stage: lambda: Footprint("s", stage)),
     isolations.map(lambda stage: lambda: Isolation("s", stage, 7)),
+    floors.map(lambda stage: lambda: MemoryFloorSearch("s", stage)),
 )
 cuts_of_a_run = st.lists(st.integers(0, 25), min_size=1, max_size=6)
 
