@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import http.client
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterable
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import ClassVar
 
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
@@ -35,6 +38,64 @@ def run_folder(home: Path) -> Path:
     if len(os.fsencode(home / "run")) <= LONGEST_RUN_FOLDER:
         return home / "run"
     return Path("/run") / f"tonnage-{hashlib.sha256(os.fsencode(home)).hexdigest()[:12]}"
+
+
+class PrivateDaemon(ABC):
+    """A daemon of an engine whose files all lie below ``home``.
+
+    Where that path is too long for sockets, they lie in a folder below ``/run``.
+    """
+
+    socket_name: ClassVar[str]
+    programs: ClassVar[Mapping[str, str]]
+    """What it needs, each with the Debian package that has it."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.run = run_folder(home)
+        self.socket = self.run / self.socket_name
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def address(self) -> str:
+        """What its variable must say to reach it."""
+        return f"unix://{self.socket}"
+
+    def unavailable(self) -> str | None:
+        """Why it cannot be started here; ``None`` if it can."""
+        if os.geteuid() != 0:
+            return "none is running, and a private one needs root"
+        for program, package in self.programs.items():
+            if shutil.which(program, path=search_path()) is None:
+                return f"none is running, and {program} is not installed (package {package})"
+        return None
+
+    def start(self) -> None:
+        """Have it answer; one that answers already is left alone.
+
+        Raises ``EngineFailed`` with the end of its log.
+        """
+        if answers(self.socket):
+            return
+        self.stop()
+        self.home.mkdir(parents=True, exist_ok=True)
+        self.run.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            self._launch()
+        except BaseException:
+            self.stop()
+            raise
+
+    @abstractmethod
+    def _launch(self) -> None:
+        """Start it and wait until it answers."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """End it with its containers, and release what it held.
+
+        Idempotent. Raises ``EngineSurvived`` when something of it does.
+        """
 
 
 class _UnixConnection(http.client.HTTPConnection):

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import IO
 
 from deploy import child, containerd
-from deploy.daemons import EngineFailed, EngineSurvived
+from deploy.daemons import EngineFailed, EngineSurvived, PrivateDaemon
 from deploy.images import load
 from deploy.private_engine import PrivateEngine
 from deploy.private_podman import PrivatePodman
@@ -33,8 +33,6 @@ DOCKER, PODMAN = "DOCKER_HOST", "CONTAINER_HOST"
 SOCKETS = {DOCKER: Path("/var/run/docker.sock"), PODMAN: Path("/run/podman/podman.sock")}
 USAGE_ERROR = 2
 SURVIVED = 1
-
-Private = PrivateEngine | PrivatePodman
 
 
 def say(text: str) -> None:
@@ -50,7 +48,7 @@ def running_engine(variable: str = DOCKER) -> str | None:
 
 
 @contextmanager
-def shared_engine(engine: Private) -> Iterator[str]:
+def shared_engine(engine: PrivateDaemon) -> Iterator[str]:
     """The private engine, started by the first user and ended by the last.
 
     Each user holds a shared lock for as long as it lives, so that even a user
@@ -90,7 +88,9 @@ def load_images(address: str) -> None:
         say(f"loaded {reference}")
 
 
-def run_beside(command: Sequence[str], found: dict[str, str], private: dict[str, Private]) -> int:
+def run_beside(
+    command: Sequence[str], found: dict[str, str], private: dict[str, PrivateDaemon]
+) -> int:
     """Run the command with these engines up, those that will start; its exit code."""
     with child.interruptible(), ExitStack() as stack:
         for variable, engine in private.items():
@@ -116,7 +116,7 @@ def do_without(variable: str, reason: str) -> None:
     os.environ.pop(variable, None)
 
 
-def private_engines(own_folder: str | None) -> dict[str, Private]:
+def private_engines(own_folder: str | None) -> dict[str, PrivateDaemon]:
     """Those that may be started, by the variable that tells of them."""
     build = CHECKOUT / "build"
     docker = PrivateEngine(Path(own_folder or build / "engine").resolve())
@@ -131,7 +131,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return USAGE_ERROR
     own_folder = os.environ.get("TONNAGE_PRIVATE_ENGINE")
     found: dict[str, str] = {}
-    private: dict[str, Private] = {}
+    private: dict[str, PrivateDaemon] = {}
     for variable, engine in private_engines(own_folder).items():
         wanted = own_folder is not None and variable == DOCKER
         address = None if wanted else running_engine(variable)

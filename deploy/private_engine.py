@@ -12,7 +12,9 @@ import os
 import shutil
 import signal
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
+from typing import ClassVar
 
 from deploy import bridge, daemons
 from deploy.daemons import EngineSurvived
@@ -24,46 +26,11 @@ DAEMONS = ("dockerd", "containerd")
 RUNSC_ARGUMENTS = ("--platform=ptrace", "--ignore-cgroups", "--network=none")
 
 
-class PrivateEngine:
-    """A ``dockerd`` whose files all lie below ``home``.
+class PrivateEngine(daemons.PrivateDaemon):
+    """A ``dockerd``, with the containerd that it starts."""
 
-    Where that path is too long for sockets, they lie in a folder below ``/run``.
-    """
-
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        self.run = daemons.run_folder(home)
-        self.socket = self.run / "docker.sock"
-        self._dockerd: subprocess.Popen[bytes] | None = None
-
-    @property
-    def address(self) -> str:
-        """What ``DOCKER_HOST`` must say to reach it."""
-        return f"unix://{self.socket}"
-
-    def unavailable(self) -> str | None:
-        """Why it cannot be started here; ``None`` if it can."""
-        if os.geteuid() != 0:
-            return "none is running, and a private one needs root"
-        if shutil.which("dockerd", path=daemons.search_path()) is None:
-            return "none is running, and dockerd is not installed (package docker.io)"
-        return None
-
-    def start(self) -> None:
-        """Have it answer; one that answers already is left alone.
-
-        Raises ``EngineFailed`` with the end of its log.
-        """
-        if daemons.answers(self.socket):
-            return
-        self.stop()
-        self.home.mkdir(parents=True, exist_ok=True)
-        self.run.mkdir(parents=True, exist_ok=True, mode=0o700)
-        try:
-            self._launch()
-        except BaseException:
-            self.stop()
-            raise
+    socket_name = "docker.sock"
+    programs: ClassVar[Mapping[str, str]] = {"dockerd": "docker.io"}
 
     def stop(self) -> None:
         """End its daemons, wait until they are gone, and release what they held.
@@ -74,7 +41,7 @@ class PrivateEngine:
             # dockerd first: it ends its containers, and the containerd it started.
             for name in DAEMONS:
                 daemons.end(self._daemons(name), number)
-        daemons.take_note_of_the_end(self._dockerd)
+        daemons.take_note_of_the_end(self._process)
         if survivors := [*self._daemons("")]:
             raise EngineSurvived(f"the private engine did not end: processes {survivors}")
         daemons.unmount_below(self.home, self.run)
@@ -88,7 +55,7 @@ class PrivateEngine:
         """End dockerd alone, and with it its containerd, as a crash does: shims and
         containers live on. ``start_again`` takes it from there."""
         daemons.end(self._daemons("dockerd"), signal.SIGKILL)
-        daemons.take_note_of_the_end(self._dockerd)
+        daemons.take_note_of_the_end(self._process)
 
     def start_again(self) -> None:
         """Start dockerd over what it left. Raises ``EngineFailed``.
@@ -104,7 +71,7 @@ class PrivateEngine:
         log = self.home / "dockerd.log"
         self._configuration.write_text(json.dumps({"runtimes": _low_level_runtimes()}))
         with log.open("wb") as output:
-            self._dockerd = process = subprocess.Popen(
+            self._process = subprocess.Popen(
                 [*self._command(), *self._bridge_options()],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -112,7 +79,7 @@ class PrivateEngine:
                 env={**os.environ, "PATH": daemons.search_path()},
                 start_new_session=True,
             )
-        daemons.wait_until_it_answers(process, self.socket, log)
+        daemons.wait_until_it_answers(self._process, self.socket, log)
 
     def _command(self) -> list[str]:
         return [

@@ -11,8 +11,10 @@ import os
 import shutil
 import signal
 import subprocess
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import ClassVar
 
 from deploy import bridge, daemons
 from deploy.daemons import EngineSurvived
@@ -29,47 +31,11 @@ _PROGRAMS = ("podman", "conmon")
 _CGROUPS = Path("/sys/fs/cgroup")
 
 
-class PrivatePodman:
-    """A ``podman system service`` whose files all lie below ``home``.
+class PrivatePodman(daemons.PrivateDaemon):
+    """A ``podman system service``, with the containers that outlive it."""
 
-    Where that path is too long for sockets, they lie in a folder below ``/run``.
-    """
-
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        self.run = daemons.run_folder(home)
-        self.socket = self.run / "podman.sock"
-        self._service: subprocess.Popen[bytes] | None = None
-
-    @property
-    def address(self) -> str:
-        """What ``CONTAINER_HOST`` must say to reach it."""
-        return f"unix://{self.socket}"
-
-    def unavailable(self) -> str | None:
-        """Why it cannot be started here; ``None`` if it can."""
-        if os.geteuid() != 0:
-            return "none is running, and a private one needs root"
-        for program, package in (("podman", "podman"), (LOW_LEVEL, "runc")):
-            if shutil.which(program, path=daemons.search_path()) is None:
-                return f"none is running, and {program} is not installed (package {package})"
-        return None
-
-    def start(self) -> None:
-        """Have it answer; one that answers already is left alone.
-
-        Raises ``EngineFailed`` with the end of its log.
-        """
-        if daemons.answers(self.socket):
-            return
-        self.stop()
-        self._networks.mkdir(parents=True, exist_ok=True)
-        self.run.mkdir(parents=True, exist_ok=True, mode=0o700)
-        try:
-            self._launch()
-        except BaseException:
-            self.stop()
-            raise
+    socket_name = "podman.sock"
+    programs: ClassVar[Mapping[str, str]] = {"podman": "podman", LOW_LEVEL: "runc"}
 
     def stop(self) -> None:
         """Remove its containers, end it, and release what it held.
@@ -80,7 +46,7 @@ class PrivatePodman:
             self._remove_containers()
         for number in (signal.SIGTERM, signal.SIGKILL):
             daemons.end(self._processes(), number)
-        daemons.take_note_of_the_end(self._service)
+        daemons.take_note_of_the_end(self._process)
         if survivors := self._processes():
             raise EngineSurvived(f"the private podman did not end: processes {survivors}")
         daemons.unmount_below(self.home, self.run)
@@ -95,10 +61,11 @@ class PrivatePodman:
         if (_PLUGINS / "bridge").exists() and not bridge.exists(_BRIDGE):
             (self.home / "made-bridge").touch()
             bridge.create(_BRIDGE, _ADDRESS, _MASK)
+        self._networks.mkdir(exist_ok=True)
         (self._networks / "87-podman.conflist").write_text(json.dumps(self._network()))
         log = self.home / "podman.log"
         with log.open("wb") as output:
-            self._service = subprocess.Popen(
+            self._process = subprocess.Popen(
                 [*self._podman(), "system", "service", "--time=0", self.address],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -106,7 +73,7 @@ class PrivatePodman:
                 env=_environment(),
                 start_new_session=True,
             )
-        daemons.wait_until_it_answers(self._service, self.socket, log)
+        daemons.wait_until_it_answers(self._process, self.socket, log)
 
     def _podman(self) -> list[str]:
         """Podman with our folders: as a service, and as a command beside it."""
