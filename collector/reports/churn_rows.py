@@ -68,6 +68,9 @@ class ChurnRow(Subject):
     memory_ci_bytes_per_hour: Interval | None
     memory_n: int = Field(description="Readings behind it.")
     memory_reason: str | None = Field(description="Why a figure of memory is null.")
+    foreign_bytes_per_hour: float | None = Field(
+        description="Growth of other programs' memory meanwhile; nothing is corrected for it."
+    )
     kept_bytes: int | None = Field(
         description="Memory that the empty host used more after than before; null unless both "
         "were read."

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from collector.model import HostRun, RunData
-from collector.reports.figures import seconds
+from collector.reports.figures import seconds, size
 from collector.reports.merged import Merged
 from collector.results import foreign
 from collector.results.caches import unlike
@@ -20,6 +20,9 @@ from collector.results.startup import StartupSample
 from collector.results.subjects import Key, Subjects, measured_hosts, name
 from collector.results.told import Told, joined
 from tonnage.model import Accelerator, Notice, Population, RunState, StageFinished, StopReason
+
+# Of a drift of memory so much may be other programs', or it is in doubt.
+_FOREIGN_SHARE = 0.25
 
 
 def cautions(
@@ -213,6 +216,13 @@ def _of_churn(of: Churned, subjects: Subjects) -> Iterator[Told]:
         yield _about(subjects, of.key, rest)
     if of.refilled:
         yield _about(subjects, of.key, _refilled(of.refilled, "the churn", "its memory"))
+    ours, foreign_drift = of.memory().value, of.foreign().value
+    if ours and foreign_drift and abs(foreign_drift) > _FOREIGN_SHARE * abs(ours):
+        rest = (
+            f": other programs' memory moved by {size(foreign_drift * 3600)} an hour, and memory "
+            f"in use by {size(ours * 3600)}: the drift of memory and what was kept are in doubt."
+        )
+        yield _about(subjects, of.key, rest)
 
 
 def _of_accelerators(data: RunData) -> Iterator[Told]:

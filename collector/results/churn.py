@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from collector.model import RunData, TrialRow
 from collector.reports.churn_rows import ChurnReadingRow, ChurnRow, ChurnWindow
 from collector.results.comparisons import verdict
+from collector.results.footprint import READINGS
 from collector.results.subjects import Key, Subjects, stages
 from collector.stats.compare import compare
 from collector.stats.drift import drift
 from collector.stats.slope import Slope
 from collector.stats.summary import describe, quantile, summarise
 from collector.stats.verdict import Comparison
-from tonnage.model import ChurnPoint, ChurnReading, ChurnStage, ChurnStart, Outcome, Population
+from tonnage.model import (
+    ChurnPoint,
+    ChurnReading,
+    ChurnStage,
+    ChurnStart,
+    Outcome,
+    Population,
+    Sample,
+)
 
 SECONDS_PER_HOUR = 3600
 WINDOWS = 10
@@ -76,17 +85,25 @@ class Churned:
             if min(int(each.start.due_seconds * parts / self.length_seconds), parts - 1) == number
         ]
 
-    def used_over_time(self) -> Slope:
-        """Bytes a second that the host's memory in use grew by, at equal numbers of instances."""
-        known = [
-            (reading.at_seconds, reading.sample.mem_available_bytes, reading.sample.instances)
+    def over_time(self, read: Callable[[Sample], int | None]) -> Slope:
+        """Growth a second of what is read, at equal numbers of instances."""
+        points = [
+            (reading.at_seconds, value, reading.sample.instances)
             for reading in self.readings
-            if reading.at_seconds is not None and reading.sample.instances
+            if reading.at_seconds is not None
+            and reading.sample.instances
+            and (value := read(reading.sample)) is not None
         ]
-        points = [(at, -free, count) for at, free, count in known if free is not None]
-        return drift(
-            [at for at, _, _ in points], [y for _, y, _ in points], [n for *_, n in points]
-        )
+        at, values, counts = zip(*points, strict=True) if points else ((), (), ())
+        return drift(at, values, counts)
+
+    def memory(self) -> Slope:
+        """Bytes a second that the host's memory in use grew by."""
+        return self.over_time(READINGS["mem_available"])
+
+    def foreign(self) -> Slope:
+        """Bytes a second that other programs' memory grew by."""
+        return self.over_time(lambda sample: sample.foreign_bytes)
 
     def kept_bytes(self) -> int | None:
         """Memory that the empty host used more after than before."""
@@ -153,7 +170,7 @@ def churn_row(
     outcomes = Counter(each.row.trial.outcome for each in of.made)
     found = summarise(_seconds(of.made), seed, effort)
     moved = _moved(of, seed, minimum_effect, effort)
-    memory = of.used_over_time()
+    memory = of.memory()
     return ChurnRow(
         **dict(subjects.subject(of.key)),
         instances=of.stage.instances,
@@ -187,6 +204,7 @@ def churn_row(
         and (memory.interval[0] * SECONDS_PER_HOUR, memory.interval[1] * SECONDS_PER_HOUR),
         memory_n=memory.n_points,
         memory_reason=memory.reason,
+        foreign_bytes_per_hour=_hourly(of.foreign().value),
         kept_bytes=of.kept_bytes(),
         not_removed=of.not_removed,
         died=of.died,

@@ -121,6 +121,19 @@ def test_memory_drifts_over_time_and_not_over_the_count() -> None:
     assert len(row.readings) == 13
 
 
+def test_memory_that_others_moved_puts_the_drift_in_doubt() -> None:
+    def by(foreign_mib: float) -> list[str]:
+        points = []
+        for n in range(12):
+            sample = Sample(3, 3, 3, (900 - 10 * n) * MIB, foreign_bytes=int(foreign_mib * n) * MIB)
+            points.append(ChurnPoint(STAGE, ChurnReading(n, sample, 3.0 * n)))
+        return [told for told in assemble(data([], points)).warnings if "other programs" in told]
+
+    assert by(1) == []
+    (told,) = by(9)
+    assert "drift of memory and what was kept are in doubt" in told
+
+
 def test_the_dead_and_what_was_not_removed_are_told() -> None:
     given = data([made(n) for n in range(8)], [reading(2, 1.0, 3, 900, alive=1)])
     trials = (replace(given.trials[0], end=end(0, error="it hung")), *given.trials[1:])
