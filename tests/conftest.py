@@ -16,6 +16,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from deploy.engine import running_engine
 from deploy.postgres import PrivatePostgres
@@ -36,6 +37,11 @@ FIXTURES = frozenset(
         "systemd_analyze",
     }
 )
+
+
+# How long an example takes to draw or to try says more of what else the machine does.
+settings.register_profile("tonnage", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tonnage")
 
 
 def _file(path: Path) -> Path:
