@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import asyncpg
@@ -62,7 +63,8 @@ async def of_sqlite() -> list[Row]:
     """Rows for the embedded store."""
     with tempfile.TemporaryDirectory(prefix="tonnage-bench-") as folder:
         place = str(Path(folder, "store"))
-        large = await large_store.fill(place, large_store.into_sqlite(Path(place, "tonnage.db")))
+        file = Path(place, "tonnage.db")
+        large = await large_store.fill(place, partial(large_store.into_sqlite, file))
         return [
             *await _asked_of_collector("SQLite", place, large),
             *await _read_by_index("SQLite", place, large),
@@ -75,7 +77,7 @@ async def of_postgres() -> list[Row]:
     try:
         postgres.start()
         url = postgres.create_database("large")
-        large = await large_store.fill(url, large_store.into_postgres(url))
+        large = await large_store.fill(url, partial(large_store.into_postgres, url))
         await asyncio.to_thread(query, url, "VACUUM ANALYZE")  # as autovacuum does by and by
         return [
             *await _asked_of_collector("PostgreSQL", url, large),

@@ -20,7 +20,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
@@ -28,6 +28,7 @@ POLL_SECONDS = 0.02
 USER = "postgres"
 # A socket's path has 108 bytes (unix(7)); its name is ``/.s.PGSQL.65535``.
 _LONGEST_FOLDER = 107 - len("/.s.PGSQL.65535")
+_ANYONES = "/"  # the present folder may be closed to its user
 _DEBIAN = Path("/usr/lib/postgresql")
 # Another program may take the free port before PostgreSQL does.
 _ATTEMPTS = 5
@@ -122,6 +123,7 @@ class PrivatePostgres:
             shutil.chown(self.home, USER)
         made = subprocess.run(
             [
+                *_as_user(),
                 *(str(_program("initdb")), f"--pgdata={self._data}", f"--username={USER}"),
                 *("--auth=trust", "--encoding=UTF8", "--no-sync", "--no-instructions"),
                 *("--locale=C", "--locale-provider=icu", "--icu-locale=en-US"),
@@ -129,7 +131,7 @@ class PrivatePostgres:
             capture_output=True,
             text=True,
             check=False,
-            **_as_user(),
+            cwd=_ANYONES,
         )
         if made.returncode:
             raise PostgresFailed(f"initdb: {made.stderr.strip()}")
@@ -142,7 +144,7 @@ class PrivatePostgres:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,  # a Ctrl-C is for whoever started it
-                **_as_user(),
+                cwd=_ANYONES,
             )
         deadline = time.monotonic() + START_SECONDS
         while not self._answers():
@@ -161,7 +163,7 @@ class PrivatePostgres:
             *self._settings,
         )
         options = [word for setting in settings for word in ("-c", setting)]
-        return [str(_program("postgres")), "-D", str(self._data), *options]
+        return [*_as_user(), str(_program("postgres")), "-D", str(self._data), *options]
 
     def _answers(self) -> bool:
         asked = [str(_program("pg_isready")), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
@@ -223,12 +225,16 @@ def _user_exists() -> bool:
     return True
 
 
-def _as_user() -> dict[str, Any]:
-    """PostgreSQL refuses to run as root."""
-    where = {"cwd": "/"}  # the present folder may be closed to its user
+def _as_user() -> list[str]:
+    """What a command begins with, as PostgreSQL refuses to run as root.
+
+    Not ``user=`` of subprocess: that forks where it would else spawn, and a fork of a
+    process with threads of gRPC crashes now and then.
+    """
     if os.geteuid() != 0:
-        return where
-    return {**where, "user": USER, "group": pwd.getpwnam(USER).pw_gid, "extra_groups": ()}
+        return []
+    group = pwd.getpwnam(USER).pw_gid
+    return ["setpriv", f"--reuid={USER}", f"--regid={group}", "--clear-groups"]
 
 
 def _free_port() -> int:

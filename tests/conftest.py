@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 from docker.api.client import APIClient
+from hypothesis import HealthCheck, settings
 
 from deploy import containerd
 from deploy.engine import PODMAN, SOCKETS, running_engine
@@ -43,6 +44,11 @@ FIXTURES = frozenset(
         "systemd_analyze",
     }
 )
+
+
+# How long an example takes to draw or to try says more of what else the machine does.
+settings.register_profile("tonnage", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tonnage")
 
 
 def _file(path: Path) -> Path:

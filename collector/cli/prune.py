@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
@@ -44,11 +43,13 @@ def prune(
     from dataclasses import asdict
 
     from collector.cli import interrupts, screen
+    from collector.cli.asking import make_sure
     from collector.errors import ExitCode
 
     runs = _meant(run or (), older_than, collector)
     if runs:
-        _confirm(len(runs), yes)
+        of = "1 run" if len(runs) == 1 else f"{len(runs)} runs"
+        make_sure("removes trials for good", f"Remove every trial of {of} for good?", yes)
     pruned = interrupts.run(_prune(collector, runs))
     if output is Output.JSON:
         screen.print_json([asdict(each) for each in pruned])
@@ -79,21 +80,6 @@ def _meant(runs: Sequence[str], older_than: str, collector: Endpoint) -> Sequenc
         return runs
     seconds = read(RunAge, "--older-than", older_than)
     return ask(collector, lambda client: client.prunable(seconds))
-
-
-def _confirm(runs: int, yes: bool) -> None:
-    from collector.errors import InvalidInput
-
-    if yes:
-        return
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise InvalidInput(
-            "this removes trials for good, and there is nobody to ask whether it is meant",
-            field="--yes",
-            remedy="Say --yes where there is no terminal.",
-        )
-    of = "1 run" if runs == 1 else f"{runs} runs"
-    typer.confirm(f"Remove every trial of {of} for good?", abort=True, err=True)
 
 
 async def _prune(collector: Endpoint, runs: Sequence[str]) -> Sequence[Pruned]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated
@@ -72,8 +71,11 @@ def stop_all(
     Exit codes: 0 all removed, 5 a host was not reached, 6 an instance survived.
     """
     from collector.cli import interrupts
+    from collector.cli.asking import make_sure
 
-    _confirm(host, yes)
+    where = f"on {host}" if host else "on EVERY host"
+    question = f"Cancel every run and kill every instance {where}?"
+    make_sure("kills every instance", question, yes)
     ends = interrupts.run(_stop(collector, host))
     _print(ends, output)
     raise typer.Exit(outcome(ends))
@@ -86,21 +88,6 @@ def outcome(ends: Sequence[HostEnd]) -> ExitCode:
     if any(end.leaked for end in ends):
         return ExitCode.LEAKED
     return ExitCode.PARTIAL if any(end.unreached for end in ends) else ExitCode.DONE
-
-
-def _confirm(host: str, yes: bool) -> None:
-    from collector.errors import InvalidInput
-
-    if yes:
-        return
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise InvalidInput(
-            "this kills every instance, and there is nobody to ask whether it is meant",
-            field="--yes",
-            remedy="Say --yes where there is no terminal.",
-        )
-    where = f"on {host}" if host else "on EVERY host"
-    typer.confirm(f"Cancel every run and kill every instance {where}?", abort=True, err=True)
 
 
 async def _stop(collector: Endpoint, host: str) -> Sequence[HostEnd]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,7 @@ from pathlib import Path
 import asyncpg
 
 from deploy.observe.filling import (
+    IMAGE,
     ODD_HOST,
     REAL_HOSTS,
     Machine,
@@ -49,15 +50,13 @@ def _environment(*pairs: str) -> tuple[str, ...]:
 
 
 @asynccontextmanager
-async def _a_run_that_outlives_it(
-    made: Stack, host: str, settings: Sequence[str] = _environment(*_AT_ONCE)
-) -> AsyncIterator[str]:
-    """A long run on ``host``, its id; cancelled at the end if it is still there."""
+async def _a_run_that_outlives_it(made: Stack, host: str) -> AsyncIterator[None]:
+    """A long run on ``host``; cancelled at the end if it is still there."""
     many = ("startup.trials=20000", f"hosts.names=[{host}]")
-    run_id = await experiment(made, *_trickle(*many, *settings))
+    run_id = await experiment(made, *_trickle(*many, *_environment(*_AT_ONCE)))
     try:
         await _under_way(made, run_id)
-        yield run_id
+        yield
     finally:
         # It may have ended by what was done to it, and the collector may still be coming back.
         await made.operator.tonnage("cancel", run_id, quiet=True, expect=range(256))
@@ -115,16 +114,14 @@ async def _administer(made: Stack, statement: str) -> None:
 
 @asynccontextmanager
 async def _engine_gone(made: Stack, _: Machine) -> AsyncIterator[None]:
-    """A container that was starting cannot be removed; nor is it once the run is cancelled."""
-    containers = ("targets=[{runtime: docker}]", "workload.image=tonnage/idle:1")
-    async with _a_run_that_outlives_it(made, ODD_HOST, containers) as run_id:
-        await made.gate.shut()
-        try:
-            # Whether the engine is there is not looked at while a run is at work.
-            await made.operator.tonnage("cancel", run_id, quiet=True, expect=range(256))
-            yield
-        finally:
-            await made.gate.open()
+    """Outside of a run: while one is at work nobody looks whether its engine is well."""
+    container = await launch(made, "docker", IMAGE, ODD_HOST)
+    await made.gate.shut()
+    try:
+        await made.operator.tonnage("destroy", container, quiet=True, expect=range(256))
+        yield
+    finally:
+        await made.gate.open()  # then the agent removes what it could not
 
 
 def _run(settings: Callable[[], tuple[Path, tuple[str, ...]]]) -> Making:
@@ -191,7 +188,7 @@ CAUSES = (
     ),
     Cause(
         ("TonnageProbeFailing", "TonnageRuntimeUnhealthy", "TonnageInstancesLeaked"),
-        f"{ODD_HOST}'s engine cannot be reached in the middle of a run",
+        f"{ODD_HOST}'s engine goes away, and a container of it is to be removed",
         _engine_gone,
     ),
     Cause(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Container, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from benchmarks.rows import Row
@@ -57,6 +57,22 @@ class Viewer:
             await asyncio.sleep(_LOOK_SECONDS)
 
 
+@dataclass(slots=True)
+class Found:
+    """What was proven so far; ``fired`` are the names of alerts that had a real cause."""
+
+    proofs: list[Proof] = field(default_factory=list)
+    fired: set[str] = field(default_factory=set)
+    rest: list[Row] = field(default_factory=list)
+
+    async def rows(self) -> list[Row]:
+        """A row for each panel, and so on; for each alert: fired by a real cause, or else by
+        promtool's series alone."""
+        refused = await rules.promtool_says()
+        told = [_alert(name, self.fired, refused) for name in rules.alerts()]
+        return [*dashboards(self.proofs), *self.rest, *told]
+
+
 def better(before: Sequence[Proof], after: Sequence[Proof]) -> list[Proof]:
     """What was seen before, or else after: what tells of alerts has something to tell only
     once there were some."""
@@ -94,18 +110,15 @@ async def recording_rules(made: Stack) -> list[Row]:
     return [*rows, verdict("every rule can be evaluated", found=not wrong, note=note)]
 
 
-async def alerts(made: Stack, machine: Machine, say: Say) -> list[Row]:
-    """A row for each alert: fired by a real cause, or else by promtool's series alone."""
-    refused = await rules.promtool_says()
+async def alerts(made: Stack, machine: Machine, say: Say, fired: set[str]) -> None:
+    """Make each cause; ``fired`` is given the names of the alerts that followed."""
     await rules.hurry(made)
     watch = partial(rules.firing, made.sources.prometheus)
-    fired: set[str] = set()
     for cause in CAUSES:
         say(f"  {cause.what} …")
         seen = await firing_while(cause, made, machine, watch, _FIRES_SECONDS)
         fired |= seen
         say(f" {', '.join(sorted(seen)) or 'nothing fires'}\n")
-    return [_alert(name, fired, refused) for name in rules.alerts()]
 
 
 def _alert(name: str, fired: set[str], refused: str) -> Row:

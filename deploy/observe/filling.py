@@ -25,7 +25,7 @@ REAL_HOSTS = HOSTS[:2]
 ODD_HOST = HOSTS[2]  # whose engine, outbox and probes are made to fail
 
 _SPECS = Path(__file__).parent / "experiments"
-_IMAGE = "tonnage/idle:1"
+IMAGE = "tonnage/idle:1"
 # Others may do the same beside the same engine.
 _NEIGHBOUR = f"tonnage-observe-{os.getpid()}"
 _RUN_SECONDS = 420.0
@@ -163,9 +163,9 @@ async def standing(made: Stack, machine: Machine) -> None:
     """Instances that stay, so that there is something to count and to weigh."""
     hosts = [*made.agents]
     wanted = [("fake", "fake:ok", host) for host in hosts for _ in range(2)]
-    wanted += [("docker", _IMAGE, host) for host in hosts if machine.engine]
+    wanted += [("docker", IMAGE, host) for host in hosts if machine.engine]
     wanted += [
-        ("qemu-microvm", _IMAGE, host) for host in hosts if machine.guest and host in REAL_HOSTS
+        ("qemu-microvm", IMAGE, host) for host in hosts if machine.guest and host in REAL_HOSTS
     ]
     for runtime, image, host in wanted:
         await launch(made, runtime, image, host)
@@ -241,9 +241,7 @@ def _container(engine: str, name: str) -> None:
     called = f"{_NEIGHBOUR}-{name}"
     try:
         _gone(client, name)
-        client.containers.run(
-            _IMAGE, name=called, network_mode="none", detach=True, stdin_open=True
-        )
+        client.containers.run(IMAGE, name=called, network_mode="none", detach=True, stdin_open=True)
     except DockerException as error:
         raise ProgramFailed(f"container {called} does not start: {error}") from error
     finally:

@@ -16,6 +16,7 @@ from collector.model import AuditEntry, Certificate, KeptResult, KnownHost, Toke
 from collector.stores import schema
 from collector.stores.base import Store
 from collector.stores.moving import base, copying
+from collector.stores.moving import sqlite as moving_sqlite
 from collector.stores.moving.base import Row, Sum, Summing
 from collector.stores.moving.copying import Copied, copy_store
 from collector.stores.open import end_of
@@ -225,6 +226,20 @@ async def test_of_a_copy_that_was_cut_off_nothing_stays(
     assert task.cancelled()
     assert await _is_empty(other)
     assert (await _copy(filled, other))["trial"].rows == _TRIALS + 1
+
+
+async def test_a_full_disk_is_told_and_leaves_nothing(
+    filled: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(moving_sqlite, "_DRAFT", (*moving_sqlite._DRAFT, "max_page_count=100"))
+    store = await filled.open()
+    await store.append("r2", "h1", whole_run(2_000))
+    await store.close()
+    there = sqlite(tmp_path / "other")
+    with pytest.raises(StoreError, match="full"):
+        await _copy(filled, there)
+    monkeypatch.undo()
+    assert await _is_empty(there)
 
 
 async def test_what_a_killed_copy_left_is_no_store(filled: Engine, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from deploy.postgres import PrivatePostgres
 from tests.integration.observed import CHECKOUT, processes, reachable_folder
 
 PROGRAM = """
-import asyncio, sys
+import asyncio, signal, sys
 from pathlib import Path
 from deploy.observe.gate import Gate
 from deploy.observe.stack import stack
@@ -28,6 +28,7 @@ async def up(folder):
         print("up", flush=True)
         await asyncio.Event().wait()
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in the background ignore it
 asyncio.run(up(Path(sys.argv[1])))
 """
 PROGRAMS = 5  # PostgreSQL and who started it, collector, agent, Prometheus

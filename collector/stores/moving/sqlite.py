@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from sqlalchemy import Table
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from collector.errors import StoreError
 from collector.stores.migrate import migrate, revision_of, schema_revision
 from collector.stores.moving.base import (
     TABLES,
@@ -63,7 +65,8 @@ class SqliteEnd:
                 async with _opened(draft, _DRAFT) as file, file.connect() as connection:
                     await connection.run_sync(migrate, str(draft))
                     await connection.rollback()
-                    yield SqliteDraft(connection, draft, self._path)
+                    with _told(self._path):
+                        yield SqliteDraft(connection, draft, self._path)
             finally:
                 _remove(draft)
 
@@ -123,6 +126,20 @@ def _remove(draft: Path) -> None:
     """Remove what a copy that was cut off left."""
     for suffix in ("", "-wal", "-shm"):
         draft.with_name(draft.name + suffix).unlink(missing_ok=True)
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """What the driver itself raises is most often that the disk is full."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise StoreError(
+            f"the copy cannot be written: {error}",
+            field="destination",
+            value=str(path),
+            remedy="Make room or name another place, and copy anew; nothing of it was kept.",
+        ) from error
 
 
 @contextmanager
