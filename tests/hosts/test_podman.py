@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import closing
@@ -71,7 +72,8 @@ async def test_conmon_stands_by_each_container_and_is_weighed_with_it(
 async def test_the_fingerprint_names_the_parts_that_podman_is_made_of(stand: Stand) -> None:
     components = (await stand.runtime.fingerprint()).components
     assert components["podman_engine"]
-    assert components["conmon"]
+    assert re.fullmatch(r"[\w.+~-]+", components["conmon"])
+    assert re.fullmatch(r"[\w.+~-]+", components["runc"])
     assert components["low_level_runtime"] == "runc"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from agent.runtimes.docker.profile import EngineProfile, Finding
 from tonnage.model import Fingerprint, Mode, Network, RuntimeState
 
 _UNIX = "unix://"
+# Podman's words: ``OCI Runtime (runc)``, and ``runc version 1.1.5`` with more lines.
+_OCI_RUNTIME = re.compile(r"OCI Runtime \((.+)\)")
+_TELLING = re.compile(r"\S+ version ([^\s,]+)")
 _CONNECT_SECONDS = 1.0
 ANSWER_SECONDS = 8.0  # Podman asks the package manager for its versions: 2 s
 # Storage drivers of which the engine tells the folders of an image's layers.
@@ -90,7 +94,8 @@ def socket_obstacle(url: str, remedy: str) -> tuple[RuntimeState, str] | None:
 def _components(description: Description) -> dict[str, str]:
     """Versions and settings that results depend on, by name."""
     version, info = description.version, description.info
-    found = {part["Name"]: part["Version"] for part in version.get("Components") or []}
+    parts = version.get("Components") or []
+    found = dict(_part(part["Name"], part["Version"]) for part in parts)
     found["api"] = str(version.get("ApiVersion", ""))
     settings = {
         "storage": "Driver",
@@ -100,3 +105,9 @@ def _components(description: Description) -> dict[str, str]:
     }
     found.update({name: str(info[key]) for name, key in settings.items() if info.get(key)})
     return {name.lower().replace(" ", "_"): value for name, value in found.items() if value}
+
+
+def _part(name: str, told: str) -> tuple[str, str]:
+    """A part's own name and its version alone."""
+    runtime, telling = _OCI_RUNTIME.fullmatch(name), _TELLING.match(told)
+    return runtime[1] if runtime else name, telling[1] if telling else told

@@ -52,6 +52,7 @@ def examine(found: Description) -> Finding:
     options = _options(registered.get("runtimeArgs") or ())
     alone = options.get("network") == _NO_NETWORK
     components = {
+        "low_level_runtime": LOW_LEVEL,
         "runsc": version,
         "runsc_platform": options.get("platform", "its default"),
         "runsc_cgroups": "ignored" if "ignore-cgroups" in options else "used",

@@ -64,6 +64,7 @@ def test_how_gvisor_is_registered_says_what_can_be_asked_of_it(tmp_path: Path) -
     assert found.obstacle is None
     assert Network.BRIDGE in found.networks
     assert dict(found.components) == {
+        "low_level_runtime": "runsc",
         "runsc": "1.2",
         "runsc_platform": "kvm",
         "runsc_cgroups": "used",
