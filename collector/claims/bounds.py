@@ -61,7 +61,7 @@ def _bound(subject: Subject, runtime_class: Class, ramps: Ramps) -> ScopeRow:
     verdict: Standing = "supported"
     told = f"{len(rows)} of {len(rows)} ramps ended at the group's hard limit."
     if other:
-        open_ended = all(row.instances is None for row in other)
+        open_ended = not any(row.instances for row in other)  # not ended, or not one booted
         verdict = "inconclusive" if open_ended else "refuted"
         reason = (other[0].stop_reason or "it did not end").replace("_", " ")
         told = f"{len(other)} of {len(rows)} ramps ended otherwise: {reason}."
@@ -104,7 +104,7 @@ def _sized(subject: Subject, runtime_class: Class, ramps: Ramps) -> Iterator[Sco
     for small, large in pairwise(sorted(ramps)):
         for limit in sorted(set(ramps[small]) & set(ramps[large])):
             more, fewer = (ramps[size][limit].instances for size in (small, large))
-            if more is None or fewer is None:
+            if not more or fewer is None:
                 continue
             verdict: Standing = "supported" if more > fewer else "refuted"
             told = f"{more} of {figures.binary_size(small)} and {fewer} of "

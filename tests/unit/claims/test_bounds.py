@@ -71,6 +71,13 @@ def test_a_ramp_that_did_not_end_is_inconclusive() -> None:
     assert judge([seen(density=[*ramps()[:3], *unended])]).verdict == "inconclusive"
 
 
+def test_a_guest_too_small_to_boot_is_inconclusive() -> None:
+    none = ramps({(64, 1): 0, (64, 2): 0}, reason="launch_failed")
+    claim = judge([seen(density=[*ramps()[:2], *none])])
+    assert claim.verdict == "inconclusive"
+    assert "2 of 4 ramps ended otherwise: launch failed" in claim.reason
+
+
 def test_a_budget_of_our_own_is_no_evidence() -> None:
     rows = [row.model_copy(update={"memory_limit_bytes": None}) for row in ramps()]
     assert (judge([seen(density=rows)]).verdict, judge([seen(density=rows)]).scope) == (
