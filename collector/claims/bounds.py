@@ -35,6 +35,7 @@ def judge(runs: Sequence[Seen]) -> Claim:
             sizes.setdefault(row.memory_bytes, {})[row.memory_limit_bytes] = row
     rows = [each for (subject, c), found in ramps.items() for each in _parts(subject, c, found)]
     told = [text for found in ramps.values() for text in _forecasts(found)]
+    told += [text for run in runs for text in _floors(run)]
     return claim("C4", rows, {"full VM"}, told)
 
 
@@ -120,3 +121,11 @@ def _forecasts(ramps: Ramps) -> Iterator[str]:
             where += figures.binary_size(row.memory_limit_bytes or 0)
             told = f"{row.forecast_instances:.1f} foreseen at {row.forecast_at_instances}"
             yield f"{row.runtime}, {where}: {told}, {row.instances} found."
+
+
+def _floors(run: Seen) -> Iterator[str]:
+    """The smallest memory that a VM was found to boot in."""
+    for row in run.result.memory_floor:
+        if row.floor_bytes is not None and class_of(row) in MACHINES:
+            least = "at most " if row.bounded else ""
+            yield f"{row.runtime} boots in {least}{figures.binary_size(row.floor_bytes)}."

@@ -23,7 +23,7 @@ EXPERIMENTS = (
     "claims-memory.yaml",
 )
 """What the claims need, in files that came with Tonnage."""
-EVERY_RUNTIME = "runc,containerd,docker,podman,docker-runsc,qemu-microvm"
+EVERY_RUNTIME = "runc,containerd,docker,podman,docker-runsc,qemu-microvm,qemu-full"
 EXITS = {"refuted": ExitCode.GATE_FAILED, "inconclusive": ExitCode.INCONCLUSIVE}
 
 

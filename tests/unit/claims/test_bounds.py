@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from collector.claims.bounds import MEMORY_BOUND, SIZES, judge
 from collector.reports.model import DensityRow
+from collector.reports.rows import MemoryFloorRow
 from tests.unit.claims.lesson import FULL, MIB, parts, seen
 
 GIB = 1024 * MIB
@@ -84,3 +85,15 @@ def test_a_budget_of_our_own_is_no_evidence() -> None:
         "inconclusive",
         [],
     )
+
+
+def test_the_smallest_memory_that_a_vm_boots_in_is_told() -> None:
+    row = MemoryFloorRow(
+        **FULL.model_dump(),
+        floor_bytes=116 * MIB,
+        failed_bytes=115 * MIB,
+        bounded=False,
+        launches=3,
+        tried=[],
+    )
+    assert "qemu-full boots in 116 MiB." in judge([seen(memory_floor=[row])]).evidence
