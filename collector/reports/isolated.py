@@ -45,8 +45,8 @@ def isolation_sentences(rows: Sequence[IsolationRow], names: Names) -> Iterator[
             continue
         kernel = _KERNELS.get(row.boot_id or row.kernel or "", "did not tell its kernel")
         claim = f"{names.of(row)} on {row.host} {kernel} and sees {_neighbours(row)}"
-        evidence = " ".join(f"{one.evidence}." for one in row.sights if one.of == "neighbour")
-        yield Sentence("isolation", "limit", claim, evidence)
+        told = "; ".join(one.evidence for one in row.sights if one.of == "neighbour")
+        yield Sentence("isolation", "limit", claim, f"{told}." if told else "")
 
 
 def _neighbours(row: IsolationRow) -> str:

@@ -25,10 +25,6 @@ _ENDS = {
     "time_limit": "there was no time for more",
     "cancelled": "then it was cancelled",
 }
-_WITHIN = {
-    "memory_budget": " within the memory budget",
-    "memory_limit": " under the hard memory limit",
-}
 
 
 def sentences(result: Result) -> list[Sentence]:
@@ -60,10 +56,16 @@ def _limit(row: DensityRow, names: Names) -> Sentence:
         return Sentence("density", "limit", claim, forecast(row))
     most = "at least " if row.stop_reason in _NO_LIMIT else ""
     noun = "instance" if row.instances == 1 else "instances"
-    # A budget or a limit says what fits into it, not into the host.
-    within = _WITHIN.get(row.stop_reason or "", "")
+    within = _within(row)
     claim = f"Host {row.host} carries {most}{row.instances} {who} {noun}{within}"
     return Sentence("density", "limit", claim, f"{ended(row)} {forecast(row)}".rstrip())
+
+
+def _within(row: DensityRow) -> str:
+    """A budget or a limit says what fits into it, not into the host."""
+    if row.memory_limit_bytes is not None:
+        return f" under a hard memory limit of {figures.binary_size(row.memory_limit_bytes)}"
+    return " within the memory budget" if row.stop_reason == "memory_budget" else ""
 
 
 def ended(row: DensityRow) -> str:

@@ -39,6 +39,7 @@ _MARKS = {
 }
 _HOST = Column("host")
 _SUBJECT = Column("subject")
+_HARD_LIMIT = Column("hard limit", right=True, spare=1)
 _IN_FLIGHT = Column("in flight", right=True)
 
 
@@ -106,6 +107,8 @@ def _grids(result: Result) -> list[Grid]:
         needless.append(_HOST.name)
     if {row.concurrency for row in result.startup} <= {1}:
         needless.append(_IN_FLIGHT.name)
+    if all(row.memory_limit_bytes is None for row in result.density):
+        needless.append(_HARD_LIMIT.name)
     return [grid.without(*needless) for grid in grids if grid.rows]
 
 
@@ -181,6 +184,7 @@ def _density(rows: Sequence[DensityRow], names: Names) -> Grid:
             *(_HOST, _SUBJECT),
             *right("carries", "forecast", ("95 % interval", 1), ("made at", 2), ("steps", 3)),
             Column("ended by"),
+            _HARD_LIMIT,
         ),
         tuple(
             (
@@ -192,10 +196,15 @@ def _density(rows: Sequence[DensityRow], names: Names) -> Grid:
                 _count(row.forecast_at_instances),
                 str(len(row.steps)),
                 (row.stop_reason or "not ended").replace("_", " "),
+                _asked(row.memory_limit_bytes),
             )
             for row in rows
         ),
     )
+
+
+def _asked(size_bytes: int | None) -> str:
+    return figures.NOTHING if size_bytes is None else figures.binary_size(size_bytes)
 
 
 def _footprint(rows: Sequence[FootprintRow], names: Names) -> Grid:

@@ -326,3 +326,27 @@ async def test_the_engines_own_processes_are_no_instances(stand: Stand) -> None:
     engine = set(stand.runtime.engine_pids())
     assert not engine & set(instance.processes().pids)
     assert all(process_alive(pid) for pid in engine)
+
+
+async def test_an_instance_lives_below_the_group_it_is_given_and_leaves_it_empty(
+    stand: Stand,
+) -> None:
+    if not (stand.kind.real and stand.runtime.capabilities.takes_parent_group):
+        return
+    agent_id = stand.settings.agent_id
+    group = await asyncio.to_thread(memory_group.make, agent_id, 1 << 30)
+    try:
+        spec = stand.spec(await stand.runtime.prepare(stand.kind.idle))
+        parent = ParentGroup(group.path, group.folder)
+        instance = await stand.runtime.launch(replace(spec, cgroup_parent=parent), Timeline())
+        stand.launched.append(instance)
+        await stand.wait_ready(instance)
+        inside = set(cgroup_pids(group.folder))
+        assert inside & set(instance.processes().pids)
+        assert inside <= set(instance.processes().pids)
+        folders = instance.processes().cgroups
+        assert group.folder in folders.get("memory", folders.get("unified", group.folder)).parents
+        await instance.destroy()
+    finally:
+        assert await asyncio.to_thread(group.remove) == []
+    assert memory_group.leftovers(agent_id) == []

@@ -112,3 +112,15 @@ async def test_a_plan_launches_nothing_above_the_agents_pressure(
         with pytest.raises(GuardTripped, match="pressure guard"):
             await house.manual.launch(target(), 5)
         await house.runs.idle()
+
+
+async def test_a_hard_limit_on_instances_that_no_group_can_hold_is_refused(
+    tmp_path: Path,
+) -> None:
+    ramp = DensityStage("fake", 1, 9, 0, Slo(), 2, 0.0, 10, memory_limit_bytes=1 << 30)
+    async with agent(tmp_path) as host:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await host.start(plan(Stage("ramp", ramp)))
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "no group of ours" in (caught.value.details() or "")
+    assert "Leave memory_limit out" in (caught.value.details() or "")

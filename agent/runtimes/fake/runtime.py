@@ -45,7 +45,6 @@ class FakeRuntime:
         takes_memory=False,
         variants=("default", *CLONE_VARIANTS),
         modes=("warm", "cold", "restore"),
-        takes_parent_group=True,
     )
 
     def __init__(self, settings: RuntimeSettings) -> None:
