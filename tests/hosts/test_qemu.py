@@ -172,6 +172,7 @@ async def test_a_large_image_lies_on_a_disk_of_its_own(bench: Bench, own_image: 
     workload = Workload("own", own_image, LogReadiness("ALL SET"))
     prepared = await bench.runtime.prepare(workload)
     assert prepared.guest_root == "disk"
+    assert type(prepared.guest_root) is str  # it crosses the wire as a text
     timeline = Timeline()
     instance = await bench.runtime.launch(bench.spec(prepared), timeline)
     async with asyncio.timeout(BOOT_SECONDS):

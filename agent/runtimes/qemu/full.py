@@ -76,7 +76,7 @@ class Full:
         bootable = await self._bootable(guest, equipment)
         base = self._disk / "base.raw"
         paths = (bootable.kernel, self._disk / "initrd.img", base, guest.file)
-        return Prepared(workload, guest.digest, paths, bootable, guest_root=guest.root)
+        return Prepared(workload, guest.digest, paths, bootable, guest_root=guest.root.value)
 
     def machine(self, spec: LaunchSpec, bootable: Bootable, drives: tuple[Path, ...]) -> Machine:
         if bootable.draws:

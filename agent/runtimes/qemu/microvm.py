@@ -76,7 +76,7 @@ class Microvm:
         begin = bootable.with_card if ports_of(workload) else bootable.initramfs
         on_disk = (guest.file,) if guest.root is GuestRoot.DISK else ()
         paths = (bootable.kernel, *((begin,) if begin is not None else ()), *on_disk)
-        return Prepared(workload, guest.digest, paths, bootable, guest_root=guest.root)
+        return Prepared(workload, guest.digest, paths, bootable, guest_root=guest.root.value)
 
     def machine(self, spec: LaunchSpec, bootable: Bootable, drives: tuple[Path, ...]) -> Machine:
         card = card_of(spec.target, spec.instance_id)
