@@ -102,7 +102,8 @@ async def learn(
         key = target.runtime, repr(target.workload)
         if key not in known:
             known[key] = await asyncio.to_thread(_files, target, runtime, image)
-        files[target.id] = known[key]
+        if known[key]:
+            files[target.id] = known[key]
     return Caches(files, drop_all=drop_all)
 
 

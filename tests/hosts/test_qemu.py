@@ -24,6 +24,7 @@ from agent.runtimes.qemu.profile import Bootable
 from agent.runtimes.registry import RuntimeSettings
 from tests.contracts.runtimes import IDLE
 from tests.hosts import own_image as own_image_archive
+from tests.hosts import vms
 from tests.unit.images.archive_makers import docker_archive, layer, program
 from tonnage.model import (
     Accelerator,
@@ -81,13 +82,7 @@ class Bench:
 @pytest.fixture
 async def bench(guest_dir: Path, images_dir: Path, tmp_path: Path) -> AsyncIterator[Bench]:
     """The runtime over this checkout's guest files and images."""
-    settings = RuntimeSettings(
-        agent_id=f"q{uuid.uuid4().hex[:10]}",
-        state_dir=tmp_path / "state",
-        guest_dir=guest_dir,
-        images_dir=images_dir,
-        docker_host=f"unix://{tmp_path}/no-engine.sock",
-    )
+    settings = vms.settings(guest_dir, images_dir, tmp_path)
     runtime = open_microvm(settings)
     yield Bench(runtime, settings)
     await runtime.reap(Scope(settings.agent_id))

@@ -21,6 +21,7 @@ from agent.runtimes.qemu.instance import QemuInstance
 from agent.runtimes.qemu.machine import agent_prefix
 from agent.runtimes.registry import RuntimeSettings
 from tests.contracts.runtimes import IDLE
+from tests.hosts import vms
 from tests.integration.agents import agent, finished, payloads, plan
 from tonnage.model import (
     CLONE_VARIANTS,
@@ -97,13 +98,7 @@ class Bench:
 @pytest.fixture
 async def bench(guest_dir: Path, images_dir: Path, tmp_path: Path) -> AsyncIterator[Bench]:
     """The runtime over this checkout's guest files and images."""
-    settings = RuntimeSettings(
-        agent_id=f"r{uuid.uuid4().hex[:10]}",
-        state_dir=tmp_path / "state",
-        guest_dir=guest_dir,
-        images_dir=images_dir,
-        docker_host=f"unix://{tmp_path}/no-engine.sock",
-    )
+    settings = vms.settings(guest_dir, images_dir, tmp_path)
     runtime = open_microvm(settings)
     yield Bench(runtime, settings)
     await runtime.reap(Scope(settings.agent_id))
@@ -141,20 +136,20 @@ async def test_each_clone_is_its_own_machine(bench: Bench, variant: str) -> None
 async def test_what_clones_of_a_shared_memory_do_not_write_they_hold_once(bench: Bench) -> None:
     template = await bench.saved("shared-ram")
     clones = [await bench.clone("shared-ram", template)]
-    alone = guest_ram_pss_bytes(clones)
+    alone = guest_ram_bytes(clones)
     clones += [await bench.clone("shared-ram", template) for _ in range(3)]
     assert all("share=off" in " ".join(cmdline(c.processes().vmm_pid or 0)) for c in clones)
-    assert guest_ram_pss_bytes(clones) < 0.75 * len(clones) * alone
+    assert guest_ram_bytes(clones) < 0.75 * len(clones) * alone
 
 
-def guest_ram_pss_bytes(instances: Sequence[QemuInstance]) -> float:
+def guest_ram_bytes(instances: Sequence[QemuInstance]) -> float:
     """The memory that these guests have in use, each page once."""
     found = VmmOverhead(Roots()).read([each.processes() for each in instances])
     assert isinstance(found, Reading)
-    return found.values["guest_ram_pss_bytes"]
+    return found.values["guest_ram_bytes"]
 
 
-def vms(agent_id: str) -> int:
+def living(agent_id: str) -> int:
     """How many VMs of that agent live."""
     return len(vmm.find(agent_prefix(agent_id)))
 
@@ -178,7 +173,7 @@ async def test_a_run_restores_and_an_agent_killed_beside_its_template_leaves_not
         await host.kill()
     (agent_id,) = [folder.name for folder in instances.iterdir()]
     (first,) = [folder.name for folder in instances.glob("*/template-*")]
-    assert vms(agent_id) == 1  # the template, in the middle of its boot
+    assert living(agent_id) == 1  # the template, in the middle of its boot
 
     async with agent(tmp_path, *flags) as host:
         events = await host.events(given.run_id)
@@ -192,4 +187,4 @@ async def test_a_run_restores_and_an_agent_killed_beside_its_template_leaves_not
     assert [trial.outcome for trial in trials] == [Outcome.READY] * 3
     assert all(0 < t.created_ns < t.restored_ns < t.ready_ns for t in trials)
     assert list(instances.glob("*/*")) == [], first
-    assert vms(agent_id) == 0
+    assert living(agent_id) == 0
