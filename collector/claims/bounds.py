@@ -15,7 +15,6 @@ from collector.reports.model import DensityRow, Subject
 
 MEMORY_BOUND = "memory ended the ramp"
 SCALES = "N grows as memory does"
-SIZES = "a larger guest gives a smaller N"
 BOUND_BY_MEMORY = frozenset({"memory_limit"})
 """Stop reasons that blame the group's own hard limit, by its kernel's counts."""
 
@@ -34,7 +33,7 @@ def judge(runs: Sequence[Seen]) -> Claim:
             sizes = ramps.setdefault(key, {})
             sizes.setdefault(row.memory_bytes, {})[row.memory_limit_bytes] = row
     rows = [each for (subject, c), found in ramps.items() for each in _parts(subject, c, found)]
-    told = [text for found in ramps.values() for text in _forecasts(found)]
+    told = [text for found in ramps.values() for text in (*_forecasts(found), *_sizes(found))]
     told += [text for run in runs for text in _floors(run)]
     return claim("C4", rows, {"full VM"}, told)
 
@@ -49,7 +48,6 @@ def _parts(subject: Subject, runtime_class: Class, ramps: Ramps) -> Iterator[Sco
         told = f"there are ramps of {len(ramps)} guest sizes under "
         told += f"{' and '.join(str(len(by)) for by in ramps.values())} hard limits."
         yield scope(subject, runtime_class, SCALES, "inconclusive", told, n=len(whole))
-    yield from _sized(subject, runtime_class, ramps)
 
 
 def _all(ramps: Ramps) -> list[DensityRow]:
@@ -100,17 +98,16 @@ def _scaled(
     )
 
 
-def _sized(subject: Subject, runtime_class: Class, ramps: Ramps) -> Iterator[ScopeRow]:
-    """At each limit under which two sizes were tried."""
+def _sizes(ramps: Ramps) -> Iterator[str]:
+    """What a larger guest cost, at each limit: a guest need not touch what it was given."""
     for small, large in pairwise(sorted(ramps)):
         for limit in sorted(set(ramps[small]) & set(ramps[large])):
-            more, fewer = (ramps[size][limit].instances for size in (small, large))
-            if not more or fewer is None:
-                continue
-            verdict: Standing = "supported" if more > fewer else "refuted"
-            told = f"{more} of {figures.binary_size(small)} and {fewer} of "
-            told += f"{figures.binary_size(large)} under {figures.binary_size(limit)}."
-            yield scope(subject, runtime_class, SIZES, verdict, told, n=2)
+            row, other = ramps[small][limit], ramps[large][limit]
+            if row.instances is not None and other.instances is not None:
+                told = f"{row.instances} of {figures.binary_size(small)} and {other.instances} of "
+                told += f"{figures.binary_size(large)} under {figures.binary_size(limit)}"
+                same = ": an idle guest does not touch all it is given"
+                yield f"{row.runtime}: {told}{same if row.instances == other.instances else ''}."
 
 
 def _forecasts(ramps: Ramps) -> Iterator[str]:

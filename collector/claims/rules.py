@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from collector.claims.model import Rules, RuleText
 
-RULES_VERSION = 1
+RULES_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +60,9 @@ RULES: Mapping[str, Rule] = {
     "C4": Rule(
         "The number of virtual machines is bounded by memory, since each guest takes much of it.",
         "under at least {limits} hard memory limits and {sizes} guest sizes every ramp ended for "
-        "memory, the ratio of N lies within {band} of the ratio of limits, give or take "
-        "{grain} instance on either side, and the smaller guest gives the larger N",
-        "a ramp ended for another reason than memory, the ratio of N lies outside that band, or "
-        "N is no larger for the smaller guest",
+        "memory, and the ratio of N lies within {band} of the ratio of limits, give or take "
+        "{grain} instance on either side",
+        "a ramp ended for another reason than memory, or the ratio of N lies outside that band",
         {"limits": 2, "sizes": 2, "band": 0.2, "grain": 1},
     ),
     "C5": Rule(
