@@ -4,12 +4,15 @@
 runtime     the runtime; equipment, accelerator: what the host has of it
 profile     what tells one kind of VM from another
   microvm   qemu-microvm
+  full      qemu-full             payload  what it boots that is no Linux
 images      from an image (of the room ``runtimes.images``) to a built guest
   guest     our init             cpio     the tree as an initramfs
-machine     the VM as a command line
+  stub      drivers, and the way to a root on a disk
+  ext4      the tree as a disk   overlays its copy for each instance
+machine     the VM as a command line; network: its card
 starting    sockets and process; vmm: how processes begin and surely end
 launching   from a request to a VM that exists, booted or restored
-instance    one VM: boot (console and marks), monitor (QMP)
+instance    one VM: boot (console and marks), screen, monitor (QMP)
 templates   a VM saved once; snapshot: what it and its clones are made of
 clone       one VM restored; migration: saving and loading a state
 places      files below the state folder

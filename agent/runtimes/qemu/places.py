@@ -2,9 +2,14 @@
 
 ::
 
-    guests/KEY.cpio            built guests, one per image, workload and maker
+    guests/KEY.initramfs       built guests, one per image, workload and maker:
+    guests/KEY.disk            in memory, or as the image of a disk
+    guests/KEY.with-card       the first with drivers of a network card behind it
+    guests/KEY.qcow2           the empty overlay over a disk
+    guests/stub-KEY            the initramfs of guests on a disk
     instances/AGENT/ID/vm.json what recovery needs; written before the launch
     instances/AGENT/ID/stderr  what the VMM says
+    instances/AGENT/ID/*.qcow2 its own disks
     accelerator.json           the proof, per host boot and VMM version
     scratch/                   unpacked layers while a guest is built
 """
