@@ -37,7 +37,7 @@ class Clone(QemuInstance):
     async def ready(self) -> None:
         health = self._launched.health
         if not isinstance(health, ConsoleHealth):
-            raise TypeError("a clone without a question: see snapshot.check_question")
+            raise TypeError("a clone without a question: see snapshot.check_restorable")
         answer = self._console.watch(health.answer)
         try:
             await self._send(health.ask.encode() + b"\n")

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from agent.errors import InvalidInput
 from agent.runtimes.qemu.machine import Machine
-from tonnage.model import SHARED_RAM, ConsoleHealth, Target
+from tonnage.model import SHARED_RAM, ConsoleHealth, Network, Target
 
 STATE, RAM = "state", "ram"
 _MEBIBYTE = 1 << 20
@@ -50,9 +50,17 @@ def to_save(target: Target, template: str, folder: Path) -> Saved:
     return Saved(template, folder / STATE, ram)
 
 
-def check_question(target: Target) -> None:
+def check_restorable(target: Target) -> None:
     """Raise ``InvalidInput`` unless a clone can be asked whether it lives: its ready line
-    was printed before it was saved."""
+    was printed before it was saved. Nor for one with a network, in which all clones
+    would have one address."""
+    if target.network is not Network.NONE:
+        raise InvalidInput(
+            "clones of one VM would all have its address",
+            field="network",
+            value=target.network.value,
+            remedy="Restore with network: none.",
+        )
     if not isinstance(target.workload.health, ConsoleHealth):
         raise InvalidInput(
             "a restored VM has printed its ready line long ago: it must be asked",

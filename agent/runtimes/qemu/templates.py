@@ -14,7 +14,7 @@ from agent.runtimes.qemu import migration
 from agent.runtimes.qemu.instance import QemuInstance
 from agent.runtimes.qemu.launching import Launcher, bootable_of
 from agent.runtimes.qemu.places import Places
-from agent.runtimes.qemu.snapshot import Saved, check_question, template, to_save
+from agent.runtimes.qemu.snapshot import Saved, check_restorable, template, to_save
 from tonnage.model import Target
 
 # The slowest guest boots in less under emulation. Also a template's own deadline.
@@ -26,7 +26,7 @@ async def save_template(
     launcher: Launcher, places: Places, target: Target, prepared: Prepared, scope: Scope
 ) -> Template:
     """Boot ``target`` once and save it: see ``base.Snapshottable``."""
-    check_question(target)
+    check_restorable(target)
     began = time.monotonic()
     name = f"template-{secrets.token_hex(6)}"
     saved = to_save(target, name, places.folder(name))

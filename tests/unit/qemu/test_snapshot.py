@@ -9,7 +9,7 @@ import pytest
 
 from agent.errors import InvalidInput
 from agent.runtimes.qemu.machine import microvm, qemu_arguments
-from agent.runtimes.qemu.snapshot import check_question, clone, template, to_save
+from agent.runtimes.qemu.snapshot import check_restorable, clone, template, to_save
 from tonnage.model import (
     Accelerator,
     ConsoleHealth,
@@ -63,8 +63,14 @@ def test_shared_memory_is_a_file_that_the_template_writes_and_no_clone_does() ->
 
 @pytest.mark.parametrize("health", [None, HttpHealth(80, "/")])
 def test_what_has_no_question_on_its_console_is_not_restored(health: HttpHealth | None) -> None:
-    check_question(TARGET)
+    check_restorable(TARGET)
     with pytest.raises(InvalidInput) as refused:
-        check_question(replace(TARGET, workload=replace(WORKLOAD, health=health)))
+        check_restorable(replace(TARGET, workload=replace(WORKLOAD, health=health)))
     assert refused.value.problem.field == "workload.health"
     assert "console" in refused.value.problem.remedy
+
+
+def test_what_has_a_network_is_not_restored() -> None:
+    with pytest.raises(InvalidInput) as refused:
+        check_restorable(replace(TARGET, network=Network.USER))
+    assert (refused.value.problem.field, refused.value.problem.value) == ("network", "user")
