@@ -2,11 +2,12 @@
 
 Its images stay in ``HOME/data`` for the next time. It touches no firewall and no
 routing; the one thing it makes outside its folder is the bridge ``docker0``, which
-is removed again, and not made at all beside another engine.
+is removed again. Beside another engine it makes a bridge of another name.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -18,6 +19,8 @@ from typing import ClassVar
 
 from deploy import bridge, daemons
 from deploy.daemons import EngineSurvived
+
+_MASK = "255.255.255.0"
 
 DAEMONS = ("dockerd", "containerd")
 
@@ -47,7 +50,7 @@ class PrivateEngine(daemons.PrivateDaemon):
         daemons.unmount_below(self.home, self.run)
         made = self.home / "made-bridge"
         if made.exists():
-            bridge.remove(bridge.NAME)
+            bridge.remove(made.read_text() or bridge.NAME)
             made.unlink()
         shutil.rmtree(self.run, ignore_errors=True)
 
@@ -104,12 +107,24 @@ class PrivateEngine(daemons.PrivateDaemon):
         return self.home / "daemon.json"
 
     def _bridge_options(self) -> list[str]:
-        """Two engines on one bridge would hand out the same addresses twice."""
+        """Two engines on one bridge would hand out the same addresses twice; and one that is
+        told to have none removes docker0, whoever's it is. So beside another it has its own."""
+        made = self.home / "made-bridge"
         if any(daemons.processes("dockerd")):
-            return ["--bridge=none"]
+            name = self._own_bridge()
+            made.write_text(name)
+            return [f"--bridge={name}"]
         if not bridge.exists(bridge.NAME):
-            (self.home / "made-bridge").touch()
+            made.write_text(bridge.NAME)
         return []
+
+    def _own_bridge(self) -> str:
+        """A bridge of this folder's own name and addresses."""
+        mark = hashlib.sha256(os.fsencode(self.home)).hexdigest()[:8]
+        name = f"tonnage{mark}"
+        if not bridge.exists(name):
+            bridge.create(name, f"10.{90 + int(mark[:2], 16) % 64}.{int(mark[2:4], 16)}.1", _MASK)
+        return name
 
     def _daemons(self, name: str) -> list[int]:
         """Our daemons whose name begins with ``name``, told by our folder in their arguments."""

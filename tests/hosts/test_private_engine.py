@@ -55,6 +55,14 @@ def beside(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
                 process.terminate()
 
 
+def bridges() -> set[str]:
+    """Of this host, by name."""
+    return {folder.parent.name for folder in Path("/sys/class/net").glob("*/bridge")}
+
+
+BEFORE = bridges()
+
+
 def traces(home: Path) -> list[str]:
     """What is left of the engine on this machine."""
     engine = PrivateEngine(home.resolve())
@@ -64,6 +72,8 @@ def traces(home: Path) -> list[str]:
         *(f"process {pid}" for pid in engine._daemons("")),
         *(f"mounts below {name}" for name in names if name in mounts),
         *(f"folder {engine.run}" for _ in range(engine.run.exists())),
+        *(f"bridge {name}" for name in bridges() - BEFORE),
+        *(f"without bridge {name}" for name in BEFORE - bridges()),
     ]
 
 
