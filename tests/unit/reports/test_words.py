@@ -119,7 +119,7 @@ def test_other_estimators_are_told_where_memavailable_leaves_it_open() -> None:
         for row in result.comparisons
     ]
     told = [s.text for s in sentences(result.model_copy(update={"comparisons": rows}))]
-    assert any("36.7× by PSS (larger)" in text for text in told)
+    assert any("36.6× by PSS (larger)" in text for text in told)
 
 
 def test_names_tell_subjects_apart_by_what_differs() -> None:

@@ -99,7 +99,7 @@ def test_a_spoiled_ramp_and_a_spoiled_series_are_told() -> None:
         "its limit and forecast are in doubt."
     )
     assert told[2] == (
-        "docker on h1: other programs' memory grew by 160 MB while a series used 34.8 MB: "
+        "docker on h1: other programs' memory grew by 160 MB while a series used 34.5 MB: "
         "its footprint by mem_available is in doubt."
     )
 
