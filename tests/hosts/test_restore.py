@@ -16,7 +16,7 @@ from agent.probes.base import Reading, Roots
 from agent.probes.pss import VmmOverhead
 from agent.process import cmdline
 from agent.runtimes.base import LaunchSpec, Scope, Template
-from agent.runtimes.qemu import QemuRuntime, open_microvm, vmm
+from agent.runtimes.qemu import QemuRuntime, open_full, open_microvm, vmm
 from agent.runtimes.qemu.instance import QemuInstance
 from agent.runtimes.qemu.machine import agent_prefix
 from agent.runtimes.registry import RuntimeSettings
@@ -147,6 +147,31 @@ def guest_ram_bytes(instances: Sequence[QemuInstance]) -> float:
     found = VmmOverhead(Roots()).read([each.processes() for each in instances])
     assert isinstance(found, Reading)
     return found.values["guest_ram_bytes"]
+
+
+async def test_a_whole_server_is_restored_with_disks_of_its_own(
+    guest_dir: Path, images_dir: Path, debian_disk: Path, tmp_path: Path
+) -> None:
+    assert debian_disk.parent.parent == guest_dir
+    settings = vms.settings(guest_dir, images_dir, tmp_path)
+    runtime = open_full(settings)
+    target = Target("t", "qemu-full", "shared-ram", Mode.RESTORE, Network.NONE, IDLE, 512 << 20)
+    scope = Scope(settings.agent_id, "run")
+    try:
+        template = await runtime.snapshot(target, await runtime.prepare(IDLE), scope)
+        timeline = Timeline()
+        spec = LaunchSpec("whole", scope, target, template.prepared, 90)
+        instance = await runtime.launch(spec, timeline)
+        async with asyncio.timeout(READY_SECONDS):
+            await instance.ready()
+        assert timeline.in_order()
+        assert await instance.answers()
+        (folder,) = instance.processes().paths
+        assert {path.name for path in folder.glob("*.qcow2")} == {"root.qcow2", "workload.qcow2"}
+    finally:
+        left = await runtime.reap(scope)
+        await runtime.close()
+    assert set(left) == {"whole", template.instance_id}
 
 
 def living(agent_id: str) -> int:

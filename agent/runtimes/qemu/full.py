@@ -23,16 +23,16 @@ from agent.runtimes.qemu.payload import is_payload, payload_machine, prepare_pay
 from agent.runtimes.qemu.places import Places
 from agent.runtimes.qemu.profile import Bootable
 from agent.runtimes.registry import RuntimeSettings
-from tonnage.model import Network, Target, Workload
+from tonnage.model import CLONE_VARIANTS, Network, Target, Workload
 
 NAME = "qemu-full"
 DIRECT, FIRMWARE = "direct", "firmware"
 # Those of its boot loader too: deploy/debian/server/rootfs/boot/grub/grub.cfg.
 PARAMETERS = (*CONSOLE_PARAMETERS, "quiet", "root=/dev/vda1", "ro")
 _CAPABILITIES = Capabilities(
-    variants=(DIRECT, FIRMWARE, PAYLOAD),
+    variants=(DIRECT, FIRMWARE, PAYLOAD, *CLONE_VARIANTS),
     networks=(Network.NONE, Network.USER),
-    modes=("warm", "cold"),
+    modes=("warm", "cold", "restore"),
     readiness=("log", "http"),
     health=("console", "http"),
     takes_parent_group=True,
