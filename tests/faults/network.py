@@ -28,7 +28,6 @@ class Cut:
 
     seconds: float
     given_up: bool
-    finished: bool
     proofs: tuple[Proof, ...]
 
 
@@ -46,7 +45,7 @@ async def cut(folder: Path, seconds: float, lost_after: float) -> Cut:
         await until(made, run_id, lambda run: run["state"] == "finished")
         spools = {host: folder / host / "spool" / run_id / "events.log" for host in _HOSTS}
         proofs = [prove(made.store, spools[host], (run_id, host), STARTS) for host in _HOSTS]
-    return Cut(seconds, run["state"] == "partial", True, tuple(proofs))
+    return Cut(seconds, run["state"] == "partial", tuple(proofs))
 
 
 def rows(what: str, found: Cut) -> list[Row]:
