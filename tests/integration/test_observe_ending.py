@@ -35,7 +35,7 @@ asyncio.run(up(Path(sys.argv[1]), sys.argv[2:]))
 PROGRAMS = 5  # PostgreSQL and who started it, collector, agent, Prometheus
 GONE_SECONDS = 30
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
 
 @pytest.fixture
