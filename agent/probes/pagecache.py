@@ -106,9 +106,20 @@ def cached_pages(descriptor: int, size: int) -> int:
     try:
         return by_cachestat(descriptor)
     except OSError as error:
-        if error.errno not in (errno.ENOSYS, errno.EOPNOTSUPP):
+        if error.errno not in (errno.ENOSYS, errno.EOPNOTSUPP) and not _filtered(error):
             raise
     return by_mincore(descriptor, size)
+
+
+def _filtered(error: OSError) -> bool:
+    """Whether the call was refused before it reached the kernel, by a filter that does not know
+    it (seccomp, as a unit's): then even of no file, where the kernel says ``EBADF``."""
+    if error.errno == errno.EPERM:
+        try:
+            by_cachestat(-1)
+        except OSError as of_none:
+            return of_none.errno == errno.EPERM
+    return False
 
 
 def by_cachestat(descriptor: int) -> int:

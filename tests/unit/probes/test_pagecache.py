@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -17,6 +20,29 @@ from agent.probes.pagecache import Cached, TooManyFiles, evict, look, read_back,
 CHECKOUT = Path(__file__).resolve().parents[3]
 LINUX = tuple(int(part) for part in os.uname().release.split(".")[:2])
 SIZE = 5 * pagecache.PAGE_BYTES + 123
+# What systemd 252 makes of a unit's SystemCallFilter: a call that it does not know is EPERM.
+UNDER_A_FILTER = """
+import ctypes, struct, sys, time
+from agent.probes import pagecache
+
+class Program(ctypes.Structure):
+    _fields_ = (("length", ctypes.c_ushort), ("rules", ctypes.c_char_p))
+
+rules = b"".join(
+    struct.pack("HBBI", *rule)
+    for rule in (
+        (0x20, 0, 0, 0),  # the number of the call
+        (0x15, 0, 1, pagecache._SYS_CACHESTAT),
+        (0x06, 0, 0, 0x00050001),  # EPERM
+        (0x06, 0, 0, 0x7FFF0000),  # allowed
+    )
+)
+libc = ctypes.CDLL(None, use_errno=True)
+no_new_privileges, seccomp, by_filter = 38, 22, 2
+assert libc.prctl(no_new_privileges, 1, 0, 0, 0) == 0
+assert libc.prctl(seccomp, by_filter, ctypes.byref(Program(4, rules)), 0, 0) == 0
+print(pagecache.look(sys.argv[1:], time.monotonic() + 30).cached_bytes)
+"""
 
 
 @pytest.fixture
@@ -77,6 +103,24 @@ def test_a_kernel_without_cachestat_is_asked_by_mincore(
     monkeypatch.setattr(pagecache, "_SYS_CACHESTAT", 100_000)
     evict(paths[1:], soon())
     assert look(paths, soon()) == Cached(2 * SIZE, SIZE)
+
+
+def test_where_a_filter_keeps_cachestat_away_mincore_is_asked(paths: tuple[str, ...]) -> None:
+    evict(paths[1:], soon())
+    command = [sys.executable, "-c", UNDER_A_FILTER, *paths]
+    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == (f"{SIZE}\n", "")
+
+
+def test_a_file_that_may_not_be_looked_at_is_told(
+    paths: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def by_cachestat(descriptor: int) -> int:
+        raise OSError(errno.EBADF if descriptor < 0 else errno.EPERM, "refused")
+
+    monkeypatch.setattr(pagecache, "by_cachestat", by_cachestat)
+    with pytest.raises(PermissionError):
+        look(paths, soon())
 
 
 def test_only_files_that_hold_a_byte_are_looked_at(disk: Path, paths: tuple[str, ...]) -> None:
