@@ -23,7 +23,7 @@ from deploy.observe.rules import Alert
 from deploy.observe.stack import Stack
 
 _SPECS = Path(__file__).parent / "experiments"
-_VICTIM = REAL_HOSTS[1]
+_QUIET, _VICTIM = REAL_HOSTS
 _AT_ONCE = ("FAKE_CREATE_MS=0", "FAKE_READY_MS=0", "FAKE_JITTER_MS=0")
 _SHORT_LIFE_SECONDS = "900"
 _LOOK_SECONDS = 0.5
@@ -140,8 +140,10 @@ def _run(settings: Callable[[], tuple[Path, tuple[str, ...]]]) -> Making:
 
 
 def _failing_starts() -> tuple[Path, tuple[str, ...]]:
+    """On the host that no other cause has: the tens of thousands that are ready at once where
+    collector and database are away would hide any failures for an hour."""
     failing = _environment("FAKE_FAIL_RATE=0.3", *_AT_ONCE)
-    return _trickle("startup.trials=1000", f"hosts.names=[{ODD_HOST}]", *failing)
+    return _trickle("startup.trials=1000", f"hosts.names=[{_QUIET}]", *failing)
 
 
 @asynccontextmanager
@@ -213,7 +215,7 @@ CAUSES = (
     ),
     Cause(
         ("TonnageStartFailures",),
-        f"three in ten starts on {ODD_HOST} fail",
+        f"three in ten starts on {_QUIET} fail",
         _run(_failing_starts),
     ),
 )
