@@ -67,7 +67,7 @@ def _least() -> Panel:
         "host_runtime:tonnage_density_headroom:ratio. Negative: more run than the limit that was "
         "measured, of smaller instances or beyond the objective.",
         [Ask(f"min({_HEADROOM})")],
-        Numbers("percentunit", low=None, steps=looks.HEADROOM, nothing="no density run yet"),
+        Numbers("percentunit", low=None, steps=looks.HEADROOM, nothing=looks.NO_LIMIT),
         background=True,
     )
 
@@ -79,7 +79,7 @@ def _limits() -> Panel:
         "lightest subject that was measured: host_runtime:tonnage_density_limit_instances:max, "
         "added up. The runtimes share the memory: their figures are not to be added.",
         [Ask(f"sum by (runtime) ({_MOST})", "{{runtime}}")],
-        Numbers("none", decimals=0, nothing="no density run yet"),
+        Numbers("none", decimals=0, nothing=looks.NO_LIMIT),
         named_values=True,
     )
 
@@ -113,8 +113,9 @@ def _by_host() -> Panel:
         "The latest ramp of each subject: the largest number of instances that met the SLO "
         "(tonnage_density_limit_instances), the limit foreseen from its first steps "
         "(tonnage_density_forecast_instances), why it ended and what bound "
-        "(tonnage_density_stop_info). max_instances is the experiment's own end: the host would "
-        "have carried more. Headroom counts all instances of the runtime now.",
+        "(tonnage_density_stop_info). max_instances, time_limit, memory_budget and memory_limit "
+        "are the experiment's own ends: the host would have carried more, and has no headroom by "
+        "them. Headroom counts all instances of the runtime now.",
         [
             (Column("limit", "none", decimals=0), _LIMIT),
             (Column("forecast", "none", decimals=0), _FORECAST),
@@ -180,7 +181,7 @@ def _headroom() -> Panel:
             high=1,
             steps=looks.HEADROOM,
             link=HOST_OF_SERIES,
-            nothing="no density run yet",
+            nothing=looks.NO_LIMIT,
         ),
         limit_lines=True,
     )

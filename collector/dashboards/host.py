@@ -100,7 +100,7 @@ def _headroom() -> Panel:
                 "{{runtime}}",
             )
         ],
-        Numbers("percentunit", low=None, steps=looks.HEADROOM, nothing="no density run yet"),
+        Numbers("percentunit", low=None, steps=looks.HEADROOM, nothing=looks.NO_LIMIT),
         named_values=True,
     )
 

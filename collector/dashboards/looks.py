@@ -24,6 +24,7 @@ Steps = Sequence[tuple[float | None, str]]
 NEUTRAL: Steps = ((None, "blue"),)
 # The alert on headroom fires below 15 %.
 HEADROOM: Steps = ((None, BAD), (0.15, FAIR), (0.3, GOOD))
+NO_LIMIT = "no ramp found a host's limit yet"
 FILL: Steps = ((None, GOOD), (0.7, FAIR), (0.85, BAD))
 PRESSURE: Steps = ((None, GOOD), (0.1, FAIR), (0.4, BAD))
 ANY_IS_BAD: Steps = ((None, GOOD), (1, BAD))

@@ -210,7 +210,7 @@ def _headroom() -> Panel:
         [Ask(f"sort(bottomk(15, {least}))", "{{host}} · {{runtime}}")],
         Numbers(
             "percentunit", high=1, steps=looks.HEADROOM, link=HOST_OF_SERIES, by_value=True,
-            nothing="no density run yet",
+            nothing=looks.NO_LIMIT,
         ),
     )  # fmt: skip
 
