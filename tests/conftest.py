@@ -158,6 +158,15 @@ def postgres() -> Iterator[PrivatePostgres]:
 
 
 @pytest.fixture
+def own_postgres(postgres: PrivatePostgres) -> Iterator[PrivatePostgres]:
+    """A PostgreSQL that a test may stop and kill."""
+    started = PrivatePostgres(Path(tempfile.mkdtemp(prefix="tonnage-postgres-")))
+    started.start()
+    yield started
+    started.remove()
+
+
+@pytest.fixture
 def postgres_url(postgres: PrivatePostgres) -> Iterator[str]:
     """The address of an empty database that is this test's alone."""
     name = f"t{uuid.uuid4().hex[:12]}"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,15 +25,6 @@ _SPEC = {
 }
 
 
-@pytest.fixture
-def own(postgres: PrivatePostgres) -> Iterator[PrivatePostgres]:
-    """A PostgreSQL that a test may kill."""
-    started = PrivatePostgres(Path(tempfile.mkdtemp(prefix="tonnage-postgres-")))
-    started.start()
-    yield started
-    started.remove()
-
-
 class _Database:
     """PostgreSQL as a victim."""
 
@@ -50,13 +39,13 @@ class _Database:
 
 
 async def test_kills_of_collector_and_database_lose_nothing(
-    tmp_path: Path, own: PrivatePostgres
+    tmp_path: Path, own_postgres: PrivatePostgres
 ) -> None:
-    url = own.create_database("d")
+    url = own_postgres.create_database("d")
     async with world(tmp_path / "world", ["h1"], store=url) as made:
         # Started in the order of their names: the collector cannot without PostgreSQL.
         victims: dict[str, kills.Victim] = {
-            "PostgreSQL": _Database(own),
+            "PostgreSQL": _Database(own_postgres),
             "collector": made.collector,
         }
         # Of this seed both are killed at once to begin with, then each alone.

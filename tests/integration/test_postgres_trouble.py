@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -26,15 +25,6 @@ async def store(postgres_url: str) -> AsyncIterator[Store]:
     await opened.create_run(run(), [host_run()])
     yield opened
     await opened.close()
-
-
-@pytest.fixture
-def own(postgres: PrivatePostgres) -> Iterator[PrivatePostgres]:
-    """A PostgreSQL that a test may stop."""
-    started = PrivatePostgres(Path(tempfile.mkdtemp(prefix="tonnage-postgres-")))
-    started.start()
-    yield started
-    started.remove()
 
 
 class _Refusal:
@@ -159,13 +149,13 @@ async def test_connections_that_were_cut_are_had_anew(
     await store.set_run_state("r1", RunState.RUNNING, finished_at_unix_ns=None, problem=None)
 
 
-async def test_a_database_that_was_away_loses_nothing(own: PrivatePostgres) -> None:
-    url, events = own.create_database("d"), whole_run(2000)
+async def test_a_database_that_was_away_loses_nothing(own_postgres: PrivatePostgres) -> None:
+    url, events = own_postgres.create_database("d"), whole_run(2000)
     store = await open_store(url)
     try:
         await store.create_run(run(), [host_run()])
         mark = 0
-        for crash in (own.stop, own.kill):
+        for crash in (own_postgres.stop, own_postgres.kill):
             mark = await store.append("r1", "h1", events[: mark + 700])
             crash()
             for failing in (
@@ -176,7 +166,7 @@ async def test_a_database_that_was_away_loses_nothing(own: PrivatePostgres) -> N
                 with pytest.raises(StoreError) as refused:
                     await failing
                 assert refused.value.problem.value == url
-            own.start()
+            own_postgres.start()
         assert await store.append("r1", "h1", events) == len(events)
         numbers = [row.trial.number async for rows in store.trials("r1") for row in rows]
         assert numbers == list(range(2000))
@@ -186,18 +176,18 @@ async def test_a_database_that_was_away_loses_nothing(own: PrivatePostgres) -> N
 
 @pytest.mark.parametrize("crash", [PrivatePostgres.stop, PrivatePostgres.kill])
 async def test_a_run_goes_on_once_its_database_is_back(
-    own: PrivatePostgres, tmp_path: Path, crash: Callable[[PrivatePostgres], None]
+    own_postgres: PrivatePostgres, tmp_path: Path, crash: Callable[[PrivatePostgres], None]
 ) -> None:
     agent = ScriptedAgent("h1", whole_run(TRIALS))
     agent.holds = {30: asyncio.Event()}
-    async with agent, Stand(tmp_path, own.create_database("d")) as stand:
+    async with agent, Stand(tmp_path, own_postgres.create_database("d")) as stand:
         await stand.submit(agent)
         await stand.until_ready(10)
-        crash(own)
+        crash(own_postgres)
         agent.holds[30].set()
         with pytest.raises(StoreError):
             await stand.store.find_run("r1")
-        own.start()
+        own_postgres.start()
         assert (await stand.ended()).state is RunState.FINISHED
         assert await stand.numbers() == list(range(TRIALS))
         assert not agent.cancelled.is_set()
