@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 from agent.clock import Timeline
 from agent.errors import RuntimeUnavailable
@@ -31,12 +30,6 @@ from tonnage.model import (
     Target,
     Workload,
 )
-
-# A template's own deadline: the slowest guest boots in less under emulation.
-TEMPLATE_SECONDS = 300.0
-_BLOCK_BYTES = 512  # of st_blocks: stat(2)
-
-I = TypeVar("I", bound=QemuInstance)  # noqa: E741
 
 
 class QemuRuntime:
