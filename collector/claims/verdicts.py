@@ -83,12 +83,10 @@ def _verdict(rows: Sequence[ScopeRow], needs: Collection[Class]) -> tuple[Standi
         holding = sorted({name(row) for row in deciding} - {name(row) for row in against})
         but = f" It holds for {some_of(holding)}." if holding else ""
         return "refuted", f"{_most_telling(against)}{but}"
-    if absent := [c for c in sorted(needs) if c not in {row.runtime_class for row in rows}]:
+    if absent := [c for c in sorted(needs) if c not in {row.runtime_class for row in deciding}]:
         return "inconclusive", f"The runs hold no evidence from a {' or a '.join(absent)}."
     if unclear := [row for row in deciding if row.verdict == "inconclusive"]:
         return "inconclusive", _most_telling(unclear)
-    if not deciding:
-        return "inconclusive", "The runs hold no evidence on it."
     return "supported", f"Every part holds for {some_of(sorted({name(row) for row in deciding}))}."
 
 

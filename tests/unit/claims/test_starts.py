@@ -9,6 +9,7 @@ from tests.unit.claims.lesson import (
     CONTAINER,
     FULL,
     GVISOR,
+    MICROVM,
     RUNC,
     parts,
     seen,
@@ -115,3 +116,12 @@ def test_cold_starts_are_told_and_do_not_decide() -> None:
     assert claim.verdict == "supported"
     assert parts(claim)["runc cold", NEAR_INSTANT] == "refuted"
     assert claim.fails_for == ["container"]
+
+
+def test_a_vm_that_was_only_started_cold_decides_nothing() -> None:
+    cold = started(subject("runc", mode="cold"), spread(30, 300))
+    boots = started(subject("qemu-full", mode="cold"), spread(9000, 12), kernel_share=0.9)
+    small = started(MICROVM, spread(900, 12), kernel_share=0.9)
+    claim = judge([seen(started(RUNC, spread(30, 300)), small, cold, boots)])
+    assert claim.verdict == "inconclusive"
+    assert "no evidence from a full VM" in claim.reason
