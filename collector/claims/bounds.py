@@ -17,6 +17,10 @@ MEMORY_BOUND = "memory ended the ramp"
 SCALES = "N grows as memory does"
 BOUND_BY_MEMORY = frozenset({"memory_limit"})
 """Stop reasons that blame the group's own hard limit, by its kernel's counts."""
+CUT_SHORT = frozenset({"cancelled", "time_limit", "max_instances"})
+GUARDS = frozenset({"memory_headroom", "memory_budget", "disk_headroom"})
+OUR_DOING = CUT_SHORT | GUARDS
+"""Stop reasons that say nothing of the group's limit: it was not reached."""
 
 Ramps = Mapping[int, Mapping[int, DensityRow]]
 """The ramps of one VM, by guest size and hard limit."""
@@ -54,15 +58,20 @@ def _all(ramps: Ramps) -> list[DensityRow]:
     return [ramps[size][limit] for size in sorted(ramps) for limit in sorted(ramps[size])]
 
 
+def _ended(row: DensityRow) -> bool:
+    """Whether the ramp found the most that this limit lets live: a number above 0."""
+    return bool(row.instances) and row.stop_reason not in (None, *OUR_DOING)
+
+
 def _bound(subject: Subject, runtime_class: Class, ramps: Ramps) -> ScopeRow:
     rows = _all(ramps)
     other = [row for row in rows if row.stop_reason not in BOUND_BY_MEMORY]
     verdict: Standing = "supported"
     told = f"{len(rows)} of {len(rows)} ramps ended at the group's hard limit."
     if other:
-        open_ended = not any(row.instances for row in other)  # not ended, or not one booted
-        verdict = "inconclusive" if open_ended else "refuted"
-        reason = (other[0].stop_reason or "it did not end").replace("_", " ")
+        telling = [row for row in other if _ended(row)]  # else not ended, or not one booted
+        verdict = "refuted" if telling else "inconclusive"
+        reason = ((telling or other)[0].stop_reason or "it did not end").replace("_", " ")
         told = f"{len(other)} of {len(rows)} ramps ended otherwise: {reason}."
     return scope(subject, runtime_class, MEMORY_BOUND, verdict, told, n=len(rows))
 
@@ -71,7 +80,7 @@ def _scaled(
     subject: Subject, runtime_class: Class, size: int, ramps: Mapping[int, DensityRow]
 ) -> ScopeRow | None:
     """From the smallest limit to the largest; None where there are not two that ended."""
-    ended = {limit: row.instances for limit, row in ramps.items() if row.instances}
+    ended = {limit: row.instances or 0 for limit, row in ramps.items() if _ended(row)}
     if len(ended) < 2:
         return None
     numbers = RULES["C4"].numbers

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from collector.claims.bounds import MEMORY_BOUND, judge
+import pytest
+
+from collector.claims.bounds import MEMORY_BOUND, SCALES, judge
 from collector.reports.model import DensityRow
 from collector.reports.rows import MemoryFloorRow
 from tests.unit.claims.lesson import FULL, MIB, parts, seen
@@ -72,6 +74,15 @@ def test_one_size_or_one_limit_is_inconclusive() -> None:
 def test_a_ramp_that_did_not_end_is_inconclusive() -> None:
     unended = ramps({**FOUND, (512, 2): None}, reason="cancelled")[3:]
     assert judge([seen(density=[*ramps()[:3], *unended])]).verdict == "inconclusive"
+
+
+@pytest.mark.parametrize("reason", ["cancelled", "time_limit", "max_instances", "memory_headroom"])
+def test_a_ramp_that_we_ended_ourselves_is_inconclusive(reason: str) -> None:
+    cut = ramps({**FOUND, (512, 2): 1}, reason=reason)[3:]
+    claim = judge([seen(density=[*ramps()[:3], *cut])])
+    assert claim.verdict == "inconclusive"
+    assert parts(claim)["qemu-full", MEMORY_BOUND] == "inconclusive"
+    assert f"{SCALES}, 512 MiB" not in {row.aspect for row in claim.scope}
 
 
 def test_a_guest_too_small_to_boot_is_inconclusive() -> None:
