@@ -7,13 +7,14 @@ QEMU; ``file:`` and ``mapped-ram`` are those of 8.2 and 9.0.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from qemu.qmp import EventListener, QMPClient, QMPError
+from qemu.qmp import EventListener, QMPClient, QMPError, Runstate
 
 _UNBOUNDED_BYTES_PER_SECOND = 1 << 40
 _DONE, _FAILED = "completed", ("failed", "cancelled")
@@ -67,10 +68,24 @@ async def _talking(connection: socket.socket, *, ignore_shared: bool) -> AsyncIt
 
 
 async def _migrated(client: QMPClient, command: str, uri: str) -> None:
-    """Order a migration and wait for its end, which QEMU tells."""
+    """Order a migration and wait for its end, which QEMU tells, or for QEMU's own."""
     with client.listener("MIGRATION") as told:
         await client.execute(command, {"uri": uri})
-        await _end(client, told)
+        end, gone = asyncio.ensure_future(_end(client, told)), asyncio.ensure_future(_gone(client))
+        try:
+            await asyncio.wait((end, gone), return_when=asyncio.FIRST_COMPLETED)
+            if not end.done():
+                raise MigrationFailed("QEMU ended before the migration did")
+            end.result()
+        finally:
+            end.cancel()
+            gone.cancel()
+
+
+async def _gone(client: QMPClient) -> None:
+    """Wait for the end of the connection, of which a listener hears nothing."""
+    while client.runstate is Runstate.RUNNING:
+        await client.runstate_changed()
 
 
 async def _end(client: QMPClient, told: EventListener) -> None:
