@@ -24,17 +24,19 @@ class Loading:
         """What the engine says of a workload's image; ``None`` if it refuses to have it.
         Raises ``ImageNotFound`` where neither has it."""
         try:
-            return await self._engine.image(workload.image, pull=workload.pull)
+            found = await self._engine.image(workload.image, pull=workload.pull)
         except ImageNotFound:
             archived = await asyncio.to_thread(self._finder.archived_as, workload.image)
             if archived is None:
                 raise
-        try:
-            await self._engine.load(archived.archive)
-        except LaunchFailed:
-            self._refused[workload.image] = archived
-            return None
-        return await self._engine.image(workload.image, pull=False)
+            try:
+                await self._engine.load(archived.archive)
+            except LaunchFailed:
+                self._refused[workload.image] = archived
+                return None
+            found = await self._engine.image(workload.image, pull=False)
+        self._refused.pop(workload.image, None)  # another image of that name is there now
+        return found
 
     def digest(self, reference: str) -> str:
         """Of an image that was refused."""
