@@ -68,6 +68,13 @@ class Full:
                 value=variant,
                 remedy=f"Use {PAYLOAD} with an image payload/NAME, {DIRECT} with any other.",
             )
+        if variant == PAYLOAD and target.network is not Network.NONE:
+            raise InvalidInput(
+                "payloads are booted without a network card",
+                field="network",
+                value=target.network.value,
+                remedy="Use network: none with the variant payload.",
+            )
 
     async def prepare(self, workload: Workload, equipment: Equipment) -> Prepared:
         if is_payload(workload.image):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from agent.errors import InvalidInput
 from agent.runtimes.base import LaunchSpec, Prepared, Scope
 from agent.runtimes.qemu.full import PARAMETERS, Full
 from agent.runtimes.qemu.guest import INIT_LINE, WORKLOAD_LINE
@@ -40,6 +42,14 @@ def test_with_firmware_the_disk_says_what_is_booted(full: Full) -> None:
     assert firmware.boot is None
     assert direct.drives == firmware.drives == DRIVES
     assert direct.serial == firmware.serial == "vm-1"
+
+
+def test_a_payload_gets_no_network_that_its_row_would_name(full: Full) -> None:
+    image = Workload("w", "payload/memtest", LogReadiness("Memtest86"))
+    alone = replace(_spec("payload").target, workload=image)
+    full.check(alone)
+    with pytest.raises(InvalidInput, match="network card"):
+        full.check(replace(alone, network=Network.USER))
 
 
 def test_the_boot_loader_says_the_same_words_to_the_kernel() -> None:
