@@ -16,6 +16,7 @@ from collector.stats.bootstrap import Interval
 from collector.stats.compare import compare
 from collector.stats.summary import median_interval, quantile, required_samples
 
+_TAIL = 0.01  # of the starts lie beyond their p99
 FEWEST = required_samples(0.5)
 NEAR_INSTANT = "near-instant"
 OS_BOOT = "share of the start that is the guest's boot"
@@ -69,6 +70,9 @@ def _near_instant(of: Tried) -> ScopeRow:
     enough = f"p99 {figures.seconds(p99)} against {figures.seconds(numbers['p99_seconds'])}"
     lacking = f"no p99 of {len(seconds)} starts, which needs {numbers['p99_samples']:g}"
     reason = f"{told}; {lacking if p99 is None else enough}."
+    if verdict == "supported" and len(of.refused) > _TAIL * (len(seconds) + len(of.refused)):
+        verdict = "inconclusive"  # those that never were ready would make up the p99
+        reason += f" {len(of.refused)} more starts never were ready."
     return scope(
         of.subject,
         of.runtime_class,

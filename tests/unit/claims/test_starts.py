@@ -53,6 +53,16 @@ def test_a_slow_tail_refutes_a_fast_median() -> None:
     assert judge([seen(started(RUNC, slow), iter(BOOTS))]).verdict == "refuted"
 
 
+def test_containers_that_never_became_ready_do_not_flatter_the_rest() -> None:
+    for lost, verdict in ((3, "supported"), (4, "inconclusive")):
+        failed = [
+            t | {"trial": f"lost-{n}"}
+            for n, t in enumerate(started(RUNC, [1.0] * lost, outcome="failed"))
+        ]
+        claim = judge([seen(started(RUNC, spread(30, 300)), iter(failed), iter(BOOTS))])
+        assert parts(claim)["runc", NEAR_INSTANT] == verdict
+
+
 def test_a_vm_that_hardly_boots_refutes_it() -> None:
     hardly = started(FULL, spread(9000, 12), kernel_share=0.2)
     claim = judge([seen(started(RUNC, spread(30, 300)), hardly)])
