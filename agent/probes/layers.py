@@ -19,6 +19,9 @@ HELPERS = (
 ``runc`` and ``timeout`` keep a bare container. gVisor's sandbox is one too: its system-call
 kernel and the workload's memory are one process."""
 
+KEEPER = "tonnage"
+"""What the shell is called (``sh -c SCRIPT NAME``) that sees to a bare container's end."""
+
 
 class Layers:
     """The PSS of each process of the instances but for VMMs, split by whose it is.
@@ -52,7 +55,10 @@ class Layers:
 
     def _is_helper(self, pid: int) -> bool:
         command = process.cmdline(pid, self._proc)
-        return bool(command) and PurePath(command[0]).name.startswith(HELPERS)
+        if not command:
+            return False
+        name = PurePath(command[0]).name
+        return name.startswith(HELPERS) or (name == "sh" and command[3:4] == (KEEPER,))
 
 
 def _owner(mapping: Mapping) -> str:

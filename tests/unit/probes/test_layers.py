@@ -60,6 +60,16 @@ def test_a_shim_is_a_helper_with_all_that_it_maps(tmp_path: Path) -> None:
     assert found.values["library_bytes"] == 328 * KIB
 
 
+def test_the_shell_that_keeps_a_container_is_a_helper_and_a_workloads_is_not(
+    tmp_path: Path,
+) -> None:
+    keeper, own = (7, "sh -c script tonnage 60 runc", SHIM), (8, "sh -c script", WORKLOAD)
+    found = host(tmp_path, keeper, own).read([ProcessView((7, 8))])
+    assert not isinstance(found, NoData)
+    assert found.values["helper_bytes"] == 2550 * KIB
+    assert found.values["library_bytes"] == 328 * KIB
+
+
 def test_a_machine_is_left_to_its_guest(tmp_path: Path) -> None:
     vm = ProcessView((9,), vmm_pid=9, guest_ram_bytes=1)
     found = host(tmp_path, (9, "qemu-system-x86_64", WORKLOAD)).read([vm])
