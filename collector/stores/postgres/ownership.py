@@ -46,7 +46,11 @@ _LOCK = """
 SELECT run_id FROM run_owner WHERE run_id = ANY($1::text[]) AND owner = $2
 FOR UPDATE SKIP LOCKED
 """
+_OWNER = "SELECT owner FROM run_owner WHERE run_id = $1"
 _ANEW = "COMMIT; BEGIN"
+# How often a lock that nobody means to hold is waited for, and how long each time.
+_TRIES = 40
+_STRAY_LOCK_SECONDS = 0.05
 
 
 class Ownership:
@@ -70,7 +74,7 @@ class Ownership:
             # Told to all before it is so: within the transaction of the locks none would see it.
             if not await self._claimed(run_id):
                 return False
-            if not await raw.fetch(_LOCK, [run_id], self._name):
+            if not await self._locked(raw, run_id):
                 return False
             self._held.take(run_id)
             return True
@@ -121,6 +125,22 @@ class Ownership:
             await raw.execute(_ROW, run_id)
             done = await raw.execute(_CLAIM, run_id, self._name, time.time_ns())
         return bool(done == "UPDATE 1")
+
+    async def _locked(self, raw: Driver, run_id: str) -> bool:
+        """Take the lock on a run that was claimed, unless another claimed it since.
+
+        PostgreSQL locks a row before it sees that the name is another by now, and keeps
+        that lock until the transaction ends. So whoever comes too late ends its own, and
+        whoever is named waits until the other has.
+        """
+        for _ in range(_TRIES):
+            if await raw.fetch(_LOCK, [run_id], self._name):
+                return True
+            await self._renew()
+            if self._raw is not raw or await raw.fetchval(_OWNER, run_id) != self._name:
+                return False
+            await asyncio.sleep(_STRAY_LOCK_SECONDS)
+        return False
 
     async def _keep(self) -> None:
         while True:
