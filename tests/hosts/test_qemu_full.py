@@ -22,7 +22,7 @@ pytestmark = pytest.mark.qemu
 
 BOOT_SECONDS = 50.0
 LIFETIME_SECONDS = 90.0
-MEMTEST = Workload("memtest", "payload/memtest86plus", LogReadiness("Memtest86"))
+MEMTEST = Workload("memtest", "payload/memtest86plus", LogReadiness("Memtest86+ v"))
 # What a process in a container could not see: this guest's own init and disks.
 LOOK = (
     "echo host=$(hostname); tr '\\0' ' ' </proc/1/cmdline; echo; cat /proc/1/comm /proc/mounts;"

@@ -48,9 +48,9 @@ _SHELL = """
 echo TONNAGE READY; kept=template; echo template >/kept
 while read -r word value; do case $word in
 ping) echo pong;;
-put) kept=$value; echo "$value" >/kept; echo stored;;
-get) echo "kept $kept $(cat /kept)";;
-who) echo "host $(hostname)";;
+put) kept=$value; echo "$value" >/kept; echo stored .;;
+get) echo "kept $kept $(cat /kept) .";;
+who) echo "host $(hostname) .";;
 esac; done
 """
 KEEPER = Workload(
@@ -107,8 +107,8 @@ async def bench(guest_dir: Path, images_dir: Path, tmp_path: Path) -> AsyncItera
 
 
 async def asked(instance: QemuInstance, question: str) -> str:
-    """The line that the keeper answers with."""
-    return (await instance.ask(question, "\n", READY_SECONDS)).strip()
+    """What the keeper answers up to its full stop: a line's end may be that of the line before."""
+    return (await instance.ask(question, " .", READY_SECONDS)).removesuffix(" .").strip()
 
 
 @pytest.mark.parametrize("variant", CLONE_VARIANTS)
