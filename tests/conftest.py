@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from docker.api.client import APIClient
@@ -24,6 +25,7 @@ from deploy import containerd
 from deploy.engine import PODMAN, SOCKETS, running_engine
 from deploy.postgres import PrivatePostgres
 from tests.hosts import debian
+from tests.sharing import Shares, share
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 ENGINES = ("containerd", "docker", "podman", "qemu", "runc")
@@ -205,3 +207,14 @@ def pytest_runtest_makereport(
         report.outcome = "failed"
         report.longrepr = f"skipped although engines are required: {report.longrepr}"
     return report
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest begins first."""
+    items.sort(key=lambda item: share(item.nodeid) != "servers")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Shares:
+    """See ``tests.sharing``."""
+    return Shares(config, log)

@@ -12,7 +12,7 @@ from deploy import wheelhouse
 from deploy.requirements import ROLES
 from tests.hosts.debian import CHECKOUT, Debian
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240), pytest.mark.xdist_group("servers")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 INVENTORY = """
 tonnage_collector: {hosts: {central: {ansible_connection: local}}}

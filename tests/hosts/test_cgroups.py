@@ -14,7 +14,6 @@ pytestmark = [
     pytest.mark.qemu,
     pytest.mark.slow,
     pytest.mark.timeout(300),
-    pytest.mark.xdist_group("servers"),
 ]
 
 MIB = 1 << 20

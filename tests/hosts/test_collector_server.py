@@ -34,7 +34,6 @@ pytestmark = [
     pytest.mark.qemu,
     pytest.mark.slow,
     pytest.mark.timeout(1500),
-    pytest.mark.xdist_group("servers"),
 ]
 
 NAME = "web-1"

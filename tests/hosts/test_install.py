@@ -10,7 +10,7 @@ import pytest
 from deploy import wheelhouse
 from tests.hosts.debian import Debian
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240), pytest.mark.xdist_group("servers")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 OLD, NEW = "0.1.0", "0.1.1"
 INSTALL = f"/srv/tonnage-{OLD}/install.sh"

@@ -32,7 +32,6 @@ pytestmark = [
     pytest.mark.qemu,
     pytest.mark.slow,
     pytest.mark.timeout(1500),
-    pytest.mark.xdist_group("servers"),
 ]
 
 NAME = "second"
