@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
+from agent import guards
 from agent.errors import InvalidInput, TonnageError
 from agent.runner.equipment import Equipment
 from agent.runtimes.base import Prepared, Scope, Snapshottable, Template
@@ -56,12 +57,19 @@ class Templates:
                 value=target.mode.value,
             )
         scope = Scope(self._equipment.agent_id, self._plan.run_id)
+        self._require_room()
         try:
             return await runtime.snapshot(target, prepared, scope)
         except TonnageError as error:
             where = error.problem.field or "mode"
             error.problem = replace(error.problem, field=f"targets[{target.id}].{where}")
             raise
+
+    def _require_room(self) -> None:
+        """A template is a VM like any other to the host. Raises ``GuardTripped``."""
+        trip = guards.check(self._equipment.limits, self._equipment.state(0.0))
+        if trip is not None:
+            raise trip
 
     def told(self) -> Sequence[Snapshot]:
         """What was made, as facts of the run."""

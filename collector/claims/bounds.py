@@ -27,7 +27,8 @@ Ramps = Mapping[int, Mapping[int, DensityRow]]
 
 
 def judge(runs: Sequence[Seen]) -> Claim:
-    """The claim over every ramp of a VM under a hard limit, in whichever run it was made."""
+    """The claim over every ramp of a VM under a hard limit, in whichever run it was made.
+    Of several of the same guest and limit the last that ended counts."""
     ramps: dict[tuple[Subject, Class], dict[int, dict[int, DensityRow]]] = {}
     for row in (row for run in runs for row in run.result.density):
         runtime_class = class_of(row)
@@ -35,7 +36,10 @@ def judge(runs: Sequence[Seen]) -> Claim:
             subject = Subject(**{field: getattr(row, field) for field in Subject.model_fields})
             key = subject.model_copy(update={"memory_bytes": 0}), runtime_class
             sizes = ramps.setdefault(key, {})
-            sizes.setdefault(row.memory_bytes, {})[row.memory_limit_bytes] = row
+            limits = sizes.setdefault(row.memory_bytes, {})
+            before = limits.get(row.memory_limit_bytes)
+            if before is None or _ended(row) or not _ended(before):
+                limits[row.memory_limit_bytes] = row
     rows = [each for (subject, c), found in ramps.items() for each in _parts(subject, c, found)]
     told = [text for found in ramps.values() for text in (*_forecasts(found), *_sizes(found))]
     told += [text for run in runs for text in _floors(run)]

@@ -17,6 +17,7 @@ from collector.stats.compare import compare
 from collector.stats.summary import median_interval, quantile, required_samples
 
 _TAIL = 0.01  # of the starts lie beyond their p99
+_MARKED = 0.9  # of the ready starts must tell when their kernel began: the rest is no fair sample
 FEWEST = required_samples(0.5)
 NEAR_INSTANT = "near-instant"
 OS_BOOT = "share of the start that is the guest's boot"
@@ -101,7 +102,7 @@ def _boot_share(of: Tried) -> ScopeRow:
     if not shares and of.runtime_class == "restored VM":
         told = "nothing boots: the guest goes on where its snapshot was taken."
         return _share_row(of, "refuted", told, [0.0] * len(ready))
-    if len(shares) < FEWEST:
+    if len(shares) < max(FEWEST, _MARKED * len(ready)):
         told = f"{len(shares)} of {len(ready)} ready starts have a mark of the guest's kernel."
         return scope(of.subject, of.runtime_class, OS_BOOT, "inconclusive", told, n=len(shares))
     told = "lies between the kernel's first mark and ready."

@@ -36,16 +36,17 @@ async def save_template(
     try:
         await _save(instance, saved)
         await instance.leave()
+        overlays = {name: saved.state.parent / name for name in bootable.overlays}
+        files = (*saved.paths, *overlays.values())
+        size_bytes = sum(path.stat().st_blocks for path in files) * _BLOCK_BYTES
     except BaseException:
         await instance.destroy()
         raise
-    overlays = {name: saved.state.parent / name for name in bootable.overlays}
-    files = (*saved.paths, *overlays.values())
     restorable = replace(bootable, saved=saved, overlays=overlays)
     return Template(
         replace(prepared, paths=(*prepared.paths, *files), payload=restorable),
         name,
-        sum(path.stat().st_blocks for path in files) * _BLOCK_BYTES,
+        size_bytes,
         time.monotonic() - began,
     )
 

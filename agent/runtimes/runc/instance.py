@@ -160,7 +160,7 @@ class RuncInstance:
         if not self._child.ended:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._child.popen.pid, signal.SIGKILL)
-        if not self._child.ended or (place is not None and place.members()):
+        if not self._child.ended or self._remains.members():  # of a place never learnt, too
             await self._remains.kill()
         self._timeline.mark(Mark.STOPPED)
 

@@ -76,6 +76,12 @@ def test_a_ramp_that_did_not_end_is_inconclusive() -> None:
     assert judge([seen(density=[*ramps()[:3], *unended])]).verdict == "inconclusive"
 
 
+def test_a_ramp_that_ended_is_not_forgotten_for_one_that_was_cut_short() -> None:
+    cut = ramps({(512, 2): 1}, reason="cancelled")
+    for runs in ((ramps(), cut), (cut, ramps())):
+        assert judge([seen(density=rows) for rows in runs]).verdict == "supported"
+
+
 @pytest.mark.parametrize("reason", ["cancelled", "time_limit", "max_instances", "memory_headroom"])
 def test_a_ramp_that_we_ended_ourselves_is_inconclusive(reason: str) -> None:
     cut = ramps({**FOUND, (512, 2): 1}, reason=reason)[3:]

@@ -70,6 +70,14 @@ def test_a_vm_that_hardly_boots_refutes_it() -> None:
     assert "20 % of a start" in claim.reason
 
 
+def test_a_few_starts_that_tell_of_their_boot_are_no_sample_of_all() -> None:
+    told = list(started(FULL, spread(9000, 12), kernel_share=0.9))
+    untold = [t | {"kernel_ns": None, "trial": f"u{n}"} for n, t in enumerate(told[:4])]
+    claim = judge([seen(started(RUNC, spread(30, 300)), iter([*told, *untold]))])
+    assert parts(claim)["qemu-full", OS_BOOT] == "inconclusive"
+    assert "12 of 16 ready starts" in claim.reason
+
+
 def test_a_ratio_that_reaches_one_refutes_it() -> None:
     alike = started(FULL, spread(30, 12), kernel_share=0.9)
     claim = judge([seen(started(RUNC, spread(30, 300)), alike)])
