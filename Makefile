@@ -31,7 +31,7 @@ demo: bootstrap ## Compare containers and VMs on this machine; report in build/d
 test: bootstrap-dev ## Lint, types, contracts, protos, and all tests (ARGS go to pytest)
 	@$(MAKE) --no-print-directory lint
 	@TONNAGE_REQUIRE_ENGINES=1 $(WITH_ENGINE) $(BIN)/python -m pytest -o cache_dir=$(CACHE)/pytest \
-		--numprocesses=2 --dist=loadscope $(ARGS)
+		--numprocesses=2 --dist=loadscope --no-loadscope-reorder $(ARGS)
 
 .PHONY: bench
 bench: bootstrap ## Measure Tonnage's own cost; result in build/bench/
