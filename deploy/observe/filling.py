@@ -44,12 +44,14 @@ _QUICKER = (
     "density.memory_budget=96MiB",
     "density.per_target.qemu-microvm.memory_budget=700MiB",
 )
-_FEW_STARTS = ("startup.trials=20", "startup.per_target.qemu-microvm.trials=4")
+# A median needs six.
+_FEW_STARTS = ("startup.trials=20", "startup.per_target.qemu-microvm.trials=6")
 _QUICKEST = (
     *_QUICKER,
     *_FEW_STARTS,
     "density.max_instances=20",
-    "density.per_target.qemu-microvm.max_instances=2",
+    "density.per_target.qemu-microvm.max_instances=3",
+    "density.per_target.qemu-microvm.forecast_after=2",
 )
 # All that is ever looked at of the run that another is compared with.
 _STARTS_ALONE = (*_FEW_STARTS, "footprint=null", "density=null")
