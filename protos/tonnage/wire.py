@@ -78,47 +78,72 @@ def filled(message: M, value: Any) -> M:
     return message
 
 
+Writer = Callable[[Any, Any], None]
+
+
 def _fill(message: Message, value: Any) -> None:
-    for field in fields(value):
-        item = getattr(value, field.name)
+    key: type = type(value)
+    for name, write in _writers(key, message.DESCRIPTOR):
+        item = getattr(value, name)
         if item is not None:
-            _set(message, field.name, item)
+            write(message, item)
 
 
-def _set(message: Message, name: str, item: Any) -> None:
-    if is_dataclass(item) and name not in message.DESCRIPTOR.fields_by_name:
-        name = _snake(type(item).__name__)  # a member of the oneof
-    if is_dataclass(item):
-        target = getattr(message, name)
-        target.SetInParent()
-        _fill(target, item)
-    elif isinstance(item, Mapping):
-        getattr(message, name).update(item)
-    elif isinstance(item, tuple):
-        _extend(message, name, item)
-    else:
+@cache
+def _writers(cls: type, message: Any) -> tuple[tuple[str, Writer], ...]:
+    """How each field of ``cls`` gets into messages of this descriptor."""
+    found = message.fields_by_name
+    return tuple((f.name, _writer(f.name, found.get(f.name), message)) for f in fields(cls))
+
+
+def _writer(name: str, field: Any, message: Any) -> Writer:
+    if field is None:
+        return _write_member
+    if field.message_type is not None and field.message_type.GetOptions().map_entry:
+        return lambda target, item: getattr(target, name).update(item)
+    if field.is_repeated:
+        return _repeated_writer(name, field)
+    if field.message_type is not None:
+        return lambda target, item: _write_part(getattr(target, name), item)
+    convert = _to_scalar(field)
+
+    def write(target: Any, item: Any) -> None:
         try:
-            setattr(message, name, _scalar(message.DESCRIPTOR.fields_by_name[name], item))
+            setattr(target, name, convert(item))
         except (ValueError, TypeError) as error:
-            kind = message.DESCRIPTOR.name
-            raise WireError(f"{kind}.{name}: {item!r} does not fit: {error}") from error
+            raise WireError(f"{message.name}.{name}: {item!r} does not fit: {error}") from error
+
+    return write
 
 
-def _extend(message: Message, name: str, items: tuple[Any, ...]) -> None:
-    repeated = getattr(message, name)
-    descriptor = message.DESCRIPTOR.fields_by_name[name]
-    for item in items:
-        if is_dataclass(item):
-            _fill(repeated.add(), item)
-        else:
-            repeated.append(_scalar(descriptor, item))
+def _write_member(message: Any, item: Any) -> None:
+    """A member of a oneof, by its class."""
+    _write_part(getattr(message, _snake(type(item).__name__)), item)
 
 
-def _scalar(descriptor: Any, item: Any) -> Any:
-    if isinstance(item, StrEnum):
-        enum = descriptor.enum_type
-        return enum.values_by_name[_enum_prefix(enum.name) + item.name].number
-    return item
+def _write_part(part: Message, item: Any) -> None:
+    part.SetInParent()
+    _fill(part, item)
+
+
+def _repeated_writer(name: str, field: Any) -> Writer:
+    if field.message_type is not None:
+
+        def write(target: Any, items: Any) -> None:
+            repeated = getattr(target, name)
+            for item in items:
+                _fill(repeated.add(), item)
+
+        return write
+    convert = _to_scalar(field)
+    return lambda target, items: getattr(target, name).extend(map(convert, items))
+
+
+def _to_scalar(field: Any) -> Callable[[Any], Any]:
+    if field.enum_type is None:
+        return lambda item: item
+    values, prefix = field.enum_type.values_by_name, _enum_prefix(field.enum_type.name)
+    return lambda item: values[prefix + item.name].number if isinstance(item, StrEnum) else item
 
 
 Reader = Callable[[Any, str], Any]
