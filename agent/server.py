@@ -38,6 +38,7 @@ BATCH_EVENTS = 500
 BATCH_BYTES = 1 << 20
 # Statuses travel as HTTP/2 headers, of which gRPC takes 8 KiB in all.
 _MAX_DETAILS = 2000
+_BEGIN_IN_MOST = 10.0
 
 # The most special first.
 _STATUS: tuple[tuple[type[Exception], grpc.StatusCode], ...] = (
@@ -153,9 +154,19 @@ class AgentServicer(agent_pb2_grpc.AgentServiceServicer):
     async def ReleaseRun(
         self, request: agent_pb2.ReleaseRunRequest
     ) -> agent_pb2.ReleaseRunResponse:
-        """Let a run begin."""
-        before = await self._runs.release(request.run_id)
-        return agent_pb2.ReleaseRunResponse(already_released=before)
+        """Let a run begin, now or soon."""
+        begin_in = request.begin_in_seconds
+        if not 0 <= begin_in <= _BEGIN_IN_MOST:
+            raise InvalidInput(
+                "is no time to wait for a beginning",
+                field="begin_in_seconds",
+                value=f"{begin_in:g}",
+                remedy=f"Give 0 to {_BEGIN_IN_MOST:g} seconds.",
+            )
+        done = await self._runs.release(request.run_id, begin_in)
+        return agent_pb2.ReleaseRunResponse(
+            already_released=done.before, began_after_seconds=done.began_after_seconds
+        )
 
     async def StreamEvents(
         self, request: agent_pb2.StreamEventsRequest, context: Context

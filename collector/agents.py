@@ -63,6 +63,19 @@ class Description:
     active_run_id: str
 
 
+def _stub_of(channel: aio.Channel) -> agent_pb2_grpc.AgentServiceAsyncStub:
+    return agent_pb2_grpc.AgentServiceStub(channel)
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """What a release did: ``before`` if the host had been let go already;
+    ``began_after_seconds`` from the call's arrival until launching began, if it told."""
+
+    before: bool
+    began_after_seconds: float | None
+
+
 class Agent:
     """A connection to the agent of ``host``; it connects, and again, by itself.
 
@@ -73,7 +86,6 @@ class Agent:
         self.host = host
         self.address = address
         self._dial = Dial(address, Identity(Role.AGENT, host), tls, _OPTIONS)
-        self._made: tuple[aio.Channel, agent_pb2_grpc.AgentServiceAsyncStub] | None = None
         self.barred = False
         """Whether it is not dialled any more: each call raises ``Unreachable``."""
 
@@ -105,12 +117,15 @@ class Agent:
             request = agent_pb2.StartRunRequest(plan=wire.to_message(plan))
             await (await self._stub()).StartRun(request, timeout=_START_SECONDS)
 
-    async def release_run(self, run_id: str) -> bool:
-        """Let a run begin that waits for it; whether it had been let before. Idempotent."""
+    async def release_run(self, run_id: str, begin_in_seconds: float) -> Released:
+        """Let a run begin that waits for it, so long after the call arrives. Idempotent."""
         with self._translated(NOT_FOUND=errors.NoSuchRun):
-            request = agent_pb2.ReleaseRunRequest(run_id=run_id)
-            answer = await (await self._stub()).ReleaseRun(request, timeout=_QUICK_SECONDS)
-            return bool(answer.already_released)
+            request = agent_pb2.ReleaseRunRequest(run_id=run_id, begin_in_seconds=begin_in_seconds)
+            answer = await (await self._stub()).ReleaseRun(
+                request, timeout=_QUICK_SECONDS + begin_in_seconds
+            )
+            told = answer.HasField("began_after_seconds")
+            return Released(answer.already_released, answer.began_after_seconds if told else None)
 
     async def events(
         self, run_id: str, after: int
@@ -224,10 +239,7 @@ class Agent:
                 value=self.host,
                 remedy=f"It is back once it joins with tonnage token create --host {self.host}.",
             )
-        channel = await self._dial.channel()
-        if self._made is None or self._made[0] is not channel:  # making one has its price
-            self._made = (channel, agent_pb2_grpc.AgentServiceStub(channel))
-        return self._made[1]
+        return await self._dial.stub(_stub_of)
 
     @contextmanager
     def _translated(self, **special: type[errors.TonnageError]) -> Iterator[None]:

@@ -78,7 +78,7 @@ async def renew(folder: IdentityFolder, name: str, dial: Dial) -> None:
     """Exchange the certificate for a fresh one of a fresh key, and take it into use."""
     key, request = make_key_and_request(name)
     await asyncio.to_thread(folder.keep_key, key)
-    stub = collector_pb2_grpc.CollectorServiceStub(await dial.channel())
+    stub = await dial.stub(collector_pb2_grpc.CollectorServiceStub)
     asked = collector_pb2.RenewCertificateRequest(signing_request=request.decode())
     answer = await stub.RenewCertificate(asked, timeout=CALL_SECONDS)
     issued = Issued(answer.certificate.encode(), answer.authorities.encode())

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass
 from typing import TypeVar
 
 import structlog
@@ -49,6 +50,15 @@ T = TypeVar("T")
 _log = structlog.get_logger("agent.runner.run")
 
 
+@dataclass(frozen=True, slots=True)
+class Released:
+    """What a release did: ``before`` if the run had been released already;
+    ``began_after_seconds`` from the call until launching had begun, where it has."""
+
+    before: bool
+    began_after_seconds: float | None
+
+
 class PlanRun:
     """One run on this host. ``past``: what it did in earlier lives of the agent."""
 
@@ -63,12 +73,15 @@ class PlanRun:
         if self._stop is not None:
             self._stopping.set()
         self._released = asyncio.Event()
+        self._release_asked = asyncio.Event()
         if log.book.released or past.released or not plan.release_within_seconds > 0:
+            self._release_asked.set()
             self._released.set()
         self._prepared = past.prepared
         self._caches = Caches({}, drop_all=False)
         self._templates = Templates(plan, equipment)
         self._at_work = asyncio.Event()
+        self._began: float | None = None
         self._suspended = False
         self._stage: StageRun | None = None
         self._driven: set[str] = set()
@@ -93,13 +106,15 @@ class PlanRun:
         if self._stage is not None:
             self._stage.suspend()
 
-    async def release(self) -> bool:
-        """Let the launching begin; true if it was let before. Returns once that is on disk,
+    async def release(self, begin_in_seconds: float = 0.0) -> Released:
+        """Let the launching begin, so long after this call. Returns once that is on disk,
         and, where the images are ready, once launching has begun.
 
         Raises ``RunEnded`` for a run that waited too long, or was stopped.
         """
-        before = self._released.is_set()
+        loop = asyncio.get_running_loop()
+        called = loop.time()
+        before = self._release_asked.is_set()
         if self._suspended:
             raise AgentStopping("the agent is stopping", remedy="Release the run again later.")
         if self._stopping.is_set() and not self._at_work.is_set():
@@ -110,12 +125,14 @@ class PlanRun:
                 remedy="Submit it again.",
             )
         if not before:
+            self._release_asked.set()
             self._log.book.release()
-            self._released.set()
+            loop.call_at(called + begin_in_seconds, self._released.set)
         await self._log.book.kept()
         if self._prepared:
             await self._at_work.wait()
-        return before
+        began = None if before else self._began
+        return Released(before, began and began - called)
 
     def _end(self, stop: Stop, now: bool) -> None:
         """Launch nothing more; ``now`` also ends the starts in flight."""
@@ -209,10 +226,10 @@ class PlanRun:
     async def _wait_for_release(self) -> None:
         """Raises ``TonnageError`` when it does not come in time."""
         limit = min(self.plan.release_within_seconds, self._equipment.limits.max_run_seconds)
-        if not (self._released.is_set() or self._stopping.is_set()):
+        if not (self._release_asked.is_set() or self._stopping.is_set()):
             try:
                 async with asyncio.timeout(limit):
-                    await self._unless_stopped(self._released.wait())
+                    await self._unless_stopped(self._release_asked.wait())
             except TimeoutError as error:
                 raise TonnageError(
                     f"the run was ready, but was not released within {limit:g} s",
@@ -220,11 +237,14 @@ class PlanRun:
                     value=f"{limit:g}",
                     remedy="Another host may have failed to make ready; see the run's hosts.",
                 ) from error
+        if not self._stopping.is_set():
+            await self._unless_stopped(self._released.wait())
         if self._stopping.is_set():
             return
         self._log.book.time(self._equipment.clock)
         if not self._past.released:
             self._log.record(RunReleased())
+        self._began = asyncio.get_running_loop().time()
         self._at_work.set()
 
     async def _unless_stopped(self, work: Coroutine[None, None, T]) -> T | None:

@@ -13,7 +13,7 @@ from agent.errors import AgentStopping, RunActive, RunEnded
 from agent.runner.admission import admit
 from agent.runner.equipment import Equipment
 from agent.runner.past import Past
-from agent.runner.run import PlanRun
+from agent.runner.run import PlanRun, Released
 from agent.storage.runlog import RunLog
 from tonnage.model import Plan, RunReleased
 
@@ -137,20 +137,20 @@ class Runs:
             raise AgentStopping("the agent is stopping", remedy="Cancel the run again later.")
         return False
 
-    async def release(self, run_id: str) -> bool:
-        """Let a run that waits for it begin; true if it was let before.
+    async def release(self, run_id: str, begin_in_seconds: float = 0.0) -> Released:
+        """Let a run that waits for it begin, so long after this call.
 
         Raises ``NoSuchRun``, or ``RunEnded`` for one that ended without having begun.
         """
         for run in self._queue:
             if run.plan.run_id == run_id:
-                return await run.release()
+                return await run.release(begin_in_seconds)
         log = self.log(run_id)
         if not log.finished and self._draining:
             raise AgentStopping("the agent is stopping", remedy="Release the run again later.")
         events = await asyncio.to_thread(log.events)
         if any(isinstance(event.payload, RunReleased) for event in events):
-            return True
+            return Released(before=True, began_after_seconds=None)
         raise RunEnded(
             "the run ended before it was released",
             field="run_id",

@@ -1,5 +1,9 @@
 """Hosts of one run begin together: none is released before all are prepared.
 
+Telling a thousand hosts takes longer than they may begin apart. Each is therefore told in
+how many seconds to begin, counted down to one moment, so that what is left between
+them is the way of a message and not its place in the row.
+
 A host that ends drops out of the wait, and so does one that takes too long: it
 is released as soon as it is prepared. A release may be sent twice, so a
 collector that takes over in the middle does the rest anew.
@@ -14,6 +18,7 @@ from typing import Protocol
 
 import structlog
 
+from collector.agents import Released
 from collector.errors import NoSuchRun, TonnageError
 
 _log = structlog.get_logger(__name__)
@@ -21,13 +26,17 @@ _RETRY_SECONDS = 0.5
 # An agent waits for its release for so long from when it is prepared; the first one
 # must not run out of it while the last one is waited for.
 _SHARE = 0.5
+# From the first release to the common beginning: enough to have told all of them.
+_LEAD_SECONDS = 0.05
+_LEAD_SECONDS_A_HOST = 0.001
+_LEAD_SECONDS_MOST = 5.0
 
 
 class Gate(Protocol):
     """What a barrier acts on."""
 
-    async def release(self, host: str) -> bool:
-        """Let a host begin; whether it had been let before. Raises ``TonnageError``."""
+    async def release(self, host: str, begin_in_seconds: float) -> Released:
+        """Let a host begin, so long from when it hears of it. Raises ``TonnageError``."""
 
     def late(self, host: str, seconds: float) -> None:
         """A host was not prepared within ``seconds`` of the first: no one waits for it."""
@@ -55,6 +64,9 @@ class Barrier:
         self._clock = clock
         self._waiting: set[str] = set()
         self._ready: deque[str] = deque()
+        self._lead_most = min(_LEAD_SECONDS_MOST, release_within_seconds * _SHARE / 2)
+        self._moment = 0.0
+        # When a host began at the earliest, and when at the latest.
         self._asked: dict[str, float] = {}
         self._answered: dict[str, float] = {}
         self._ended: set[str] = set()
@@ -105,6 +117,8 @@ class Barrier:
         """Release the hosts, for as long as there may be any."""
         await self._gather()
         self._opened = True
+        lead = _LEAD_SECONDS + _LEAD_SECONDS_A_HOST * len(self._ready)
+        self._moment = self._clock() + min(lead, self._lead_most)
         async with asyncio.TaskGroup() as group:
             while True:
                 while self._ready:
@@ -134,8 +148,9 @@ class Barrier:
 
     async def _let_go(self, host: str) -> None:
         while host not in self._ended:
+            sent = self._clock()
             try:
-                before = await self._gate.release(host)
+                released = await self._gate.release(host, max(self._moment - sent, 0.0))
             except NoSuchRun:
                 self.ended(host)
             except TonnageError as error:
@@ -143,13 +158,16 @@ class Barrier:
                 await asyncio.sleep(_RETRY_SECONDS)
             else:
                 # An answer of ours may have been lost, or have been to one before us.
-                self._ours = self._ours and (self._only or not before)
+                self._ours = self._ours and (self._only or not released.before)
+                if released.began_after_seconds is not None:
+                    self._asked[host] = sent + released.began_after_seconds
                 self._answered.setdefault(host, self._clock())
                 self._changed.set()
                 return
 
     async def _tell_skew(self) -> None:
-        """Latest answer minus earliest request: the hosts began between the two."""
+        """The latest answer, less the earliest moment that a host may have begun: when it
+        was asked, and later by what it says it let pass from then on."""
         open_hosts = self._waiting or set(self._asked) - set(self._answered) - self._ended
         if open_hosts or not self._ours or len(self._answered) <= 1:
             return

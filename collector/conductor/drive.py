@@ -14,7 +14,7 @@ from typing import Protocol
 import structlog
 
 from collector import errors
-from collector.agents import Agent, AgentBusy
+from collector.agents import Agent, AgentBusy, Released
 from collector.conductor.dialling import Dialler
 from collector.conductor.patience import Patience, Trouble
 from collector.conductor.pull import Pull
@@ -109,9 +109,10 @@ class Drive:
             nothing_there = not is_lost(self.state, self.problem)
         return nothing_there or await self._tell_cancelled()
 
-    async def release(self) -> bool:
-        """Let the host begin; whether it had been let before. Raises ``TonnageError``."""
-        return await self._dialler.agent(self._row).release_run(self._plan.run_id)
+    async def release(self, begin_in_seconds: float) -> Released:
+        """See ``barrier.Gate``."""
+        agent = self._dialler.agent(self._row)
+        return await agent.release_run(self._plan.run_id, begin_in_seconds)
 
     async def _within_time_limit(self) -> None:
         limit = self._plan.time_limit_seconds

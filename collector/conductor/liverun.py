@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import structlog
 
+from collector.agents import Released
 from collector.conductor.barrier import Barrier
 from collector.conductor.drive import Drive
 from collector.conductor.patience import Patience
@@ -178,9 +179,9 @@ class LiveRun:
             self._barrier.ended(host)
         self.tracker.changed()
 
-    async def release(self, host: str) -> bool:
+    async def release(self, host: str, begin_in_seconds: float) -> Released:
         """See ``barrier.Gate``."""
-        return await self._drives[host].release()
+        return await self._drives[host].release(begin_in_seconds)
 
     def late(self, host: str, seconds: float) -> None:
         """See ``barrier.Gate``."""

@@ -7,14 +7,15 @@ that, so that its calls have the life of a whole certificate to end in.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import grpc
 
 from tonnage.identity import Identity
 from tonnage.tls import Stamp, TlsError, TlsFiles, client_credentials, peer_options
 
+S = TypeVar("S")
 _KEPT = 2
 
 
@@ -37,6 +38,7 @@ class Dial:
         self._options = [*options, *(peer_options(expected) if files else [])]
         self._stamp: Stamp = ()
         self._channels: list[grpc.aio.Channel] = []
+        self._made: tuple[Any, grpc.aio.Channel, Any] | None = None
 
     async def channel(self) -> grpc.aio.Channel:
         """The channel of the files as they are now, or, while they cannot be used, the
@@ -49,6 +51,15 @@ class Dial:
         while len(self._channels) > _KEPT:
             await self._channels.pop(0).close()
         return self._channels[-1]
+
+    async def stub(self, make: Callable[[grpc.aio.Channel], S]) -> S:
+        """``make`` of that channel, a generated stub: making one has its price, so it is
+        kept for as long as the channel is."""
+        channel = await self.channel()
+        if self._made is None or self._made[:2] != (make, channel):
+            self._made = (make, channel, make(channel))
+        made: S = self._made[2]
+        return made
 
     async def close(self) -> None:
         """Close the channels; their calls are cancelled."""

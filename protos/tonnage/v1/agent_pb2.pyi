@@ -416,16 +416,22 @@ class ReleaseRunRequest(message.Message):
     DESCRIPTOR: descriptor.Descriptor
 
     RUN_ID_FIELD_NUMBER: builtins.int
+    BEGIN_IN_SECONDS_FIELD_NUMBER: builtins.int
     run_id: builtins.str
     """The run."""
+    begin_in_seconds: builtins.float
+    """Seconds from the receipt of this call until launching begins: a collector that
+    releases many hosts counts them down to one moment. 0 to 10; 0 is at once.
+    """
     def __init__(
         self,
         *,
         run_id: builtins.str = ...,
+        begin_in_seconds: builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["run_id", b"run_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["begin_in_seconds", b"begin_in_seconds", "run_id", b"run_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -436,18 +442,26 @@ class ReleaseRunResponse(message.Message):
     DESCRIPTOR: descriptor.Descriptor
 
     ALREADY_RELEASED_FIELD_NUMBER: builtins.int
+    BEGAN_AFTER_SECONDS_FIELD_NUMBER: builtins.int
     already_released: builtins.bool
     """True if it had been released before."""
+    began_after_seconds: builtins.float
+    """Seconds from the receipt of this call until launching had begun; absent where it has
+    not, or had begun before.
+    """
     def __init__(
         self,
         *,
         already_released: builtins.bool = ...,
+        began_after_seconds: builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["_began_after_seconds", b"_began_after_seconds", "began_after_seconds", b"began_after_seconds"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["already_released", b"already_released"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_began_after_seconds", b"_began_after_seconds", "already_released", b"already_released", "began_after_seconds", b"began_after_seconds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__began_after_seconds: _TypeAlias = typing.Literal["began_after_seconds"]  # noqa: Y015
+    _WhichOneofArgType__began_after_seconds: _TypeAlias = typing.Literal["_began_after_seconds", b"_began_after_seconds"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__began_after_seconds) -> _WhichOneofReturnType__began_after_seconds | None: ...
 
 @typing.final
 class StopAllRequest(message.Message):

@@ -8,32 +8,38 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
+from collector.agents import Released
 from collector.conductor.barrier import Barrier
 from collector.errors import Unreachable
 
 
 class Clock:
-    """Goes on by one second each time it is asked."""
+    """Stands still, but for what a gate lets pass."""
 
     now = 0.0
 
     def __call__(self) -> float:
-        self.now += 1
         return self.now
 
 
 class Gate:
-    """Releases hosts; of those in ``lossy`` the first answer is lost. ``before`` were
-    released by another collector; ``mute`` never answer."""
+    """Releases hosts, each call in a second; of those in ``lossy`` the first answer is lost.
+    ``before`` were released by another collector; ``mute`` never answer; ``tells`` say after
+    how many seconds they began."""
 
     def __init__(self) -> None:
+        self.clock = Clock()
+        self.begin_in: list[float] = []
+        self.tells: dict[str, float] = {}
         self.lossy: set[str] = set()
         self.mute: set[str] = set()
         self.before: set[str] = set()
         self.released: list[str] = []
         self.skews: asyncio.Queue[float] = asyncio.Queue()
 
-    async def release(self, host: str) -> bool:
+    async def release(self, host: str, begin_in_seconds: float) -> Released:
+        self.begin_in.append(begin_in_seconds)
+        self.clock.now += 1
         known = host in self.before
         self.before.add(host)
         self.released.append(host)
@@ -42,7 +48,7 @@ class Gate:
         if host in self.lossy:
             self.lossy.discard(host)
             raise Unreachable("the answer was lost")
-        return known
+        return Released(known, None if known else self.tells.get(host))
 
     def late(self, host: str, seconds: float) -> None:
         raise AssertionError(f"{host} was late after {seconds} s")
@@ -59,7 +65,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 @asynccontextmanager
 async def barrier(gate: Gate, *, only: bool = True) -> AsyncIterator[Barrier]:
     """One for the hosts h1 and h2, which runs."""
-    made = Barrier(gate, 3600.0, Clock(), only=only)
+    made = Barrier(gate, 3600.0, gate.clock, only=only)
     made.add(["h1", "h2"])
     task = asyncio.create_task(made.run())
     yield made
@@ -79,8 +85,29 @@ async def test_the_skew_is_from_the_first_request_to_the_last_answer() -> None:
     async with barrier(gate) as made:
         made.prepared("h1")
         made.prepared("h2")
-        # Asked at 1 and 2, answered at 3 and 4.
-        assert await asyncio.wait_for(gate.skews.get(), 5) == 3.0
+        # Asked at 0, answered at 1 and 2.
+        assert await asyncio.wait_for(gate.skews.get(), 5) == 2.0
+
+
+async def test_hosts_are_told_to_begin_at_one_moment() -> None:
+    gate = Gate()
+    async with barrier(gate) as made:
+        made.prepared("h1")
+        made.prepared("h2")
+        await asyncio.wait_for(gate.skews.get(), 5)
+    first, second = gate.begin_in
+    assert 0 < first < 1
+    assert second == 0  # told a second later: the moment is over, and it begins at once
+
+
+async def test_what_a_host_let_pass_before_it_began_is_no_part_of_the_skew() -> None:
+    gate = Gate()
+    gate.tells = {"h1": 0.75, "h2": 0.5}
+    async with barrier(gate) as made:
+        made.prepared("h1")
+        made.prepared("h2")
+        # Began at 0.75 and at 1.5 or later; answered by 2.
+        assert await asyncio.wait_for(gate.skews.get(), 5) == 1.25
 
 
 async def test_a_release_whose_answer_was_lost_counts_from_its_first_request() -> None:
@@ -89,7 +116,7 @@ async def test_a_release_whose_answer_was_lost_counts_from_its_first_request() -
     async with barrier(gate) as made:
         made.prepared("h1")
         made.prepared("h2")
-        # Asked at 1 and 2; h2 answered at 3, h1, which was asked again, at 4.
+        # Asked at 0; h2 answered at 2, h1, which was asked again, at 3.
         assert await asyncio.wait_for(gate.skews.get(), 5) == 3.0
     assert gate.released == ["h1", "h2", "h1"]
 
