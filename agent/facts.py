@@ -10,6 +10,7 @@ import os
 import platform
 import re
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -33,7 +34,7 @@ def read_facts(
     etc: Path = Path("/etc"),
 ) -> HostFacts:
     """Read the facts below these roots; never raises for what a host lacks."""
-    memory = _meminfo(proc)
+    memory = _text(proc / "meminfo")
     return HostFacts(
         host=identity.host,
         agent_id=identity.agent_id,
@@ -44,8 +45,8 @@ def read_facts(
         architecture=platform.machine(),
         cpu_model=_cpu_field(proc, "model name"),
         cpus=len(os.sched_getaffinity(0)),
-        memory_bytes=memory.get("MemTotal", 0),
-        swap_bytes=memory.get("SwapTotal", 0),
+        memory_bytes=_bytes_of(memory, "MemTotal"),
+        swap_bytes=_bytes_of(memory, "SwapTotal"),
         cgroup=_cgroup(sys),
         virtualization=_virtualization(proc, sys),
         ksm=_ksm(sys),
@@ -56,6 +57,7 @@ def read_facts(
     )
 
 
+@cache
 def agent_version() -> str:
     """The installed version of this distribution, ``unknown`` when run from a bare tree."""
     try:
@@ -71,9 +73,9 @@ def _text(path: Path) -> str:
         return ""
 
 
-def _meminfo(proc: Path) -> dict[str, int]:
-    found = re.findall(r"^(\w+):\s+(\d+) kB", _text(proc / "meminfo"), re.MULTILINE)
-    return {name: int(kib) * 1024 for name, kib in found}
+def _bytes_of(meminfo: str, name: str) -> int:
+    found = re.search(rf"^{name}:\s+(\d+) kB", meminfo, re.MULTILINE)
+    return int(found.group(1)) * 1024 if found else 0
 
 
 def _os_name(etc: Path) -> str:
@@ -81,11 +83,14 @@ def _os_name(etc: Path) -> str:
     return found.group(1) if found else "unknown"
 
 
+@cache
 def _cpu_field(proc: Path, name: str) -> str:
+    """A field of the first CPU. Read once: it is the same until the next boot."""
     found = re.search(rf"^{name}\s*:\s*(.*)$", _text(proc / "cpuinfo"), re.MULTILINE)
     return found.group(1).strip() if found else ""
 
 
+@cache
 def _cgroup(sys: Path) -> str:
     """``v2`` when the unified tree is the root, ``hybrid`` when v1 has it beside it."""
     root = sys / "fs/cgroup"
@@ -113,6 +118,7 @@ _VENDORS = {
 }
 
 
+@cache
 def _virtualization(proc: Path, sys: Path) -> str:
     """What the host itself runs on; ``vm`` when only the CPU's hypervisor flag tells."""
     vendor = _text(sys / "class/dmi/id/sys_vendor").lower()

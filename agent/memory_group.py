@@ -12,6 +12,7 @@ there: a removal goes through all of them.
 
 from __future__ import annotations
 
+import os
 import secrets
 import time
 from collections.abc import Iterator
@@ -69,10 +70,16 @@ def make(agent_id: str, limit_bytes: int, root: Path = ROOT) -> MemoryGroup:
 
 def leftovers(agent_id: str, root: Path = ROOT) -> list[str]:
     """The names of this agent's groups, in whatever hierarchy a part of one is left."""
-    pattern = f"{_PREFIX}{agent_id}-*"
-    return sorted(
-        {each.name for hierarchy in _hierarchies(root) for each in hierarchy.glob(pattern)}
-    )
+    prefix = f"{_PREFIX}{agent_id}-"
+    found = (name for hierarchy in _hierarchies(root) for name in _names(hierarchy))
+    return sorted({name for name in found if name.startswith(prefix)})
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)  # noqa: PTH208 - names are enough, and there may be many
+    except OSError:
+        return []
 
 
 def remove_leftovers(agent_id: str, root: Path = ROOT) -> list[Path]:

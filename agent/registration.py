@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections.abc import Callable
 
 import grpc
 import structlog
@@ -15,6 +16,7 @@ from agent.runner.equipment import Equipment
 from agent.storage.runlog import RunLog
 from tonnage import PROTOCOL
 from tonnage.dial import Dial
+from tonnage.model import HostFacts
 from tonnage.v1 import collector_pb2, collector_pb2_grpc
 from tonnage.wire import to_message
 
@@ -23,8 +25,25 @@ _FIRST_PAUSE_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 15.0
 # A lease is renewed well before its end, so that one lost call does not cost it.
 _RENEW_SHARE = 1 / 3
+_FACTS_SECONDS = 60.0
 
 _log = structlog.get_logger("agent.registration")
+
+
+class _Facts:
+    """The host's facts for its entry in the inventory, read anew once a minute. A run's own
+    are read as it begins."""
+
+    def __init__(self, read: Callable[[], HostFacts]) -> None:
+        self._read = read
+        self._facts: HostFacts | None = None
+        self._due = 0.0
+
+    def now(self) -> HostFacts:
+        """The facts. Blocking."""
+        if self._facts is None or time.monotonic() >= self._due:
+            self._facts, self._due = self._read(), time.monotonic() + _FACTS_SECONDS
+        return self._facts
 
 
 async def keep_registered(
@@ -37,9 +56,10 @@ async def keep_registered(
     once, and again when that changes.
     """
     collector, pause, known, trouble = dial.address, _FIRST_PAUSE_SECONDS, False, ""
+    facts = _Facts(equipment.facts)
     while True:
         try:
-            lease_seconds = await _register(dial, standing, addresses, equipment)
+            lease_seconds = await _register(dial, standing, addresses, equipment, facts)
         except Exception as error:  # noqa: BLE001 (whatever it is, runs and instances live on)
             equipment.metrics.registered(None)
             if (reason := _reason(error)) != trouble:
@@ -68,11 +88,12 @@ def _held(log: RunLog) -> collector_pb2.HeldRun:
 
 
 async def _register(
-    dial: Dial, standing: Standing, addresses: Addresses, equipment: Equipment
+    dial: Dial, standing: Standing, addresses: Addresses, equipment: Equipment, known: _Facts
 ) -> float:
-    facts = await asyncio.to_thread(equipment.facts)
     found = await equipment.inventory.current()
-    address, metrics = await asyncio.to_thread(addresses.towards, dial.address)
+    facts, (address, metrics) = await asyncio.to_thread(
+        lambda: (known.now(), addresses.towards(dial.address))
+    )
     request = collector_pb2.RegisterRequest(
         facts=to_message(facts),
         address=address,
@@ -82,11 +103,15 @@ async def _register(
         protocol=PROTOCOL,
         runs=[_held(log) for log in equipment.spool.runs if not log.settled],
     )
-    stub = collector_pb2_grpc.CollectorServiceStub(await dial.channel())
+    stub = await dial.stub(collector_pb2_grpc.CollectorServiceStub)
     response = await stub.Register(request, timeout=CALL_SECONDS)
     # What is revoked stays so, whoever answers: a stolen certificate must not talk itself free.
-    await asyncio.to_thread(standing.revoked.add, response.revoked_serials)
-    await asyncio.to_thread(standing.scrapers.replace, response.scrape_token_sha256)
+    await asyncio.to_thread(_remember, standing, response)
     here = bool(facts.boot_id) and response.collector_boot_id == facts.boot_id
     equipment.observer.collector_is(response.collector_pid if here else None)
     return response.lease_seconds
+
+
+def _remember(standing: Standing, response: collector_pb2.RegisterResponse) -> None:
+    standing.revoked.add(response.revoked_serials)
+    standing.scrapers.replace(response.scrape_token_sha256)
