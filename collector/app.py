@@ -10,6 +10,7 @@ os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 import asyncio
+import gc
 import json
 import signal
 import sys
@@ -52,11 +53,17 @@ from tonnage.systemd import report_ready
 _log = structlog.get_logger(__name__)
 
 
+# Connections to a thousand hosts are a million objects that live long: looking through all
+# of them at the interpreter's own pace took an eighth of the time in which a run began.
+_GARBAGE_EVERY = 20_000
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until told to stop; the exit code. Errors are one line on stderr."""
     try:
         config = load(sys.argv[1:] if arguments is None else arguments)
         log_to_stderr(config.log_level)
+        gc.set_threshold(_GARBAGE_EVERY, 20, 50)
         asyncio.run(serve(config))
     except TonnageError as error:
         sys.stderr.write(f"tonnage collector: {error}\n")

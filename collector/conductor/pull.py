@@ -22,6 +22,7 @@ Stored = Callable[[Events, float], None]
 
 _AHEAD = 8
 _JOINED = 4000
+_ACK_EVERY_SECONDS = 0.2
 _LAST_ACKS = 3
 _ACK_DELAY_SECONDS = 0.5
 
@@ -104,12 +105,13 @@ class Pull:
         return item
 
     async def _acknowledge(self) -> None:
-        """Tell the agent the latest mark; a failure is made good by the next one."""
+        """Tell the agent the latest mark, now and then; a failure is made good by the next."""
         while True:
             await self._moved.wait()
             self._moved.clear()
             with suppress(TonnageError):
                 await self._agent.ack(self._run_id, self._mark)
+            await asyncio.sleep(_ACK_EVERY_SECONDS)
 
     async def _acknowledge_end(self) -> None:
         """The last mark has none after it, so it is tried again, though not for ever."""
