@@ -2,20 +2,19 @@
 
 from collector.spec.check import parse
 from collector.spec.churn import Churn
+from collector.spec.combinations import Combination, tweaked
+from collector.spec.document import Spec
 from collector.spec.experiments import (
-    EXPERIMENTS,
-    Combination,
     Compare,
     Density,
     Footprint,
     Isolation,
     MemoryFloor,
     SloSpec,
-    Spec,
     Startup,
-    tweaked,
 )
 from collector.spec.parts import HealthCheck, Readiness, TargetSpec, WorkloadSpec
+from collector.spec.rules import EXPERIMENTS
 from collector.spec.schema import json_schema
 from collector.spec.selection import HostSelection
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from collector.errors import InvalidInput
-from collector.spec.experiments import Spec
+from collector.spec.document import Spec
 from collector.spec.parts import ONE_LINE
 from collector.spec.source import Path, Source, dotted, read
 

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from collector.spec.experiments import Spec
+from collector.spec.document import Spec
 
 
 class _Written(GenerateJsonSchema):
