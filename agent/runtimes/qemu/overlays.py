@@ -1,6 +1,7 @@
 """Copy-on-write disks: an empty image over a shared base, made once, copied by each launch.
 
-Making one takes a process of its own; copying its 200 kB is what a launch pays.
+Making one takes a process of its own; copying its 200 kB is what a launch pays. What clones
+share is what their template has written, itself such an image.
 """
 
 from __future__ import annotations
@@ -27,8 +28,15 @@ def empty_overlay(base: Path, folder: Path) -> Path:
     if not target.exists():
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
             made = Path(scratch, "overlay")
-            _create(base, made)
+            _create(base, "raw", made)
             made.replace(target)
+    return target
+
+
+def over_overlay(written: Path, target: Path) -> Path:
+    """``target``, made an empty overlay over the overlay ``written``. Blocks. Raises
+    ``OSError``."""
+    _create(written.absolute(), "qcow2", target)
     return target
 
 
@@ -37,9 +45,9 @@ def lack() -> str:
     return "" if shutil.which(PROGRAM) else f"{PROGRAM} is not on the PATH (package qemu-utils)"
 
 
-def _create(base: Path, target: Path) -> None:
+def _create(base: Path, kind: str, target: Path) -> None:
     """Run qemu-img. Raises ``OSError`` with what it said."""
-    command = [PROGRAM, "create", "-q", "-f", "qcow2", "-F", "raw", "-b", str(base), str(target)]
+    command = [PROGRAM, "create", "-q", "-f", "qcow2", "-F", kind, "-b", str(base), str(target)]
     try:
         done = subprocess.run(
             command,

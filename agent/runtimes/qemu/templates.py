@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 from agent.clock import Timeline
 from agent.errors import LaunchFailed
@@ -13,6 +15,7 @@ from agent.runtimes.base import LaunchSpec, Prepared, Scope, Template
 from agent.runtimes.qemu import migration
 from agent.runtimes.qemu.instance import QemuInstance
 from agent.runtimes.qemu.launching import Launcher, bootable_of
+from agent.runtimes.qemu.overlays import over_overlay
 from agent.runtimes.qemu.places import Places
 from agent.runtimes.qemu.snapshot import Saved, check_restorable, template, to_save
 from tonnage.model import Target
@@ -36,8 +39,9 @@ async def save_template(
     try:
         await _save(instance, saved)
         await instance.leave()
-        overlays = {name: saved.state.parent / name for name in bootable.overlays}
-        files = (*saved.paths, *overlays.values())
+        written = {name: saved.state.parent / name for name in bootable.overlays}
+        overlays = await asyncio.to_thread(_for_clones, written)
+        files = (*saved.paths, *written.values())
         size_bytes = sum(path.stat().st_blocks for path in files) * _BLOCK_BYTES
     except BaseException:
         await instance.destroy()
@@ -49,6 +53,20 @@ async def save_template(
         size_bytes,
         time.monotonic() - began,
     )
+
+
+def _for_clones(written: Mapping[str, Path]) -> dict[str, Path]:
+    """For each disk of the template an empty one over it, which each clone copies. Blocks.
+
+    Raises ``LaunchFailed``.
+    """
+    try:
+        return {
+            name: over_overlay(disk, disk.with_name(f"{name}-of-clones"))
+            for name, disk in written.items()
+        }
+    except OSError as error:
+        raise LaunchFailed(f"no disk for clones was made: {error}") from error
 
 
 async def _save(instance: QemuInstance, saved: Saved) -> None:
