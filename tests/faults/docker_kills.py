@@ -70,7 +70,7 @@ async def docker_kills(folder: Path, count: int) -> Toll:
         async with world(folder, ["h1"], runtimes="docker", agent_flags=flags) as made:
             plan = Campaign(
                 SPEC,
-                planned=0,
+                planned=None,
                 count=count,
                 left=lambda: containers(engine.address),
                 ends=frozenset({RunState.FINISHED, RunState.PARTIAL}),

@@ -51,10 +51,11 @@ class Victim(Protocol):
 @dataclass(frozen=True, slots=True)
 class Campaign:
     """``count`` kills during runs of ``spec``, each of which is known to make ``planned``
-    trials on every host; ``left`` counts the instances that exist."""
+    trials on every host, or none where a run may be cut short; ``left`` counts the instances
+    that exist."""
 
     spec: Mapping[str, Any]
-    planned: int
+    planned: int | None
     count: int
     left: Callable[[], int]
     ends: frozenset[RunState] = frozenset({RunState.FINISHED})
@@ -64,25 +65,27 @@ class Campaign:
 
 @dataclass(slots=True)
 class Toll:
-    """What the kills came to: by kind of victim; how the runs ended; what they left."""
+    """What the kills came to: by kind of victim; how the runs ended; what they left.
+    ``counted``: whether it was known how many trials there must be."""
 
     kills: Counter[str] = field(default_factory=Counter)
     states: Counter[RunState] = field(default_factory=Counter)
     proofs: list[Proof] = field(default_factory=list)
     left: int = 0
     unforeseen: int = 0
+    counted: bool = True
 
 
 async def fight(made: World, victims: Mapping[str, Victim], plan: Campaign) -> Toll:
     """Make runs, one after another, and kill until there were enough; prove each run."""
-    toll, draw = Toll(), random.Random(plan.seed)
+    toll, draw = Toll(counted=plan.planned is not None), random.Random(plan.seed)
     while sum(toll.kills.values()) < plan.count:
         run_id = await submit(made, plan.spec, len(made.agents))
         await _kill_during(made, run_id, victims, plan, toll, draw)
         state = await ended(made, run_id)
         toll.states[state] += 1
         toll.unforeseen += state not in plan.ends
-        toll.proofs += [made.prove(run_id, host, plan.planned) for host in made.agents]
+        toll.proofs += [made.prove(run_id, host, plan.planned or 0) for host in made.agents]
     toll.left = await _left(plan)
     return toll
 
@@ -131,10 +134,11 @@ def rows(toll: Toll, what: str) -> list[Row]:
         "events lost": sum(proof.lost for proof in toll.proofs),
         "rows doubled": sum(proof.doubled for proof in toll.proofs),
         "finished trials repeated": sum(proof.repeated for proof in toll.proofs),
-        "planned starts without an outcome": sum(proof.unmade for proof in toll.proofs),
         "runs that ended otherwise than foreseen": toll.unforeseen,
         "instances left": toll.left,
     }
+    if toll.counted:
+        found["planned starts without an outcome"] = sum(p.unmade for p in toll.proofs)
     return [zero(f"{what}: {name}", value, kills, note) for name, value in found.items()]
 
 
@@ -153,6 +157,7 @@ def together(tolls: Sequence[Toll]) -> Toll:
         proofs=[proof for toll in tolls for proof in toll.proofs],
         left=sum(toll.left for toll in tolls),
         unforeseen=sum(toll.unforeseen for toll in tolls),
+        counted=all(toll.counted for toll in tolls),
     )
 
 

@@ -48,18 +48,23 @@ async def cut(folder: Path, seconds: float, lost_after: float) -> Cut:
     return Cut(seconds, run["state"] == "partial", tuple(proofs))
 
 
-def rows(what: str, found: Cut) -> list[Row]:
-    """Nothing is lost."""
+def rows(what: str, found: Cut, *, given_up: bool) -> list[Row]:
+    """Nothing is lost, and the host was waited for or given up as it was meant to be."""
     wrong = sum(p.lost + p.doubled + p.repeated + p.unmade for p in found.proofs)
     meanwhile = "ended without it and was taken up again" if found.given_up else "waited for it"
     note = f"cut for {found.seconds:.0f} s; the run {meanwhile}, then finished"
-    return [zero(f"{what}: rows lost, doubled, repeated or unmade", wrong, 1, note)]
+    return [
+        zero(f"{what}: rows lost, doubled, repeated or unmade", wrong, 1, note),
+        zero(f"{what}: ended otherwise than meant", found.given_up is not given_up, 1, note),
+    ]
 
 
 async def measure(size: float = 1.0) -> Sequence[Row]:
     """60 s at full size: once waited for, once given up meanwhile."""
     found: list[Row] = []
-    for what, lost_after in (("cut network", 300.0), ("cut network, host given up", 5.0)):
+    cases = (("cut network", 300.0, False), ("cut network, host given up", 5.0, True))
+    for what, lost_after, given_up in cases:
         with tempfile.TemporaryDirectory(prefix="tonnage-faults-") as folder:
-            found += rows(what, await cut(Path(folder), max(60 * size, 8.0), lost_after))
+            done = await cut(Path(folder), max(60 * size, 8.0), lost_after)
+            found += rows(what, done, given_up=given_up)
     return found
