@@ -17,7 +17,17 @@ from pathlib import Path
 from benchmarks.report import tell
 from benchmarks.rows import Row
 
-MODULES = ("kills", "docker_kills", "network", "disk", "clock", "slow_collector", "swarm", "fuzz")
+MODULES = (
+    "kills",
+    "docker_kills",
+    "runtime_kills",
+    "network",
+    "disk",
+    "clock",
+    "slow_collector",
+    "swarm",
+    "fuzz",
+)
 
 
 def main() -> int:
