@@ -17,7 +17,7 @@ from tonnage.model import RunState
 _log = structlog.get_logger(__name__)
 
 # Runs published after a restart.
-_RECENT = 20
+_RECENT = 200
 # The most that wait, and that are made up for after a restart.
 _WAITING = 1000
 
