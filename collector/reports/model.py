@@ -24,6 +24,7 @@ from collector.reports.rows import (
     Kind,
     LayerRow,
     MemoryFloorRow,
+    SnapshotRow,
     StartupRow,
     Subject,
     Verdict,
@@ -48,6 +49,7 @@ __all__ = [
     "Resumption",
     "RunSummary",
     "RuntimeSummary",
+    "SnapshotRow",
     "StartupRow",
     "Subject",
     "Verdict",
@@ -130,6 +132,7 @@ class Result(Document):
     churn: list[ChurnRow] = Field(default=[])
     isolation: list[IsolationRow] = Field(default=[])
     memory_floor: list[MemoryFloorRow] = Field(default=[])
+    snapshots: list[SnapshotRow] = Field(default=[])
     warnings: list[str]
     layers: list[LayerRow] = Field(
         default=[], description="Each box of each subject's stack, from the ground up."

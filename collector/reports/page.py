@@ -19,6 +19,7 @@ from collector.reports.model import (
     IsolationRow,
     MemoryFloorRow,
     Result,
+    SnapshotRow,
     StartupRow,
 )
 from collector.reports.names import Names
@@ -72,6 +73,7 @@ class HostPage:
     churn: list[ChurnRow]
     isolation: list[IsolationRow]
     memory_floor: list[MemoryFloorRow]
+    snapshots: list[SnapshotRow]
     stacks: Pictures
     counts: list[tuple[str, str, Counter[str]]]
     failures: list[Trial]
@@ -107,6 +109,7 @@ def _host_page(
         churn=[row for row in result.churn if row.host == host.host],
         isolation=[row for row in result.isolation if row.host == host.host],
         memory_floor=[row for row in result.memory_floor if row.host == host.host],
+        snapshots=[row for row in result.snapshots if row.host == host.host],
         stacks=pictures(host, [r for r in result.layers if r.host == host.host], names),
         counts=counts(trials),
         failures=failures[:FAILURES_SHOWN],

@@ -273,6 +273,14 @@ class MemoryFloorRow(Subject):
     reason: str | None = Field(default=None, description="Why there is no floor.")
 
 
+class SnapshotRow(Subject):
+    """What instances in mode ``restore`` were restored from; made before any of them, outside
+    of every timed window."""
+
+    seconds: float = Field(description="Starting the template, saving it, and ending it.")
+    state_bytes: int = Field(description="Bytes on disk that it left for the clones.")
+
+
 class ComparisonRow(Document):
     """One metric of two subjects, measured in the same run on the same host."""
 

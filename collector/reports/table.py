@@ -22,6 +22,7 @@ from collector.reports.model import (
     IsolationRow,
     MemoryFloorRow,
     Result,
+    SnapshotRow,
     StartupRow,
 )
 from collector.reports.names import Names, same_subject
@@ -123,6 +124,7 @@ def _own(result: Result, names: Names) -> list[Grid]:
         layer_grid(result.layers, names),
         _isolation(result.isolation, names),
         _memory_floor(result.memory_floor, names),
+        _snapshots(result.snapshots, names),
         _comparisons(result.comparisons, names),
     ]
 
@@ -257,6 +259,23 @@ def _memory_floor(rows: Sequence[MemoryFloorRow], names: Names) -> Grid:
             (
                 *(row.host, names.of(row), floor_told(row), failed_told(row)),
                 *(str(row.launches), str(len(row.tried)), row.reason or ""),
+            )
+            for row in rows
+        ),
+    )
+
+
+def _snapshots(rows: Sequence[SnapshotRow], names: Names) -> Grid:
+    return Grid(
+        "Snapshots that clones were restored from",
+        (
+            *(_HOST, _SUBJECT, Column("made in", right=True)),
+            Column("on disk", right=True),
+        ),
+        tuple(
+            (
+                *(row.host, names.of(row), figures.seconds(row.seconds)),
+                figures.size(row.state_bytes),
             )
             for row in rows
         ),

@@ -28,6 +28,7 @@ from collector.results.layers import layer_rows
 from collector.results.memory_floor import memory_floor_rows
 from collector.results.merged import merged_density, merged_footprint, merged_startup
 from collector.results.merged_comparisons import MergedComparer
+from collector.results.snapshots import snapshot_rows
 from collector.results.startup import StartupSample, startup_rows, startup_samples
 from collector.results.subjects import Subjects, measured_hosts
 from tonnage.model import RunResumed
@@ -72,6 +73,7 @@ def assemble(data: RunData) -> Result:
         ],
         isolation=isolation_rows(data, subjects),
         memory_floor=memory_floor_rows(data, subjects),
+        snapshots=snapshot_rows(data, subjects),
         comparisons=[comparison_row(each, subjects) for each in compared],
         layers=list(
             layer_rows(
