@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from benchmarks.rows import Row, zero
 from tests.faults.runs import ended, state_of, submit
+from tests.faults.survivors import instances
 from tests.faults.world import World, world
 from tests.proof import Proof
 from tonnage.model import RunState
@@ -21,8 +20,8 @@ from tonnage.model import RunState
 _HOST = "h1"
 _RUN_SECONDS = 600.0
 _TIDY_SECONDS = 30.0
-# What an instance is to the host: the workload's process, a sandbox that hides it, a VMM.
-_INSTANCES = ("tonnage-idle", "runsc-sandbox", "qemu-system")
+_BUILD = Path(__file__).parents[2] / "build"
+_FILES = ("--guest-dir", str(_BUILD / "guest"), "--images-dir", str(_BUILD / "images"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +78,8 @@ def spec(kind: Kind) -> dict[str, Any]:
 
 async def kill_in_the_middle(folder: Path, kind: Kind) -> Outcome:
     """One run; its agent is killed at a third of its starts, and again among living instances."""
-    others = _instances()
-    async with world(folder, [_HOST], runtimes=kind.name) as made:
+    others = instances()
+    async with world(folder, [_HOST], runtimes=kind.name, agent_flags=_FILES) as made:
         run_id = await submit(made, spec(kind), 1)
         killed = await _killed(made, run_id, kind.starts // 3)
         killed &= await _killed(made, run_id, kind.starts + kind.counts[0])
@@ -108,19 +107,11 @@ async def _killed(made: World, run_id: str, trials: int) -> bool:
 async def _left(others: int) -> int:
     try:
         async with asyncio.timeout(_TIDY_SECONDS):
-            while _instances() > others:  # noqa: ASYNC110 - the host's processes are looked at
+            while instances() > others:  # noqa: ASYNC110 - the host's processes are looked at
                 await asyncio.sleep(0.2)
     except TimeoutError:
         pass
-    return _instances() - others
-
-
-def _instances() -> int:
-    """The processes of this host that are instances of some agent's."""
-    lines = (
-        " ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])
-    )
-    return sum(any(word in line for word in _INSTANCES) for line in lines)
+    return instances() - others
 
 
 def rows(found: Outcome) -> list[Row]:

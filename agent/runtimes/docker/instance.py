@@ -12,6 +12,7 @@ from agent.clock import Mark, Timeline
 from agent.errors import InstanceExited, InstanceLeaked, RuntimeUnavailable
 from agent.process import Identity, ProcessView
 from agent.runtimes.console import Console, ConsoleEnded
+from agent.runtimes.docker import orphans
 from agent.runtimes.docker.details import Details, ending
 from agent.runtimes.docker.engine import Engine
 from agent.runtimes.docker.stream import ConsoleStream
@@ -184,12 +185,11 @@ class DockerInstance:
 
     async def _verify_gone(self, place: Place | None, family: Sequence[Identity]) -> None:
         """No process of it lives; that the engine knows it no more, its removal has shown."""
-        if place is None:
-            return
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(GONE_SECONDS):
-                while left := place.survivors(family):  # noqa: ASYNC110 (no event tells it all)
-                    await asyncio.sleep(_GONE_RETRY_SECONDS)
+        left = await _survivors(place, family) if place is not None else ()
+        if place is None or left:
+            left = await orphans.end(self._container_id)
+        if not left and place is not None:
+            left = place.survivors(family)
         if left:
             raise InstanceLeaked(
                 f"{', '.join(left)} survived the removal",
@@ -226,3 +226,12 @@ class DockerInstance:
     def _mark_stopped(self, end: asyncio.Future[None]) -> None:
         if not end.cancelled():
             self._timeline.mark(Mark.STOPPED)
+
+
+async def _survivors(place: Place, family: Sequence[Identity]) -> Sequence[str]:
+    """Who of a removed container still lives, after some patience."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(GONE_SECONDS):
+            while place.survivors(family):  # noqa: ASYNC110 (no event tells it all)
+                await asyncio.sleep(_GONE_RETRY_SECONDS)
+    return place.survivors(family)

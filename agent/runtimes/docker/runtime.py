@@ -10,6 +10,7 @@ from agent.clock import Mark, Timeline
 from agent.errors import TonnageError
 from agent.runtimes.base import Capabilities, Instance, LaunchSpec, Prepared, Scope
 from agent.runtimes.console import Console
+from agent.runtimes.docker import orphans
 from agent.runtimes.docker.config import (
     LABEL_AGENT,
     LABEL_INSTANCE,
@@ -143,6 +144,7 @@ class DockerRuntime:
         order.stream.close()
         if order.container_id:
             await self._engine.remove(order.container_id, spec.instance_id)
+            await orphans.end(order.container_id)
         elif order.unknown and (left := await self.recover(spec.instance_id)) is not None:
             await left.destroy()
 
