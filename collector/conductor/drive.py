@@ -35,6 +35,9 @@ class Observer(Protocol):
     def stored(self, host: str, events: Sequence[model_pb2.Event], seconds: float) -> None:
         """Events that were not known before were committed in ``seconds``."""
 
+    def prepared(self, host: str) -> None:
+        """The host says that it is ready to begin; that need not be stored yet."""
+
     def troubled(self, host: str, problem: Problem) -> None:
         """Something failed and is tried again."""
 
@@ -154,7 +157,8 @@ class Drive:
         self._trouble.answered()
         if self._cancelled.is_set():
             await agent.cancel_run(run_id)
-        pull = Pull((run_id, self.host), agent, self._store, self._stored)
+        prepared = partial(self._observer.prepared, self.host)
+        pull = Pull((run_id, self.host), agent, self._store, self._stored, prepared)
         await pull.events_after(self._mark)
 
     async def _hand_over(self, agent: Agent) -> bool:

@@ -165,6 +165,11 @@ class LiveRun:
         self._started.set()
         self._figures.stored(host, len(events), seconds)
 
+    def prepared(self, host: str) -> None:
+        """See ``drive.Observer``."""
+        if self._barrier is not None:
+            self._barrier.prepared(host)
+
     def troubled(self, host: str, problem: Problem) -> None:
         """See ``drive.Observer``."""
         self._say(host, f"trying again: {problem.message}")

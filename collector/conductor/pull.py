@@ -34,8 +34,18 @@ class StreamEnded(TonnageError):
 class Pull:
     """One attempt at a host's stream. ``mark`` is the highest sequence stored."""
 
-    def __init__(self, key: tuple[str, str], agent: Agent, store: Store, stored: Stored) -> None:
+    def __init__(
+        self,
+        key: tuple[str, str],
+        agent: Agent,
+        store: Store,
+        stored: Stored,
+        prepared: Callable[[], None] | None = None,
+    ) -> None:
+        """``prepared`` is told as soon as the host says that it is: those that wait for the
+        last host wait for no commit of the others' rows."""
         self._run_id, self._host = key
+        self._prepared = prepared
         self._agent = agent
         self._store = store
         self._stored = stored
@@ -66,6 +76,7 @@ class Pull:
             async with aclosing(self._agent.events(self._run_id, mark)) as batches:
                 async for batch in batches:
                     if batch:
+                        self._look_for_prepared(batch)
                         await self._inbox.put(list(batch))
             message = f"host {self._host} ended its stream before the run's last event"
             await self._inbox.put(StreamEnded(message))
@@ -73,6 +84,16 @@ class Pull:
             await self._inbox.put(error)
         except Exception as error:  # noqa: BLE001 - whatever it is, the storing side must hear of it
             await self._inbox.put(TonnageError(f"reading from host {self._host} failed: {error!r}"))
+
+    def _look_for_prepared(self, batch: Events) -> None:
+        """In the first batches alone: once it has begun, a host has been prepared."""
+        if self._prepared is None:
+            return
+        kinds = {event.WhichOneof("payload") for event in batch}
+        if "run_prepared" in kinds:
+            self._prepared()
+        if not kinds <= {"run_started", "notice", "snapshot"}:
+            self._prepared = None
 
     async def _store_next(self) -> None:
         events = await self._next_batch()
