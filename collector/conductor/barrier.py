@@ -147,6 +147,7 @@ class Barrier:
         await self._changed.wait()
 
     async def _let_go(self, host: str) -> None:
+        unanswered = False
         while host not in self._ended:
             sent = self._clock()
             try:
@@ -154,11 +155,13 @@ class Barrier:
             except NoSuchRun:
                 self.ended(host)
             except TonnageError as error:
+                unanswered = True
                 _log.info("release is tried again", host=host, why=str(error))
                 await asyncio.sleep(_RETRY_SECONDS)
             else:
-                # An answer of ours may have been lost, or have been to one before us.
-                self._ours = self._ours and (self._only or not released.before)
+                # Who released it before: a call of ours whose answer was lost, or another.
+                mine = not released.before or (unanswered and self._only)
+                self._ours = self._ours and mine
                 if released.began_after_seconds is not None:
                     self._asked[host] = sent + released.began_after_seconds
                 self._answered.setdefault(host, self._clock())
