@@ -246,6 +246,7 @@ class PlanRun:
             self._log.record(RunReleased())
         self._began = asyncio.get_running_loop().time()
         self._at_work.set()
+        await asyncio.sleep(0)  # who released it is answered first, which bounds the skew
 
     async def _unless_stopped(self, work: Coroutine[None, None, T]) -> T | None:
         """The work's result, or ``None`` when the run was stopped first."""
