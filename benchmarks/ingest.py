@@ -116,6 +116,9 @@ class _Counted:
         del host, seconds
         self.events += len(events)
 
+    def prepared(self, host: str) -> None:
+        del host
+
     def troubled(self, host: str, problem: Problem) -> None:
         raise RuntimeError(f"{host}: {problem}")
 
