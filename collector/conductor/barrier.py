@@ -28,7 +28,7 @@ _RETRY_SECONDS = 0.5
 _SHARE = 0.5
 # From the first release to the common beginning: enough to have told all of them.
 _LEAD_SECONDS = 0.05
-_LEAD_SECONDS_A_HOST = 0.0015
+_LEAD_SECONDS_A_HOST = 0.001
 _LEAD_SECONDS_MOST = 5.0
 
 
