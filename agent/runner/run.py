@@ -131,8 +131,9 @@ class PlanRun:
         await self._log.book.kept()
         if self._prepared:
             await self._at_work.wait()
-        began = None if before else self._began
-        return Released(before, began and began - called)
+        if before or self._began is None:
+            return Released(before, None)
+        return Released(before, self._began - called)
 
     def _end(self, stop: Stop, now: bool) -> None:
         """Launch nothing more; ``now`` also ends the starts in flight."""
