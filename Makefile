@@ -47,7 +47,7 @@ claims: bootstrap-dev ## Judge what is said of containers and VMs, on this machi
 	@$(WITH_ENGINE) $(BIN)/tonnage claims --here --out build/claims $(ARGS) || [[ $$? == 3 || $$? == 4 ]]
 
 .PHONY: table
-table: bootstrap-dev ## Start, cost and limit of every runtime here, to docs/table.md; hours
+table: bootstrap-dev ## Start, cost and limit of every runtime here, to docs/table.md; an hour and more
 	@$(WITH_ENGINE) $(BIN)/tonnage demo experiments/table.yaml --out build/table --runtimes $(RUNTIMES) $(ARGS)
 	@$(BIN)/python -m deploy.table build/table/result.json docs/table.md
 
