@@ -23,7 +23,7 @@ _CONTROLLERS = ("memory", "cpuacct")
 UNIFIED = "unified"
 # Whoever starts a container and stays with it. An orphan's parent is none of these, and
 # nothing that may be weighed or killed with the container.
-_SHIMS = ("containerd-shim", "conmon", "runc")
+SHIMS = ("containerd-shim", "conmon", "runc")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +147,7 @@ class Places:
         if init is None:
             return None
         parent = process.parent(init_pid, self._proc) or 0
-        shim = process.comm(parent, self._proc).startswith(_SHIMS)
+        shim = process.comm(parent, self._proc).startswith(SHIMS)
         return Place(init, Identity.of(parent, self._proc) if shim else None, folders)
 
 

@@ -63,10 +63,10 @@ def own_engine(home: Path) -> Iterator[PrivateEngine]:
         engine.stop()
 
 
-async def docker_kills(folder: Path, count: int, *, processes: bool = True) -> Toll:
+async def docker_kills(folder: Path, count: int) -> Toll:
     """Kills of one agent, the collector and the engine. A run during which its engine died
     may end partial: starts that the engine could not make are failed rows. What is left is
-    counted among the host's ``processes`` too: an engine forgets what it was killed in starting."""
+    counted among the host's processes too: an engine forgets what it was killed in starting."""
     with own_engine(folder / "engine") as engine:
         flags = ("--docker-host", engine.address)
         others = instances()
@@ -75,9 +75,7 @@ async def docker_kills(folder: Path, count: int, *, processes: bool = True) -> T
                 SPEC,
                 planned=None,
                 count=count,
-                left=lambda: (
-                    containers(engine.address) + (max(instances() - others, 0) if processes else 0)
-                ),
+                left=lambda: containers(engine.address) + max(instances() - others, 0),
                 ends=frozenset({RunState.FINISHED, RunState.PARTIAL}),
                 pause_seconds=(0.5, 3.0),
             )

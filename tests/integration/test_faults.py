@@ -33,9 +33,7 @@ async def test_kills_lose_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.docker
 async def test_kills_of_the_engine_too_lose_nothing(tmp_path: Path, docker_host: str) -> None:
-    # The engine's word alone: of what it forgot one in twenty still lives on, which
-    # ``make faults`` shows.
-    toll = await docker_kills.docker_kills(tmp_path, 3, processes=False)
+    toll = await docker_kills.docker_kills(tmp_path, 3)
     assert sum(proof.trials for proof in toll.proofs) > 0
     assert missed(kills.rows(toll, "docker")) == []
 
@@ -52,7 +50,7 @@ async def test_a_full_disk_loses_nothing(tmp_path: Path, full: str) -> None:
 
 
 async def test_clocks_that_jump_change_nothing(tmp_path: Path) -> None:
-    found = await clock.stepped(tmp_path, 0.4)
+    found = await clock.stepped(tmp_path, 0.4, starts=120)
     assert found.steps >= 2
     assert missed(clock.rows(found)) == []
 

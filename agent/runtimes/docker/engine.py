@@ -268,6 +268,15 @@ def _reason(error: docker.errors.APIError) -> str:
     return str(error.explanation or error).strip().rstrip(".")
 
 
+def engine_failed(error: BaseException | None) -> bool:
+    """Whether a call ended by the engine's own trouble, so that what came of it is open:
+    no answer, or one that blames the engine and not the order."""
+    cause = error.__cause__ if isinstance(error, LaunchFailed) else None
+    return isinstance(error, RuntimeUnavailable) or (
+        isinstance(cause, docker.errors.APIError) and cause.is_server_error()
+    )
+
+
 def innermost(error: BaseException) -> str:
     """What went wrong first, below the layers that passed it on."""
     while (below := error.__cause__ or error.__context__) is not None:

@@ -20,7 +20,7 @@ from agent.runtimes.docker.config import (
     needs_stdin,
 )
 from agent.runtimes.docker.daemons import Daemons, engine_pid
-from agent.runtimes.docker.engine import Engine, Inspection
+from agent.runtimes.docker.engine import Engine, Inspection, engine_failed
 from agent.runtimes.docker.health import fingerprint
 from agent.runtimes.docker.instance import DockerInstance
 from agent.runtimes.docker.limits import Ulimit, engine_limits
@@ -59,6 +59,7 @@ class DockerRuntime:
         self._loading = Loading(self._engine, settings.images_dir)
         self._streams: set[ConsoleStream] = set()
         self._clean_ups: set[asyncio.Task[None]] = set()
+        self._vigil = orphans.Vigil()
 
     @property
     def name(self) -> str:
@@ -140,9 +141,11 @@ class DockerRuntime:
         self, spec: LaunchSpec, order: Order, thread: asyncio.Future[None]
     ) -> None:
         await asyncio.wait([thread])
-        thread.cancelled() or thread.exception()  # it is told by the caller
+        failure = None if thread.cancelled() else thread.exception()  # told by the caller
         order.stream.close()
         if order.container_id:
+            if engine_failed(failure):
+                self._vigil.keep(order.container_id)
             await self._engine.remove(order.container_id, spec.instance_id)
             await orphans.end(order.container_id)
         elif order.unknown and (left := await self.recover(spec.instance_id)) is not None:
@@ -190,6 +193,7 @@ class DockerRuntime:
         """Finish clean-ups under way, then let go. The containers live on."""
         if self._clean_ups:
             await asyncio.wait(set(self._clean_ups))
+        await self._vigil.ended()
         for stream in set(self._streams):
             stream.close()
         await asyncio.to_thread(self._engine.close)
