@@ -208,7 +208,7 @@ def test_a_stream_that_cannot_be_closed_ends_nothing_else(
 ) -> None:
     """As the SDK's cannot once the engine has ended it."""
     looker.watch.events.attend(True)
-    engine.wait_for_followers(1)
+    assert looker.watch.events.following.wait(10)
     stream, looker.watch.events._stream = looker.watch.events._stream, object()
     looker.watch.events.attend(False)
     stream.close()

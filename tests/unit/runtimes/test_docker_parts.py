@@ -217,10 +217,10 @@ def test_whoever_took_an_orphan_in_is_no_shim() -> None:
 @pytest.mark.usefixtures("named_conmon")
 def test_without_a_cgroup_of_its_own_a_container_is_what_its_shim_started() -> None:
     shim = Identity.of(os.getpid())
-    script = "sleep 100 >/dev/null & echo up; exec sleep 100"
+    script = "sleep 100 >/dev/null & echo $!; exec sleep 100"
     with subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE) as child:
         assert child.stdout is not None
-        assert child.stdout.readline() == b"up\n"
+        orphan = Identity.of(int(child.stdout.readline()))
         place = Places().learn("no cgroup is named so", child.pid)
         assert place is not None
         assert (place.shim, place.cgroups) == (shim, {})
@@ -228,8 +228,9 @@ def test_without_a_cgroup_of_its_own_a_container_is_what_its_shim_started() -> N
         assert place.pids()[-1] == os.getpid()
         assert (place.cpu_ns() or 0) > 0
         family = place.family()
+        assert orphan is not None
+        assert orphan in family
         child.kill()
-    (orphan,) = [one for one in family if one.pid not in (child.pid, os.getpid())]
     assert f"process {orphan.pid}" in place.survivors(family)
     with os.fdopen(os.pidfd_open(orphan.pid)) as end:
         os.kill(orphan.pid, signal.SIGKILL)
