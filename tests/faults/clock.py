@@ -38,20 +38,20 @@ class Stepped:
     proof: Proof
 
 
-async def stepped(folder: Path, pause_seconds: float) -> Stepped:
+async def stepped(folder: Path, pause_seconds: float, starts: int = STARTS) -> Stepped:
     """One run; the clock jumps every ``pause_seconds`` until it has ended."""
     offset = folder / "offset"
     faked = _faked(offset)
     steps = 0
     async with world(folder, ["h1"], before=faked) as made:
-        run_id = await submit(made, SPEC, 1)
+        run_id = await submit(made, {**SPEC, "startup": {**SPEC["startup"], "trials": starts}}, 1)
         while (state := await state_of(made, run_id)) is None or not state.ended:
             offset.write_text(_STEPS[steps % len(_STEPS)])
             steps += 1
             await asyncio.sleep(pause_seconds)
         state = await ended(made, run_id)
         odd = _odd(made.store, run_id)
-        return Stepped(steps, state, odd, made.prove(run_id, "h1", STARTS))
+        return Stepped(steps, state, odd, made.prove(run_id, "h1", starts))
 
 
 def _faked(offset: Path) -> tuple[str, ...]:

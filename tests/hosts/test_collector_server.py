@@ -12,9 +12,10 @@ import pytest
 import tonnage
 from deploy import wheelhouse
 from deploy.requirements import ROLES
-from tests.hosts.debian import CHECKOUT, Debian
+from tests.hosts.debian import CHECKOUT
 from tests.hosts.guest.guest import Guest
 from tests.hosts.guest.operator import Operator, until
+from tests.hosts.guest.releases import Elsewhere, bring_release
 from tests.hosts.guest.runs import (
     LEFT_BEHIND,
     PATIENCE_SECONDS,
@@ -37,7 +38,6 @@ pytestmark = [
 ]
 
 NAME = "web-1"
-PYTHON = "3.11"  # Debian 12's
 OLD, NEW = tonnage.__version__, f"{tonnage.__version__}.post1"
 STARTS, STARTS_BEFORE_KILL = 40, 5
 WITHOUT_END = 10_000
@@ -87,26 +87,21 @@ runuser -u tonnage -- /opt/tonnage/current/bin/python -c \
 
 @pytest.fixture
 def cargo(debian_tree: Path, tmp_path: Path) -> list[Path]:
-    """The releases of two versions, the bundles that they are of, and the playbook.
+    """The releases of two versions, built, the bundles that they are of, and the playbook.
 
-    The releases come built, by install.sh on a Debian that is not emulated: that takes seconds
-    instead of minutes, and the agent's is built on the guest in ``test_second_server``. What is
-    built already needs no wheels, so that the bundles are small.
+    What is built already needs no wheels, so that the bundles are small.
     """
-    srv, made = tmp_path / "srv", Debian((debian_tree,), tmp_path / "debian", tmp_path / "srv")
+    elsewhere = Elsewhere(debian_tree, tmp_path)
     bundles = []
     for version in (OLD, NEW):
-        bundle = wheelhouse.bundle(srv, ROLES, (PYTHON,), version, workloads=False)
-        for folder in (tmp_path, srv):
-            folder.chmod(0o755)
-        built = made.run(f"/srv/{bundle.name}/install.sh", *ROLES, timeout=120)
-        assert built.returncode == 0, built.stdout
+        bundle = elsewhere.bundle(ROLES, version)
+        elsewhere.build(bundle, ROLES)
         for wheel in bundle.glob("wheels/*.whl"):
             if not wheel.name.startswith("tonnage-"):
                 wheel.unlink()
         bundles.append(wheelhouse.pack(bundle))
-    shutil.copytree(CHECKOUT / "deploy/ansible", srv / "ansible")
-    return [made.own / "upper/opt/tonnage/releases", srv / "ansible", *bundles]
+    shutil.copytree(CHECKOUT / "deploy/ansible", tmp_path / "ansible")
+    return [elsewhere.releases, tmp_path / "ansible", *bundles]
 
 
 def test_a_collector_is_set_up_killed_upgraded_in_a_run_and_removed(
@@ -132,12 +127,6 @@ def install(server: Guest) -> None:
     server.run(f"/srv/tonnage-{OLD}/install.sh collector agent && rm -r /srv/tonnage-{OLD}")
     for role in ROLES:
         assert server.attempt(f"systemctl is-active tonnage-{role}").output == "inactive\n"
-
-
-def bring_release(server: Guest, version: str) -> None:
-    """Put it where install.sh finds it built; it keeps none that is not current or former."""
-    releases = "/opt/tonnage/releases"
-    server.run(f"mkdir -p {releases} && ln -s /srv/cargo/releases/{version}-* {releases}")
 
 
 def play(server: Guest, version: str, *flags: str) -> str:

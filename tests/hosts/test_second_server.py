@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 import tonnage
-from deploy import wheelhouse
 from tests.hosts.guest.guest import Guest
 from tests.hosts.guest.operator import Operator, operator
+from tests.hosts.guest.releases import Elsewhere, bring_release
 from tests.hosts.guest.runs import (
     INSTALL_SECONDS,
     LEFT_BEHIND,
@@ -35,7 +35,6 @@ pytestmark = [
 ]
 
 NAME = "second"
-PYTHON = "3.11"  # Debian 12's
 OLD, NEW = tonnage.__version__, f"{tonnage.__version__}.post1"
 STARTS = 60
 STARTS_BEFORE_FIRST_CUT, STARTS_BEFORE_SECOND_CUT = 5, 25
@@ -53,22 +52,22 @@ startup: {{trials: {DOCKER_STARTS}, warmup: 0}}
 
 
 @pytest.fixture
-def bundles(images_dir: Path, tmp_path: Path) -> list[Path]:
-    """What is brought to the server: a release with its workloads, and a newer one."""
-    make, roles, pythons = wheelhouse.bundle, ("agent",), (PYTHON,)
-    return [
-        make(tmp_path, roles, pythons, None, workloads=True),
-        make(tmp_path, roles, pythons, NEW, workloads=True),
-    ]
+def cargo(images_dir: Path, debian_tree: Path, tmp_path: Path) -> list[Path]:
+    """What is brought to the server: a release with its workloads, and a newer one, which is
+    built already: that it can be built on the server, the first one shows."""
+    elsewhere = Elsewhere(debian_tree, tmp_path)
+    old, new = (elsewhere.bundle(["agent"], version, workloads=True) for version in (OLD, NEW))
+    elsewhere.build(new, ["agent"])
+    return [old, new, elsewhere.releases]
 
 
 def test_a_server_is_installed_joins_is_rebooted_in_a_run_upgraded_and_removed(
-    server_image: Path, bundles: list[Path], tmp_path: Path
+    server_image: Path, cargo: list[Path], tmp_path: Path
 ) -> None:
     service, metrics = free_port(), free_port()
     with (
         operator(tmp_path, "--lease", "5") as collector,
-        Guest(server_image, tmp_path, {7080: service, metrics: metrics}, bundles) as server,
+        Guest(server_image, tmp_path, {7080: service, metrics: metrics}, cargo) as server,
     ):
         install(server, service, metrics)
         join(server, collector)
@@ -157,6 +156,7 @@ def goes_on_after_a_reboot_and_a_power_cut(
 
 
 def is_upgraded_and_taken_back_in_a_run(server: Guest, collector: Operator, folder: Path) -> None:
+    bring_release(server, NEW)
     upgrade = f"/srv/cargo/tonnage-{NEW}/install.sh upgrade"
     server.run(f"{upgrade} --no-start", INSTALL_SECONDS)  # what takes long, before the run
     run_id = submit(collector, fake_runs("over-an-upgrade", NAME, STARTS), folder)
