@@ -9,7 +9,6 @@ from typing import Literal
 
 import numpy as np
 from scipy.special import ndtr, stdtr
-from scipy.stats import rankdata
 
 from collector.stats.bootstrap import Floats
 from collector.stats.compare import tempered, unfit
@@ -94,6 +93,8 @@ def stratified_p_value(pairs: Sequence[Pair]) -> float:
     1 / (its samples + 1), against its permutation distribution, of which mean and
     variance are exact, ties included; over five hosts or more it is near normal.
     """
+    from scipy.stats import rankdata  # long to import, and every program's start would wait
+
     excess = variance = 0.0
     for pair in pairs:
         n, m = len(pair.candidate), len(pair.baseline)
