@@ -199,9 +199,11 @@ class Trials:
 
     async def _destroy(self, holding: Holding) -> None:
         instance = holding.instance
-        if instance is not None:  # else its launch failed, and the runtime has cleaned up
-            self._observer.leaving(holding.id)
-            async with asyncio.timeout(DESTROY_SECONDS):
+        async with asyncio.timeout(DESTROY_SECONDS):
+            if instance is None:  # its launch failed, and the clean-up after it may have, too
+                instance = await self._runtimes[holding.entry.runtime].recover(holding.id)
+            if instance is not None:
+                self._observer.leaving(holding.id)
                 await instance.destroy()
         self._observer.left(holding.id)
 
