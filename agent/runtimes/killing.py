@@ -56,7 +56,7 @@ async def _kill_one(target: Identity) -> Identity | None:
             await ended.wait()
     except ProcessLookupError:
         return None
-    except TimeoutError:
+    except (PermissionError, TimeoutError):  # another user's is not ours to end
         return target
     finally:
         loop.remove_reader(pidfd)
