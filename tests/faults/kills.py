@@ -6,7 +6,8 @@ import asyncio
 import random
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,7 +25,7 @@ STARTS, _CONCURRENCY, _COUNTS, _MOST = 600, 4, (2, 6), 12
 
 # Each start takes its time, so that a kill finds some in flight; each instance is a
 # file that outlives its agent, so that one left behind is seen.
-SPEC = {
+SPEC: dict[str, Any] = {
     "name": "kills",
     "targets": [{"runtime": "fake"}],
     "workload": {
@@ -63,6 +64,24 @@ class Campaign:
     seed: int = 20260101
 
 
+class Deck:
+    """Deals victims at random, each as often as the others."""
+
+    def __init__(self, victims: Iterable[str], draw: random.Random) -> None:
+        self._victims = sorted(victims)
+        self._left: list[str] = []
+        self.draw = draw
+
+    def deal(self) -> list[str]:
+        """One or two, by name."""
+        return sorted({self._next() for _ in range(self.draw.choice((1, 1, 1, 2)))})
+
+    def _next(self) -> str:
+        if not self._left:
+            self._left = self.draw.sample(self._victims, len(self._victims))
+        return self._left.pop()
+
+
 @dataclass(slots=True)
 class Toll:
     """What the kills came to: by kind of victim; how the runs ended; what they left.
@@ -78,10 +97,11 @@ class Toll:
 
 async def fight(made: World, victims: Mapping[str, Victim], plan: Campaign) -> Toll:
     """Make runs, one after another, and kill until there were enough; prove each run."""
-    toll, draw = Toll(counted=plan.planned is not None), random.Random(plan.seed)
+    toll = Toll(counted=plan.planned is not None)
+    deck = Deck(victims, random.Random(plan.seed))
     while sum(toll.kills.values()) < plan.count:
         run_id = await submit(made, plan.spec, len(made.agents))
-        await _kill_during(made, run_id, victims, plan, toll, draw)
+        await _kill_during(made, run_id, victims, plan, toll, deck)
         state = await ended(made, run_id)
         toll.states[state] += 1
         toll.unforeseen += state not in plan.ends
@@ -92,12 +112,11 @@ async def fight(made: World, victims: Mapping[str, Victim], plan: Campaign) -> T
 
 async def _left(plan: Campaign) -> int:
     """What is left once agents had their time to remove it."""
-    try:
+    with suppress(TimeoutError):
         async with asyncio.timeout(_TIDY_SECONDS):
             while plan.left():  # noqa: ASYNC110 - an engine is looked at
                 await asyncio.sleep(0.2)
-    except TimeoutError:
-        pass
+            return 0
     return plan.left()
 
 
@@ -107,20 +126,20 @@ async def _kill_during(
     victims: Mapping[str, Victim],
     plan: Campaign,
     toll: Toll,
-    draw: random.Random,
+    deck: Deck,
 ) -> None:
     """Kill one or two at random moments and start them again, for as long as the run goes on."""
     while sum(toll.kills.values()) < plan.count:
-        await asyncio.sleep(draw.uniform(*plan.pause_seconds))
+        await asyncio.sleep(deck.draw.uniform(*plan.pause_seconds))
         state = await state_of(made, run_id)
         if state is not None and state.ended:
             return
-        chosen = draw.sample(sorted(victims), draw.choice((1, 1, 1, 2)))
+        chosen = deck.deal()
         for name in chosen:
             await victims[name].kill()
             toll.kills["agent" if name in made.agents else name] += 1
-        await asyncio.sleep(draw.uniform(0.0, 0.3))
-        for name in sorted(chosen):  # collector and engine come before the agents that need them
+        await asyncio.sleep(deck.draw.uniform(0.0, 0.3))
+        for name in chosen:  # collector and engine come before the agents that need them
             await victims[name].start()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import psutil
 
 # What an instance is to the host: the workload's process, a sandbox that hides it, a VMM,
@@ -14,3 +16,31 @@ def instances() -> int:
     found = psutil.process_iter(["cmdline"])
     lines = (" ".join(process.info["cmdline"] or ()) for process in found)
     return sum(any(word in line for word in _INSTANCES) for line in lines)
+
+
+def of_engine(run: Path, mark: str) -> int:
+    """How many processes are of one engine's instances: its shims, which name its folder,
+    whatever descends from them, workloads with ``mark`` in their environment, and what
+    stands on the way to its workload while no shim is its parent any more."""
+    found: set[int] = set()
+    for process in psutil.process_iter(["pid", "ppid", "name", "cmdline", "environ"]):
+        told = process.info
+        line = " ".join(told["cmdline"] or ())
+        if told["name"].startswith("containerd-shim") and str(run) in line:
+            found |= {process.pid, *_below(process)}
+        elif mark in (told["environ"] or {}).values() or (
+            line.endswith("runc init") and told["ppid"] == 1
+        ):
+            found.add(process.pid)
+    return len(found)
+
+
+def _abandoned(line: str, parent: int) -> bool:
+    return line.endswith("runc init") and parent == 1
+
+
+def _below(process: psutil.Process) -> set[int]:
+    try:
+        return {child.pid for child in process.children(recursive=True)}
+    except psutil.NoSuchProcess:
+        return set()
