@@ -148,7 +148,9 @@ def goes_on_after_a_reboot_and_a_power_cut(
     in_the_middle(collector, run_id, STARTS_BEFORE_FIRST_CUT, STARTS)
     server.reboot()
     in_the_middle(collector, run_id, STARTS_BEFORE_SECOND_CUT, STARTS)
+    vmm = server.machine.pid
     server.pull_plug()
+    assert not Path(f"/proc/{vmm}").exists()
     server.power_on()
     finished(collector, run_id)
     resumed = resumptions(all_kept(server, collector, (run_id, NAME), STARTS, folder))
@@ -158,7 +160,8 @@ def goes_on_after_a_reboot_and_a_power_cut(
 def is_upgraded_and_taken_back_in_a_run(server: Guest, collector: Operator, folder: Path) -> None:
     bring_release(server, NEW)
     upgrade = f"/srv/cargo/tonnage-{NEW}/install.sh upgrade"
-    server.run(f"{upgrade} --no-start", INSTALL_SECONDS)  # what takes long, before the run
+    built = server.run(f"{upgrade} --no-start", INSTALL_SECONDS)
+    assert f"release {NEW}" not in built  # it came built, which the operator may do as well
     run_id = submit(collector, fake_runs("over-an-upgrade", NAME, STARTS), folder)
     in_the_middle(collector, run_id, STARTS_BEFORE_FIRST_CUT, STARTS)
     assert "tonnage-agent.service restarted" in server.run(upgrade)
