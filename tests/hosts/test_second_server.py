@@ -77,6 +77,7 @@ def test_a_server_is_installed_joins_is_rebooted_in_a_run_upgraded_and_removed(
         goes_on_after_a_reboot_and_a_power_cut(server, collector, tmp_path)
         is_upgraded_and_taken_back_in_a_run(server, collector, tmp_path)
         starts_real_containers(server, collector, tmp_path)
+        ends_them_by_the_red_button(server, collector)
         is_removed(server)
 
 
@@ -180,6 +181,17 @@ def starts_real_containers(server: Guest, collector: Operator, folder: Path) -> 
     run_id = submit(collector, DOCKER, folder)
     finished(collector, run_id)
     all_kept(server, collector, (run_id, NAME), DOCKER_STARTS, folder)
+    assert server.run("docker ps --all --quiet") == ""
+
+
+def ends_them_by_the_red_button(server: Guest, collector: Operator) -> None:
+    """From the operator's command to a process of root, through the hardened unit."""
+    collector.tonnage("launch", "docker", "tonnage/idle:1", "--host", NAME)
+    pid = server.run("docker inspect -f '{{.State.Pid}}' $(docker ps --quiet)").strip()
+    assert server.attempt(f"kill -0 {pid}").code == 0
+    (told,) = collector.ask("stop-all", "--yes")
+    assert (told["killed"], told["alive"], told["leaked"]) == (1, [], [])
+    assert server.attempt(f"kill -0 {pid}").code != 0
     assert server.run("docker ps --all --quiet") == ""
 
 
