@@ -29,7 +29,11 @@ demo: bootstrap ## Compare containers and VMs on this machine; report in build/d
 
 .PHONY: test
 test: bootstrap-dev ## Lint, types, contracts, protos, and all tests (ARGS go to pytest)
-	@$(MAKE) --no-print-directory lint
+	@# The checks run beside the tests, which wait for machines to boot now and then.
+	@$(MAKE) --no-print-directory --jobs=2 lint pytest
+
+.PHONY: pytest
+pytest:
 	@TONNAGE_REQUIRE_ENGINES=1 $(WITH_ENGINE) $(BIN)/python -m pytest -o cache_dir=$(CACHE)/pytest \
 		--numprocesses=2 --dist=loadscope --no-loadscope-reorder $(ARGS)
 
