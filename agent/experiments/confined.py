@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from statistics import median
 
-from agent.experiments.forecast import Crossing, NoForecast, descend, fit
+from agent.experiments.curve import meet
+from agent.experiments.forecast import Crossing, NoForecast, fit
 from agent.experiments.verdict import Breach, mebibytes
 from tonnage.model import DensityStage, Forecast, Sample, StopReason
 
@@ -38,10 +39,7 @@ def foresee_limit(
     start = start_bytes(stage, samples)
     if start is None:
         return NoForecast("the peak of a start could not be read from the group")
-    line = fit([(x, -y) for x, y in _points(samples)])
-    if isinstance(line, NoForecast):
-        return line
-    crossing = descend(line, -(limit - start))
+    crossing = meet([(x, -y) for x, y in _points(samples)], -(limit - start))
     if isinstance(crossing, NoForecast):
         return crossing
     at, most = samples[-1].instances, stage.max_instances

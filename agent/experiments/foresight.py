@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from agent.experiments.bracket import last_level_held
 from agent.experiments.confined import foresee_limit
-from agent.experiments.forecast import Crossing, NoForecast, descend, fit
+from agent.experiments.curve import meet
+from agent.experiments.forecast import Crossing, NoForecast
 from tonnage.model import DensityStage, Forecast, Sample, StopReason
 
 
@@ -40,11 +41,8 @@ def _foresee_host(
         for sample in samples
         if sample.mem_available_bytes is not None
     ]
-    line = fit(points)
-    if isinstance(line, NoForecast):
-        return line
     level, reason = max(_levels(stage, samples[0].mem_available_bytes, guard_floor_bytes))
-    crossing = descend(line, level)
+    crossing = meet(points, level)
     if isinstance(crossing, NoForecast):
         return crossing
     return _forecast(stage_id, stage, samples[-1].instances, crossing, reason)
