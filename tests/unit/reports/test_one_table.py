@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collector.reports.one_table import HEAD, render
+from collector.reports.one_table import HEAD, missed, render
 from collector.results import assemble
 from tests.unit.reports.sample import sample_run
 
@@ -18,15 +18,41 @@ def test_each_runtime_is_a_row_with_every_column() -> None:
         assert len(cells(told, runtime)) == len(HEAD)
     row = dict(zip(HEAD, cells(told, "qemu-microvm"), strict=True))
     assert row["VMM overhead"] == "31.0 MB"
-    assert (row["carries"], row["p99"]) == ("9", "–")
-    assert dict(zip(HEAD, cells(told, "docker"), strict=True))["VMM overhead"] == "–"
+    assert row["carries"] == "9"
+    assert row["p99"].startswith("p99 needs 300 samples")
+    assert dict(zip(HEAD, cells(told, "docker"), strict=True))["VMM overhead"] == "no VMM"
 
 
 def test_forecasts_are_held_against_what_was_found() -> None:
-    told = render(assemble(sample_run()))
-    assert (
-        "Forecasts: median absolute error 1.3 %, largest 2.2 %, over 2 ramps; none missed" in told
-    )
+    result = assemble(sample_run())
+    assert missed(result) == []
+    told = render(result)
+    assert "median absolute error 1.3 %" in told
+    assert "over 2 of 2 ramps. Kept." in told
+
+
+def test_a_forecast_that_missed_by_far_is_named() -> None:
+    result = assemble(sample_run())
+    ramp = result.density[0].model_copy(update={"forecast_error": 0.2, "instances": 50})
+    result = result.model_copy(update={"density": [ramp]})
+    median, far = missed(result)
+    assert "20.0 %" in median
+    assert far.startswith("docker")
+    assert f"Missed: {median}; {far}." in render(result)
+
+
+def test_one_instance_off_is_no_miss_by_far() -> None:
+    result = assemble(sample_run())
+    ramp = result.density[0].model_copy(update={"forecast_error": 0.2, "instances": 5})
+    assert len(missed(result.model_copy(update={"density": [ramp]}))) == 1  # the median alone
+
+
+def test_a_ramp_without_a_forecast_says_so() -> None:
+    result = assemble(sample_run())
+    update = {"forecast_error": None, "forecast_instances": None}
+    result = result.model_copy(update={"density": [result.density[0].model_copy(update=update)]})
+    row = dict(zip(HEAD, cells(render(result), "docker"), strict=True))
+    assert row["foreseen"] == "ended before"
 
 
 def test_the_conditions_travel_with_it() -> None:
