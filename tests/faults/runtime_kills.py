@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.rows import Row, zero
 from tests.faults.runs import ended, state_of, submit
-from tests.faults.survivors import instances
+from tests.faults.survivors import traces
 from tests.faults.world import World, world
 from tests.proof import Proof
 from tonnage.model import RunState
@@ -51,8 +51,8 @@ SLOW = [
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a run ended in whose middle its agent was killed. ``left``: instances that exist
-    once it has ended, above those of others before it."""
+    """How a run ended in whose middle its agent was killed. ``left``: processes, mounts and
+    cgroups of instances once it has ended, above those of others before it."""
 
     kind: Kind
     killed_in_the_middle: bool
@@ -78,7 +78,7 @@ def spec(kind: Kind) -> dict[str, Any]:
 
 async def kill_in_the_middle(folder: Path, kind: Kind) -> Outcome:
     """One run; its agent is killed at a third of its starts, and again among living instances."""
-    others = instances()
+    others = traces()
     async with world(folder, [_HOST], runtimes=kind.name, agent_flags=_FILES) as made:
         run_id = await submit(made, spec(kind), 1)
         killed = await _killed(made, run_id, kind.starts // 3)
@@ -107,11 +107,11 @@ async def _killed(made: World, run_id: str, trials: int) -> bool:
 async def _left(others: int) -> int:
     try:
         async with asyncio.timeout(_TIDY_SECONDS):
-            while instances() > others:  # noqa: ASYNC110 - the host's processes are looked at
+            while traces() > others:  # noqa: ASYNC110 - the host itself is looked at
                 await asyncio.sleep(0.2)
     except TimeoutError:
         pass
-    return instances() - others
+    return traces() - others
 
 
 def rows(found: Outcome) -> list[Row]:
@@ -123,7 +123,7 @@ def rows(found: Outcome) -> list[Row]:
         "planned starts without an outcome": proof.unmade,
         "not killed in the middle, or not finished": not found.killed_in_the_middle
         or found.state is not RunState.FINISHED,
-        "instances left": found.left,
+        "processes, mounts and cgroups left": found.left,
     }
     what = f"{kind.name}, {kind.launches} launches"
     return [zero(f"{what}: {name}", value, kind.launches, note) for name, value in wrong.items()]

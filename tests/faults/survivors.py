@@ -1,7 +1,9 @@
-"""Instances on this host by its processes, whatever any engine knows of them."""
+"""Instances on this host by what the kernel has of them, whatever any engine knows."""
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 
 import psutil
@@ -10,12 +12,24 @@ import psutil
 # a container on its way there.
 _INSTANCES = ("tonnage-idle", "runsc-sandbox", "qemu-system", "runc init")
 
+# A container's own name for itself, and Tonnage's for an instance.
+_INSTANCE = re.compile(r"[0-9a-f]{64}|\bi[0-9a-f]{16}\b")
+_GROUPS = Path("/sys/fs/cgroup")
+
 
 def instances() -> int:
     """How many processes are instances, of whomever."""
     found = psutil.process_iter(["cmdline"])
     lines = (" ".join(process.info["cmdline"] or ()) for process in found)
     return sum(any(word in line for word in _INSTANCES) for line in lines)
+
+
+def traces() -> int:
+    """How many processes, overlay mounts and cgroups are of instances, of whomever."""
+    mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+    overlays = sum(" - overlay " in line for line in mounts)
+    groups = {name for _, folders, _ in os.walk(_GROUPS) for name in folders}
+    return instances() + overlays + sum(bool(_INSTANCE.search(name)) for name in groups)
 
 
 def of_engine(run: Path, mark: str) -> int:
