@@ -11,8 +11,6 @@ from pydantic import ValidationError
 from collector.errors import StoreError
 from collector.model import KeptResult, Run, RunData
 from collector.reports.model import Result
-from collector.results import assemble
-from collector.results.document import without_trials
 from collector.stores.base import Store
 from tonnage import __version__
 
@@ -57,11 +55,11 @@ class Outcomes:
             if removed is None:
                 return None
             raise _unreadable(kept) from error
-        return result if removed is None else without_trials(result, removed)
+        return result if removed is None else await asyncio.to_thread(_bare, result, removed)
 
     async def _computed(self, run_id: str) -> Result:
         data = await self._store.load(run_id)
-        result = await asyncio.to_thread(assemble, data)
+        result = await asyncio.to_thread(_assemble, data)
         if data.run.finished_at_unix_ns is not None and data.run.state.ended:
             await self._keep(data, data.run.finished_at_unix_ns, result)
         return result
@@ -79,6 +77,21 @@ class Outcomes:
             await self._store.keep_result(kept)
         except StoreError as error:  # whoever asked has it all the same
             _log.warning("result not kept; it is computed again", run=kept.run_id, why=str(error))
+
+
+# What computes imports numpy and scipy, for which no start of the collector should wait.
+
+
+def _assemble(data: RunData) -> Result:
+    from collector.results import assemble
+
+    return assemble(data)
+
+
+def _bare(result: Result, removed_at_unix_ns: int) -> Result:
+    from collector.results.document import without_trials
+
+    return without_trials(result, removed_at_unix_ns)
 
 
 def _unreadable(kept: KeptResult) -> StoreError:

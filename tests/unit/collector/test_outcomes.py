@@ -54,7 +54,7 @@ def computations(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         seen.append(data.run.run_id)  # type: ignore[attr-defined]
         return assemble(data)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(module, "assemble", noted)
+    monkeypatch.setattr(module, "_assemble", noted)
     return seen
 
 
