@@ -17,6 +17,8 @@ export RUFF_CACHE_DIR := $(CACHE)/ruff
 export MYPY_CACHE_DIR := $(CACHE)/mypy
 export BUF_CACHE_DIR := $(CACHE)/buf
 export HYPOTHESIS_STORAGE_DIRECTORY := $(CACHE)/hypothesis
+# Whatever the environment says: programs are started by the hundred, and compiled once.
+export PYTHONDONTWRITEBYTECODE :=
 export PATH := $(PATH):$(CURDIR)/build/tools:/usr/sbin:/sbin
 
 .PHONY: help
