@@ -46,12 +46,12 @@ def _line(cells: Sequence[str]) -> str:
 def _row(result: Result, subject: Subject, name: str) -> list[str]:
     starts = [row for row in _of(subject, result.startup) if row.phase == "total"]
     start = min(starts, key=lambda row: row.concurrency, default=None)
-    costs = {row.estimator: row for row in _of(subject, result.footprint)}
+    costs: dict[str, FootprintRow] = {row.estimator: row for row in _of(subject, result.footprint)}
     ramp = next(iter(_of(subject, result.density)), None)
     return [
         f"`{name}`",
-        _start(start and start.p50_seconds, start and start.p50_reason),
-        _start(start and start.p99_seconds, start and start.p99_reason),
+        _start(start.p50_seconds, start.p50_reason) if start else NOT_MEASURED,
+        _start(start.p99_seconds, start.p99_reason) if start else NOT_MEASURED,
         *(_cost(costs.get(each), ABSENT.get(each, NOT_MEASURED)) for each in ESTIMATORS),
         *_carries(ramp),
     ]

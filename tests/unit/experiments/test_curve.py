@@ -46,7 +46,7 @@ def test_a_bend_is_foreseen_where_a_line_foresees_too_many() -> None:
 
 def test_the_curve_is_that_of_numpy() -> None:
     points = ramp(2, 3)
-    a, b, c = np.polyfit(*zip(*points, strict=True), 2)
+    a, b, c = np.polyfit([x for x, _ in points], [y for _, y in points], 2)
     assert met(points).x == pytest.approx(min(np.roots([a, b, c - LEVEL]), key=lambda x: x < 0))
 
 
