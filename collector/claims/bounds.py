@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
 
 from collector.claims.classes import MACHINES, class_of
 from collector.claims.model import Claim, Class, ScopeRow, Standing
+from collector.claims.ramps import Ramps, ends, every, floors, sizes
 from collector.claims.rules import RULES
 from collector.claims.seen import Seen
 from collector.claims.verdicts import claim, scope
@@ -22,9 +22,6 @@ GUARDS = frozenset({"memory_headroom", "memory_budget", "disk_headroom"})
 OUR_DOING = CUT_SHORT | GUARDS
 """Stop reasons that say nothing of the group's limit: it was not reached."""
 
-Ramps = Mapping[int, Mapping[int, DensityRow]]
-"""The ramps of one VM, by guest size and hard limit."""
-
 
 def judge(runs: Sequence[Seen]) -> Claim:
     """The claim over every ramp of a VM under a hard limit, in whichever run it was made.
@@ -35,14 +32,13 @@ def judge(runs: Sequence[Seen]) -> Claim:
         if runtime_class in MACHINES and row.memory_limit_bytes is not None:
             subject = Subject(**{field: getattr(row, field) for field in Subject.model_fields})
             key = subject.model_copy(update={"memory_bytes": 0}), runtime_class
-            sizes = ramps.setdefault(key, {})
-            limits = sizes.setdefault(row.memory_bytes, {})
+            limits = ramps.setdefault(key, {}).setdefault(row.memory_bytes, {})
             before = limits.get(row.memory_limit_bytes)
             if before is None or _ended(row) or not _ended(before):
                 limits[row.memory_limit_bytes] = row
     rows = [each for (subject, c), found in ramps.items() for each in _parts(subject, c, found)]
-    told = [text for found in ramps.values() for text in (*_forecasts(found), *_sizes(found))]
-    told += [text for run in runs for text in _floors(run)]
+    told = [text for found in ramps.values() for text in (*ends(found), *sizes(found))]
+    told += [text for run in runs for text in floors(run.result.memory_floor)]
     return claim("C4", rows, {"full VM"}, told)
 
 
@@ -58,17 +54,13 @@ def _parts(subject: Subject, runtime_class: Class, ramps: Ramps) -> Iterator[Sco
         yield scope(subject, runtime_class, SCALES, "inconclusive", told, n=len(whole))
 
 
-def _all(ramps: Ramps) -> list[DensityRow]:
-    return [ramps[size][limit] for size in sorted(ramps) for limit in sorted(ramps[size])]
-
-
 def _ended(row: DensityRow) -> bool:
     """Whether the ramp found the most that this limit lets live: a number above 0."""
     return bool(row.instances) and row.stop_reason not in (None, *OUR_DOING)
 
 
 def _bound(subject: Subject, runtime_class: Class, ramps: Ramps) -> ScopeRow:
-    rows = _all(ramps)
+    rows = every(ramps)
     other = [row for row in rows if row.stop_reason not in BOUND_BY_MEMORY]
     verdict: Standing = "supported"
     told = f"{len(rows)} of {len(rows)} ramps ended at the group's hard limit."
@@ -109,33 +101,3 @@ def _scaled(
         unit="N / N",
         ci=(least, None if most == float("inf") else most),
     )
-
-
-def _sizes(ramps: Ramps) -> Iterator[str]:
-    """What a larger guest cost, at each limit: a guest need not touch what it was given."""
-    for small, large in pairwise(sorted(ramps)):
-        for limit in sorted(set(ramps[small]) & set(ramps[large])):
-            row, other = ramps[small][limit], ramps[large][limit]
-            if row.instances is not None and other.instances is not None:
-                told = f"{row.instances} of {figures.binary_size(small)} and {other.instances} of "
-                told += f"{figures.binary_size(large)} under {figures.binary_size(limit)}"
-                same = ": an idle guest does not touch all it is given"
-                yield f"{row.runtime}: {told}{same if row.instances == other.instances else ''}."
-
-
-def _forecasts(ramps: Ramps) -> Iterator[str]:
-    """What was foreseen, before the ramp got there, against what was found."""
-    for row in _all(ramps):
-        if row.forecast_instances is not None and row.instances is not None:
-            where = f"{figures.binary_size(row.memory_bytes)} under "
-            where += figures.binary_size(row.memory_limit_bytes or 0)
-            told = f"{row.forecast_instances:.1f} foreseen at {row.forecast_at_instances}"
-            yield f"{row.runtime}, {where}: {told}, {row.instances} found."
-
-
-def _floors(run: Seen) -> Iterator[str]:
-    """The smallest memory that a VM was found to boot in."""
-    for row in run.result.memory_floor:
-        if row.floor_bytes is not None and class_of(row) in MACHINES:
-            least = "at most " if row.bounded else ""
-            yield f"{row.runtime} boots in {least}{figures.binary_size(row.floor_bytes)}."

@@ -8,7 +8,7 @@ import pytest
 
 from collector.claims.bounds import MEMORY_BOUND, SCALES, judge
 from collector.reports.model import DensityRow
-from collector.reports.rows import MemoryFloorRow
+from collector.reports.rows import DensityStep, MemoryFloorRow
 from tests.unit.claims.lesson import FULL, MIB, parts, seen
 
 GIB = 1024 * MIB
@@ -36,10 +36,41 @@ def ramps(
     ]
 
 
+def step(instances: int) -> DensityStep:
+    return DensityStep(
+        instances=instances,
+        mem_available_bytes=None,
+        pss_bytes=None,
+        cgroup_bytes=None,
+        cpu_some_avg10=None,
+        memory_some_avg10=None,
+        io_some_avg10=None,
+        probe_p50_seconds=None,
+        alive=instances,
+        answering=instances,
+        met_slo=True,
+    )
+
+
 def test_n_that_grows_as_memory_does_supports_it() -> None:
     claim = judge([seen(density=ramps())])
     assert claim.verdict == "supported"
     assert "qemu-full, 256 MiB under 1 GiB: 3.4 foreseen at 2, 3 found." in claim.evidence
+
+
+def test_a_ramp_without_a_forecast_says_so_and_at_how_many_it_ended() -> None:
+    steps = [step(instances) for instances in (0, 1, 2)]
+    unforeseen = {"forecast_instances": None, "forecast_at_instances": None, "steps": steps}
+    rows = [row.model_copy(update=unforeseen) for row in ramps()]
+    told = "no forecast: it ended at 2 instances, before one was made, 1 found."
+    assert f"qemu-full, 512 MiB under 1 GiB: {told}" in judge([seen(density=rows)]).evidence
+
+
+def test_what_ended_each_ramp_is_told_in_its_own_words() -> None:
+    evidence = judge([seen(density=ramps())]).evidence
+    ended = [told for told in evidence if told.endswith(": killed for want of memory.")]
+    assert len(ended) == len(FOUND)
+    assert ended[0].startswith("qemu-full, 256 MiB under 1 GiB, what ended it")
 
 
 def test_the_limits_may_be_of_two_runs() -> None:

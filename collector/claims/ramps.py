@@ -1,0 +1,57 @@
+"""C4's evidence in words: what each ramp foresaw, found and was bound by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+
+from collector.claims.classes import MACHINES, class_of
+from collector.reports import figures
+from collector.reports.model import DensityRow
+from collector.reports.rows import MemoryFloorRow
+
+Ramps = Mapping[int, Mapping[int, DensityRow]]
+"""The ramps of one VM, by guest size and hard limit."""
+
+
+def every(ramps: Ramps) -> list[DensityRow]:
+    """All of them, by size and then by limit."""
+    return [ramps[size][limit] for size in sorted(ramps) for limit in sorted(ramps[size])]
+
+
+def ends(ramps: Ramps) -> Iterator[str]:
+    """What was foreseen before a ramp got there, what was found, and what ended it."""
+    for row in every(ramps):
+        where = f"{figures.binary_size(row.memory_bytes)} under "
+        where += figures.binary_size(row.memory_limit_bytes or 0)
+        found = "no number" if row.instances is None else f"{row.instances}"
+        yield f"{row.runtime}, {where}: {_foreseen(row)}, {found} found."
+        bound = (row.binding_constraint or "it was not told").rstrip(".")
+        yield f"{row.runtime}, {where}, what ended it: {bound}."
+
+
+def _foreseen(row: DensityRow) -> str:
+    if row.forecast_instances is not None:
+        return f"{row.forecast_instances:.1f} foreseen at {row.forecast_at_instances}"
+    reached = max((step.instances for step in row.steps), default=0)
+    return f"no forecast: it ended at {reached} instances, before one was made"
+
+
+def sizes(ramps: Ramps) -> Iterator[str]:
+    """What a larger guest cost, at each limit: a guest need not touch what it was given."""
+    for small, large in pairwise(sorted(ramps)):
+        for limit in sorted(set(ramps[small]) & set(ramps[large])):
+            row, other = ramps[small][limit], ramps[large][limit]
+            if row.instances is not None and other.instances is not None:
+                told = f"{row.instances} of {figures.binary_size(small)} and {other.instances} of "
+                told += f"{figures.binary_size(large)} under {figures.binary_size(limit)}"
+                same = ": an idle guest does not touch all it is given"
+                yield f"{row.runtime}: {told}{same if row.instances == other.instances else ''}."
+
+
+def floors(found: Sequence[MemoryFloorRow]) -> Iterator[str]:
+    """The smallest memory that a VM was found to boot in."""
+    for row in found:
+        if row.floor_bytes is not None and class_of(row) in MACHINES:
+            least = "at most " if row.bounded else ""
+            yield f"{row.runtime} boots in {least}{figures.binary_size(row.floor_bytes)}."
