@@ -12,6 +12,7 @@ from collector.claims.seen import Seen
 from collector.claims.verdicts import claim, scope
 from collector.reports import figures
 from collector.reports.model import DensityRow, Subject
+from collector.stats.bootstrap import Interval
 
 MEMORY_BOUND = "memory ended the ramp"
 SCALES = "N grows as memory does"
@@ -79,16 +80,12 @@ def _scaled(
     ended = {limit: row.instances or 0 for limit, row in ramps.items() if _ended(row)}
     if len(ended) < 2:
         return None
-    numbers = RULES["C4"].numbers
     low, high = min(ended), max(ended)
     few, many = ended[low], ended[high]
-    wanted, grain = high / low, numbers["grain"]
-    least = (many - grain) / (few + grain)
-    most = (many + grain) / (few - grain) if few > grain else float("inf")
-    band = (1 - numbers["band"]) * wanted, (1 + numbers["band"]) * wanted
-    verdict: Standing = "supported" if least <= band[1] and most >= band[0] else "refuted"
+    span = _span(few, many)
+    verdict, why = _scales(span, few, high / low)
     told = f"guests of {figures.binary_size(size)}: {few} under {figures.binary_size(low)}, "
-    told += f"{many} under {figures.binary_size(high)}."
+    told += f"{many} under {figures.binary_size(high)}{why}."
     part = f"{SCALES}, {figures.binary_size(size)}"
     return scope(
         subject,
@@ -99,5 +96,29 @@ def _scaled(
         n=len(ended),
         estimate=many / few,
         unit="N / N",
-        ci=(least, None if most == float("inf") else most),
+        ci=span,
     )
+
+
+def _span(few: float, many: float) -> Interval:
+    """The ratio of what fits, of which whole instances are counted: N lived, one more did not."""
+    grain = RULES["C4"].numbers["grain"]
+    return many / (few + grain), (many + grain) / few
+
+
+def _scales(span: Interval, few: int, wanted: float) -> tuple[Standing, str]:
+    """Whether the whole range lies in the band around the ratio of limits, or none of it."""
+    if _within(span, wanted):
+        return "supported", ""
+    band = RULES["C4"].numbers["band"]
+    if span[1] < (1 - band) * wanted or span[0] > (1 + band) * wanted:
+        return "refuted", ""
+    told = f", a ratio of {figures.times_span(span)} where {figures.times(wanted)} is wanted"
+    if _within(_span(few, few * wanted), wanted):
+        return "inconclusive", f"{told}: neither wholly in the band nor wholly outside"
+    return "inconclusive", f"{told}: too few instances to tell"
+
+
+def _within(span: Interval, wanted: float) -> bool:
+    band = RULES["C4"].numbers["band"]
+    return (1 - band) * wanted <= span[0] and span[1] <= (1 + band) * wanted

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from collector.claims.model import Rules, RuleText
 
-RULES_VERSION = 2
+RULES_VERSION = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +60,9 @@ RULES: Mapping[str, Rule] = {
     "C4": Rule(
         "The number of virtual machines is bounded by memory, since each guest takes much of it.",
         "under at least {limits} hard memory limits and {sizes} guest sizes every ramp ended for "
-        "memory, and the ratio of N lies within {band} of the ratio of limits, give or take "
-        "{grain} instance on either side",
-        "a ramp ended for another reason than memory, or the ratio of N lies outside that band",
+        "memory, and the ratio of what fits lies within {band} of the ratio of limits with its "
+        "whole range, as what fits is between N, which lived, and N + {grain}, which did not",
+        "a ramp ended for another reason than memory, or that whole range lies outside the band",
         {"limits": 2, "sizes": 2, "band": 0.2, "grain": 1},
     ),
     "C5": Rule(

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 import pytest
 
 from collector.claims.bounds import MEMORY_BOUND, SCALES, judge
+from collector.claims.model import ScopeRow
 from collector.reports.model import DensityRow
 from collector.reports.rows import DensityStep, MemoryFloorRow
 from tests.unit.claims.lesson import FULL, MIB, parts, seen
 
 GIB = 1024 * MIB
-FOUND = {(256, 1): 3, (256, 2): 7, (512, 1): 1, (512, 2): 3}
+FOUND = {(256, 1): 7, (256, 2): 14, (512, 1): 5, (512, 2): 10}
 
 
 def ramps(
@@ -55,14 +56,14 @@ def step(instances: int) -> DensityStep:
 def test_n_that_grows_as_memory_does_supports_it() -> None:
     claim = judge([seen(density=ramps())])
     assert claim.verdict == "supported"
-    assert "qemu-full, 256 MiB under 1 GiB: 3.4 foreseen at 2, 3 found." in claim.evidence
+    assert "qemu-full, 256 MiB under 1 GiB: 3.4 foreseen at 2, 7 found." in claim.evidence
 
 
 def test_a_ramp_without_a_forecast_says_so_and_at_how_many_it_ended() -> None:
     steps = [step(instances) for instances in (0, 1, 2)]
     unforeseen = {"forecast_instances": None, "forecast_at_instances": None, "steps": steps}
     rows = [row.model_copy(update=unforeseen) for row in ramps()]
-    told = "no forecast: it ended at 2 instances, before one was made, 1 found."
+    told = "no forecast: it ended at 2 instances, before one was made, 5 found."
     assert f"qemu-full, 512 MiB under 1 GiB: {told}" in judge([seen(density=rows)]).evidence
 
 
@@ -84,6 +85,31 @@ def test_n_that_does_not_grow_refutes_it() -> None:
     assert "10 under 1 GiB, 11 under 2 GiB" in claim.reason
 
 
+def scaled(few: int, many: int) -> ScopeRow:
+    """The row of the guest of 256 MiB."""
+    claim = judge([seen(density=ramps({**FOUND, (256, 1): few, (256, 2): many}))])
+    return next(row for row in claim.scope if row.aspect == f"{SCALES}, 256 MiB")
+
+
+@pytest.mark.parametrize(("few", "many"), [(1, 3), (1, 2), (2, 4), (3, 6), (3, 7)])
+def test_too_few_instances_to_tell_neither_support_nor_refute_it(few: int, many: int) -> None:
+    row = scaled(few, many)
+    assert row.verdict == "inconclusive"
+    assert "too few instances to tell" in row.reason
+
+
+def test_a_small_n_can_still_refute_it() -> None:
+    assert scaled(1, 1).verdict == "inconclusive"  # 1.9 may fit, and 1.0
+    assert scaled(3, 3).verdict == "refuted"
+    assert scaled(1, 9).verdict == "refuted"
+
+
+def test_the_whole_range_must_lie_in_the_band() -> None:
+    assert [scaled(7, many).verdict for many in (13, 16)] == ["supported", "inconclusive"]
+    assert "neither wholly in the band nor wholly outside" in scaled(7, 16).reason
+    assert scaled(7, 13).ci == (13 / 8, 14 / 7)
+
+
 def test_another_end_than_memory_refutes_it() -> None:
     claim = judge([seen(density=ramps(reason="slo_ready"))])
     assert parts(claim)["qemu-full", MEMORY_BOUND] == "refuted"
@@ -91,14 +117,14 @@ def test_another_end_than_memory_refutes_it() -> None:
 
 
 def test_a_larger_guest_that_takes_no_more_is_told_and_decides_nothing() -> None:
-    claim = judge([seen(density=ramps({**FOUND, (512, 1): 3, (512, 2): 7}))])
+    claim = judge([seen(density=ramps({**FOUND, (512, 1): 7, (512, 2): 14}))])
     assert claim.verdict == "supported"
-    told = "qemu-full: 3 of 256 MiB and 3 of 512 MiB under 1 GiB: an idle guest does not touch"
+    told = "qemu-full: 7 of 256 MiB and 7 of 512 MiB under 1 GiB: an idle guest does not touch"
     assert any(each.startswith(told) for each in claim.evidence)
 
 
 def test_one_size_or_one_limit_is_inconclusive() -> None:
-    for left in ({(256, 1): 3, (256, 2): 7}, {(256, 1): 3, (512, 1): 1}):
+    for left in ({(256, 1): 7, (256, 2): 14}, {(256, 1): 7, (512, 1): 5}):
         assert judge([seen(density=ramps(left))]).verdict == "inconclusive"
 
 
