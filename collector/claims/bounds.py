@@ -39,7 +39,8 @@ def judge(runs: Sequence[Seen]) -> Claim:
                 limits[row.memory_limit_bytes] = row
     rows = [each for (subject, c), found in ramps.items() for each in _parts(subject, c, found)]
     told = [text for found in ramps.values() for text in (*ends(found), *sizes(found))]
-    told += [text for run in runs for text in floors(run.result.memory_floor)]
+    searched = [row for run in runs for row in run.result.memory_floor]
+    told += floors(searched, [(subject, found) for (subject, _), found in ramps.items()])
     return claim("C4", rows, {"full VM"}, told)
 
 

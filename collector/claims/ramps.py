@@ -1,4 +1,4 @@
-"""C4's evidence in words: what each ramp foresaw, found and was bound by."""
+"""C4's evidence in words: what each ramp foresaw, found and was bound by, and its guest's size."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from collector.claims.classes import MACHINES, class_of
+from collector.claims.rules import RULES
 from collector.reports import figures
-from collector.reports.model import DensityRow
+from collector.reports.model import DensityRow, Subject
 from collector.reports.rows import MemoryFloorRow
+
+MEBIBYTE = 1 << 20
 
 Ramps = Mapping[int, Mapping[int, DensityRow]]
 """The ramps of one VM, by guest size and hard limit."""
@@ -49,9 +52,40 @@ def sizes(ramps: Ramps) -> Iterator[str]:
                 yield f"{row.runtime}: {told}{same if row.instances == other.instances else ''}."
 
 
-def floors(found: Sequence[MemoryFloorRow]) -> Iterator[str]:
-    """The smallest memory that a VM was found to boot in."""
-    for row in found:
-        if row.floor_bytes is not None and class_of(row) in MACHINES:
-            least = "at most " if row.bounded else ""
-            yield f"{row.runtime} boots in {least}{figures.binary_size(row.floor_bytes)}."
+def floors(
+    searched: Sequence[MemoryFloorRow], ramps: Sequence[tuple[Subject, Ramps]]
+) -> Iterator[str]:
+    """The least memory that each VM was found to boot in, and its ramps' smallest guest."""
+    machines = [row for row in searched if class_of(row) in MACHINES]
+    for row in machines:
+        yield f"{row.runtime} {_boots(row)}."
+    for subject, its in ramps:
+        of_it = [row for row in machines if _kind(row) == _kind(subject)]
+        told = f"{subject.runtime}: the smallest guest of the ramps has "
+        yield f"{told}{figures.binary_size(min(its))}{_above(min(its), of_it)}."
+
+
+def _boots(row: MemoryFloorRow) -> str:
+    if row.floor_bytes is None:
+        return f"was searched for the least memory it boots in: {row.reason or 'it was not found'}"
+    least = f"boots in {'at most ' if row.bounded else ''}{figures.binary_size(row.floor_bytes)}"
+    below = (
+        "" if row.failed_bytes is None else f" and not in {figures.binary_size(row.failed_bytes)}"
+    )
+    return f"{least}{below}, by {row.launches} launches at each size"
+
+
+def _kind(row: Subject) -> tuple[str, ...]:
+    return row.host, row.runtime, row.accelerator, row.variant
+
+
+def _above(size: int, searched: Sequence[MemoryFloorRow]) -> str:
+    least = [row.floor_bytes for row in searched if row.floor_bytes is not None]
+    if not least:
+        missing = "not found" if searched else "not searched for"
+        return f"; the least that it boots in was {missing}"
+    above = (size - least[-1]) / MEBIBYTE
+    told = f", {above:g} MiB above the least that it boots in"
+    if above > RULES["C4"].numbers["margin_mib"]:
+        told += ": the smallest that boots is not among the sizes"
+    return told

@@ -61,9 +61,11 @@ RULES: Mapping[str, Rule] = {
         "The number of virtual machines is bounded by memory, since each guest takes much of it.",
         "under at least {limits} hard memory limits and {sizes} guest sizes every ramp ended for "
         "memory, and the ratio of what fits lies within {band} of the ratio of limits with its "
-        "whole range, as what fits is between N, which lived, and N + {grain}, which did not",
+        "whole range, as what fits is between N, which lived, and N + {grain}, which did not; "
+        "whether the smallest guest has at most {margin_mib} MiB more than the least that boots is "
+        "told beside it",
         "a ramp ended for another reason than memory, or that whole range lies outside the band",
-        {"limits": 2, "sizes": 2, "band": 0.2, "grain": 1},
+        {"limits": 2, "sizes": 2, "band": 0.2, "grain": 1, "margin_mib": 2},
     ),
     "C5": Rule(
         "Containers take less memory and less disk than virtual machines.",

@@ -20,6 +20,7 @@ EXPERIMENTS = (
     "claims-modes.yaml",
     "claims-distribution.yaml",
     "claims-systems.yaml",
+    "claims-floor.yaml",
     "claims-memory.yaml",
 )
 """What the claims need, in files that came with Tonnage."""

@@ -163,13 +163,41 @@ def test_a_budget_of_our_own_is_no_evidence() -> None:
     )
 
 
-def test_the_smallest_memory_that_a_vm_boots_in_is_told() -> None:
-    row = MemoryFloorRow(
+def floor(floor_mib: int | None) -> MemoryFloorRow:
+    """A search for the least memory of the full VM."""
+    return MemoryFloorRow(
         **FULL.model_dump(),
-        floor_bytes=116 * MIB,
-        failed_bytes=115 * MIB,
+        floor_bytes=floor_mib * MIB if floor_mib else None,
+        failed_bytes=(floor_mib - 1) * MIB if floor_mib else None,
         bounded=False,
         launches=3,
         tried=[],
+        reason=None if floor_mib else "the search was cut short",
     )
-    assert "qemu-full boots in 116 MiB." in judge([seen(memory_floor=[row])]).evidence
+
+
+def test_the_smallest_memory_that_a_vm_boots_in_is_told() -> None:
+    told = "qemu-full boots in 116 MiB and not in 115 MiB, by 3 launches at each size."
+    assert told in judge([seen(memory_floor=[floor(116)])]).evidence
+
+
+@pytest.mark.parametrize(
+    ("searched", "told"),
+    [
+        ([floor(254)], "2 MiB above the least that it boots in."),
+        ([floor(116)], "140 MiB above the least that it boots in: the smallest that boots is not"),
+        ([floor(None)], "the least that it boots in was not found"),
+        ([], "the least that it boots in was not searched for"),
+    ],
+)
+def test_how_far_the_smallest_guest_is_from_the_least_is_told(
+    searched: list[MemoryFloorRow], told: str
+) -> None:
+    evidence = judge([seen(density=ramps(), memory_floor=searched)]).evidence
+    (smallest,) = (text for text in evidence if "smallest guest of the ramps has 256 MiB" in text)
+    assert told in smallest
+
+
+def test_a_search_that_found_nothing_says_why() -> None:
+    evidence = judge([seen(memory_floor=[floor(None)])]).evidence
+    assert any("the search was cut short" in told for told in evidence)
