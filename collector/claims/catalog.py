@@ -20,13 +20,21 @@ JUDGES: Mapping[str, Callable[[Sequence[Seen]], Claim]] = {
 }
 
 
-def judge(runs: Sequence[Seen]) -> Claims:
-    """Every claim, judged by all the runs together."""
+def judge(runs: Sequence[Seen], missing: Sequence[str] = ()) -> Claims:
+    """Every claim, judged by all the runs together. ``missing`` tells of the experiments that
+    were not made: it is evidence of every claim that stays inconclusive."""
     return Claims(
         rules_version=RULES_VERSION,
         runs=[
             JudgedRun(id=run.id, name=run.name, state=run.state, started_at=run.started_at)
             for run in (each.result.run for each in runs)
         ],
-        claims=[judges(runs) for judges in JUDGES.values()],
+        missing=list(missing),
+        claims=[_without(judges(runs), missing) for judges in JUDGES.values()],
     )
+
+
+def _without(claim: Claim, missing: Sequence[str]) -> Claim:
+    if claim.verdict != "inconclusive":
+        return claim
+    return claim.model_copy(update={"evidence": [*claim.evidence, *missing]})

@@ -73,6 +73,9 @@ class Claims(Document):
 
     rules_version: int = Field(description="Counts up whenever a rule or a number changes.")
     runs: list[JudgedRun]
+    missing: list[str] = Field(
+        default=[], description="Experiments that were not made, or not all of it, and why."
+    )
     claims: list[Claim]
 
 

@@ -17,8 +17,9 @@ _MARKS = {"supported": ("✓", "green"), "refuted": ("✗", "red"), "inconclusiv
 
 def render(claims: Claims, width: int | None = None) -> Text:
     """Every claim. Sentences wrap and tables fit at ``width`` columns."""
-    runs = ", ".join(f"{run.name} {run.id}" for run in claims.runs)
+    runs = ", ".join(f"{run.name} {run.id}" for run in claims.runs) or "no run"
     lines = [Text(f"Judged by rules {claims.rules_version}, fixed beforehand, on {runs}")]
+    lines += [Text(part) for told in claims.missing for part in _wrapped(told, width)]
     for claim in claims.claims:
         lines += [Text(), *_claim(claim, width)]
     return Text("\n", no_wrap=True, overflow="ignore").join(lines)

@@ -53,7 +53,8 @@ def claims(
 
     Each claim is supported, refuted or inconclusive, by rules that were fixed beforehand.
     With --here it needs no set-up: as tonnage demo, it starts a collector and an agent,
-    runs what the claims need (or the experiment files named), and leaves nothing running.
+    runs what the claims need (or the experiment files named), for 30 minutes at most, and
+    leaves nothing running. What could not be run is told, and the rest is judged.
 
     \b
     For example:

@@ -48,6 +48,14 @@ def test_a_run_without_evidence_is_inconclusive_and_no_error() -> None:
     assert all("no evidence" in claim.reason for claim in judged.claims)
 
 
+def test_what_was_not_measured_is_evidence_of_what_stays_open_and_of_nothing_else() -> None:
+    judged = judge([a_run()], ["claims-memory is left out: no room."])
+    assert judged.missing == ["claims-memory is left out: no room."]
+    told = {claim.id for claim in judged.claims if set(judged.missing) <= set(claim.evidence)}
+    assert told == {claim.id for claim in judged.claims if claim.verdict == "inconclusive"}
+    assert text(judged).count("claims-memory is left out") == len(told) + 1
+
+
 def test_a_whole_result_is_judged() -> None:
     data = sample_run(("h1", "h2"))
     judged = judge([Seen(assemble(data), [rows(row) for row in data.trials])])
