@@ -45,17 +45,17 @@ RULES: Mapping[str, Rule] = {
         "A virtual machine may run another type of operating system than its host.",
         "at least {machines} VM booted a payload that is not Linux, and the payload said so on "
         "its own console: ready by its own line, without any mark of a Linux kernel",
-        "such a payload was tried at least {tries} times and never reported itself",
+        "VMs with such a payload were made at least {tries} times and it never reported itself",
         {"machines": 1, "tries": 3},
     ),
     "C3": Rule(
         "A container must match its host's type of operating system.",
-        "another distribution's user space became ready at least {starts} times as a container, "
-        "on the host's kernel, and an image that declares another operating system was tried at "
-        "least {tries} times and refused each time",
-        "an image that declares another operating system became ready as a container, or the "
-        "other distribution never did in {tries} tries",
-        {"starts": 1, "tries": 1},
+        "the user space of another distribution, or of another release of the host's, became ready "
+        "at least {starts} times as a container, on the host's kernel, and an image that declares "
+        "another operating system was tried at least {tries} times and refused each time",
+        "an image that declares another operating system became ready as a container, or of at "
+        "least {failures} containers of the other user space that were made none became ready",
+        {"starts": 1, "tries": 1, "failures": 3},
     ),
     "C4": Rule(
         "The number of virtual machines is bounded by memory, since each guest takes much of it.",

@@ -45,6 +45,11 @@ class Tried:
         return [trial for trial in self.trials if trial["outcome"] in ("failed", "timed_out")]
 
     @property
+    def ended(self) -> list[Mapping[str, Any]]:
+        """The trials that were made to their end: neither cancelled nor interrupted."""
+        return [*self.ready, *self.refused]
+
+    @property
     def seconds(self) -> list[float]:
         """Request to ready, of the ready ones."""
         return [trial["ready_ns"] / SECOND for trial in self.ready]

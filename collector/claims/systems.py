@@ -7,17 +7,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from collector.claims.classes import CONTAINERS, class_of
-from collector.claims.model import Claim, ScopeRow, Standing
+from collector.claims.kinship import Kinship
+from collector.claims.model import Claim, Class, ScopeRow, Standing
 from collector.claims.rules import RULES
 from collector.claims.seen import Seen, Tried, tried
 from collector.claims.verdicts import claim, scope
+from collector.reports.rows import IsolationRow
 
 PAYLOAD = "payload"
 """The variant of a VM runtime that boots something that is not Linux."""
 FOREIGN_OS = "foreign-os"
 """The workload whose image declares another operating system."""
-OTHER_DISTRIBUTION = "other-linux"
-"""The workload whose image is another distribution's user space."""
+OTHER_USER_SPACE = "other-linux"
+"""The workload whose image is not the host's user space: another release's or distribution's."""
 
 _SPEAKS_OF_THE_SYSTEM = re.compile(r"operating system|platform|windows", re.IGNORECASE)
 
@@ -31,51 +33,77 @@ def judge_machines(runs: Sequence[Seen]) -> Claim:
 def _payload(of: Tried) -> ScopeRow:
     numbers, ready = RULES["C2"].numbers, of.ready
     spoke = [trial for trial in ready if trial["kernel_ns"] is None]
+    silent = _never_ready(of)
     verdict: Standing = "supported" if len(spoke) >= numbers["machines"] else "inconclusive"
-    told = f"{of.subject.workload} reported itself in {len(spoke)} of {len(of.trials)} boots."
+    boots = len(ready) + len(silent)
+    told = f"{of.subject.workload} reported itself in {len(spoke)} of {boots} boots."
     if ready and not spoke:
         told = f"{of.subject.workload} was ready, and a Linux kernel had spoken before it."
-    elif not ready and len(of.trials) >= numbers["tries"]:
+    elif not ready and len(silent) >= numbers["tries"]:
         verdict = "refuted"
     return scope(
         of.subject, of.runtime_class, "boots what is not Linux", verdict, told, n=len(spoke)
     )
 
 
+def _never_ready(of: Tried) -> list[Mapping[str, Any]]:
+    """Instances that were made, or refused for their system, and never became ready: a full
+    disk or a Ctrl-C says nothing of what could have run."""
+    return [trial for trial in of.refused if trial["created_ns"] is not None or _spoken(trial)]
+
+
 def judge_containers(runs: Sequence[Seen]) -> Claim:
     """C3, over containers that were given another user space, and another system's image."""
     found = [each for each in tried(runs) if each.is_container]
-    rows = [*_others(found), *_on_the_hosts_kernel(runs), *_foreign(found)]
+    asked = _asked(runs)
+    rows = [*_others(found), *_on_the_hosts_kernel(asked), *_foreign(found)]
     said = [_words(each) for each in found if each.subject.workload == FOREIGN_OS and each.refused]
-    return claim("C3", _both(rows), {"container"}, said)
+    return claim("C3", _both(rows), {"container"}, [*_which(asked), *said])
 
 
 def _others(found: Sequence[Tried]) -> Iterator[ScopeRow]:
     numbers = RULES["C3"].numbers
     for each in found:
-        if each.subject.workload == OTHER_DISTRIBUTION:
-            ready = len(each.ready)
+        if each.subject.workload == OTHER_USER_SPACE:
+            ready, never = len(each.ready), len(_never_ready(each))
             verdict: Standing = "supported" if ready >= numbers["starts"] else "inconclusive"
-            if not ready and len(each.refused) >= numbers["tries"]:
+            if not ready and never >= numbers["failures"]:
                 verdict = "refuted"
-            told = f"another distribution's user space was ready in {ready} of {len(each.trials)}."
-            yield scope(each.subject, each.runtime_class, OTHER, verdict, told, n=len(each.trials))
+            told = f"the other user space was ready in {ready} of {ready + never} starts."
+            yield scope(each.subject, each.runtime_class, OTHER, verdict, told, n=ready + never)
 
 
-def _on_the_hosts_kernel(runs: Sequence[Seen]) -> Iterator[ScopeRow]:
-    """By what the other distribution said of itself, where it was asked."""
-    for row in (row for run in runs for row in run.result.isolation):
-        runtime_class = class_of(row)
-        if row.workload == OTHER_DISTRIBUTION and runtime_class in CONTAINERS:
-            names = sorted({place.os for place in row.inside if place.os})
-            outside = row.outside.os if row.outside else None
-            verdict: Standing = "inconclusive"
-            told = f"{row.answered} of {row.instances} told which they are, or not all of it."
-            if names and outside and row.kernel:
-                other = outside not in names
-                verdict = "supported" if other and row.kernel == "host's" else "inconclusive"
-                told = f"{names[0]} inside, {outside} outside; the kernel is {_whose(row.kernel)}."
-            yield scope(row, runtime_class, ON_HOST, verdict, told, n=row.answered)
+def _on_the_hosts_kernel(asked: Sequence[tuple[IsolationRow, Class]]) -> Iterator[ScopeRow]:
+    """By what the other user space said of itself, where it was asked."""
+    for row, runtime_class in asked:
+        verdict: Standing = "inconclusive"
+        told = f"{row.answered} of {row.instances} told which they are, or not all of it."
+        kinships = _kinships(row)
+        if kinships and row.kernel:
+            other = all(kinship.differs for kinship in kinships)
+            verdict = "supported" if other and row.kernel == "host's" else "inconclusive"
+            told = f"{kinships[0].told}; the kernel is {_whose(row.kernel)}."
+        yield scope(row, runtime_class, ON_HOST, verdict, told, n=row.answered)
+
+
+def _asked(runs: Sequence[Seen]) -> list[tuple[IsolationRow, Class]]:
+    """Containers of the other user space that were asked what they are."""
+    rows = [row for run in runs for row in run.result.isolation]
+    known = [(row, class_of(row)) for row in rows if row.workload == OTHER_USER_SPACE]
+    return [(row, c) for row, c in known if c is not None and c in CONTAINERS]
+
+
+def _kinships(row: IsolationRow) -> list[Kinship]:
+    """Each system inside beside the host's; none where the host's was not told."""
+    outside = row.outside.os if row.outside else None
+    inside = sorted({place.os for place in row.inside if place.os})
+    return [Kinship(system, outside) for system in inside] if outside else []
+
+
+def _which(asked: Sequence[tuple[IsolationRow, Class]]) -> list[str]:
+    """Whether another distribution ran, or only another release of the host's, each once."""
+    told = [f"{row.host}: {each.told}." for row, _ in asked for each in _kinships(row)]
+    return list(dict.fromkeys(told))
 
 
 def _whose(kernel: str) -> str:
@@ -92,20 +120,25 @@ def _foreign(found: Sequence[Tried]) -> Iterator[ScopeRow]:
 
 
 ON_HOST = "it runs on the host's kernel"
-OTHER = "another distribution's user space runs"
+OTHER = "another user space runs"
 FOREIGN = "an image of another system is refused"
 
 
 def _refusal(of: Tried) -> tuple[Standing, str]:
     if of.ready:
-        return "refuted", f"it became ready in {len(of.ready)} of {len(of.trials)} tries."
-    refused = [trial for trial in of.refused if _SPEAKS_OF_THE_SYSTEM.search(_said(trial))]
-    if len(refused) < max(RULES["C3"].numbers["tries"], len(of.trials)):
+        return "refuted", f"it became ready in {len(of.ready)} of {len(of.ended)} tries."
+    refused, ended = [trial for trial in of.refused if _spoken(trial)], len(of.ended)
+    if len(refused) < max(RULES["C3"].numbers["tries"], ended):
         return "inconclusive", (
-            f"in {len(refused)} of {len(of.trials)} tries it was refused for its system; "
+            f"in {len(refused)} of {ended} tries it was refused for its system; "
             f"the others ended otherwise."
         )
-    return "supported", f"refused in {len(refused)} of {len(of.trials)} tries."
+    return "supported", f"refused in {len(refused)} of {ended} tries."
+
+
+def _spoken(trial: Mapping[str, Any]) -> bool:
+    """Whether a failure speaks of the operating system."""
+    return bool(_SPEAKS_OF_THE_SYSTEM.search(_said(trial)))
 
 
 def _said(trial: Mapping[str, Any]) -> str:

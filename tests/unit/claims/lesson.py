@@ -62,6 +62,7 @@ def started(
             "outcome": outcome,
             "error": error,
             "evidence": "",
+            "created_ns": ready // 10,
             "kernel_ns": kernel,
             "ready_ns": ready if outcome == "ready" else None,
             "population": "measured",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from collector.claims.systems import judge_containers, judge_machines
 from tests.unit.claims.lesson import FULL, seen, started, subject
 from tests.unit.claims.test_inside import HOST, asked, place
@@ -29,6 +31,14 @@ def test_payloads_that_never_report_themselves_refute_it() -> None:
     assert [judge_machines([run]).verdict for run in hung] == ["inconclusive", "refuted"]
 
 
+def test_boots_that_were_never_made_do_not_refute_it() -> None:
+    cut = [
+        started(PAYLOAD, [1.0] * 3, outcome=outcome, created_ns=made)
+        for outcome, made in (("cancelled", 9), ("interrupted", 9), ("failed", None))
+    ]
+    assert [judge_machines([seen(trials)]).verdict for trials in cut] == ["inconclusive"] * 3
+
+
 def test_without_a_payload_there_is_no_evidence() -> None:
     claim = judge_machines([seen(started(FULL, [3000.0], kernel_share=0.5))])
     assert (claim.verdict, claim.scope) == ("inconclusive", [])
@@ -43,7 +53,7 @@ def refused(count: int = 2, error: str = REFUSAL) -> list[dict[str, object]]:
     return list(started(FOREIGN, [1.0] * count, outcome="failed", error=error))
 
 
-def test_another_distribution_that_runs_and_a_refusal_support_it_in_the_engines_words() -> None:
+def test_another_user_space_that_runs_and_a_refusal_support_it_in_the_engines_words() -> None:
     claim = judge_containers(
         [seen(started(OTHER, [200.0] * 3), iter(refused()), isolation=[ASKED])]
     )
@@ -67,9 +77,52 @@ def test_one_half_alone_is_inconclusive() -> None:
     assert judge_containers(halves).verdict == "supported"
 
 
-def test_a_distribution_that_never_runs_refutes_it() -> None:
-    run = seen(started(OTHER, [1.0], outcome="failed", error="exited"), iter(refused()))
-    assert judge_containers([run]).verdict == "refuted"
+def test_a_user_space_that_never_runs_refutes_it_after_three_tries() -> None:
+    runs = [
+        seen(started(OTHER, [1.0] * count, outcome="failed", error="exited"), iter(refused()))
+        for count in (2, 3)
+    ]
+    assert [judge_containers([run]).verdict for run in runs] == ["inconclusive", "refuted"]
+
+
+@pytest.mark.parametrize(("outcome", "made"), [("cancelled", 9), ("failed", None)])
+def test_containers_that_were_never_made_do_not_refute_it(outcome: str, made: int | None) -> None:
+    cut = started(OTHER, [1.0] * 6, outcome=outcome, created_ns=made, error="no space left")
+    assert judge_containers([seen(cut, iter(refused()))]).verdict == "inconclusive"
+
+
+def test_tries_that_were_cancelled_do_not_weaken_a_refusal() -> None:
+    cancelled = [row | {"trial": "late", "outcome": "cancelled"} for row in refused(1)]
+    trials = iter([*refused(), *cancelled])
+    claim = judge_containers([seen(started(OTHER, [200.0] * 3), trials, isolation=[ASKED])])
+    assert claim.verdict == "supported"
+    assert any(row.reason == "refused in 2 of 2 tries." for row in claim.scope)
+
+
+@pytest.mark.parametrize(
+    ("inside", "told"),
+    [
+        ("Debian GNU/Linux 13 (trixie)", "another release of the host's distribution, not another"),
+        ("Debian GNU/Linux trixie/sid", "another release of the host's distribution, not another"),
+        ("Alpine Linux v3.20", "(bookworm) outside: another distribution."),
+    ],
+)
+def test_it_says_whether_it_was_another_distribution_or_another_release(
+    inside: str, told: str
+) -> None:
+    place_of_it = place(HOST).model_copy(update={"os": inside})
+    row = asked(OTHER, inside=[place_of_it] * 2, outside=BOOKWORM)
+    claim = judge_containers([seen(started(OTHER, [200.0]), iter(refused()), isolation=[row])])
+    assert claim.verdict == "supported"
+    assert told in claim.evidence[0]
+
+
+def test_the_hosts_own_release_under_another_name_is_no_other_user_space() -> None:
+    point = place(HOST).model_copy(update={"os": "Debian GNU/Linux 12"})
+    row = asked(OTHER, inside=[point] * 2, outside=BOOKWORM)
+    claim = judge_containers([seen(started(OTHER, [200.0]), iter(refused()), isolation=[row])])
+    assert claim.verdict == "inconclusive"
+    assert "the host's own release" in claim.reason
 
 
 def test_the_hosts_own_distribution_or_another_kernel_is_no_evidence() -> None:
