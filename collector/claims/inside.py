@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 
 from collector.claims.classes import CONTAINERS, class_of
 from collector.claims.model import Claim, Class, ScopeRow, Standing
 from collector.claims.rules import RULES
 from collector.claims.seen import Seen
 from collector.claims.verdicts import claim, scope
-from collector.reports.rows import IsolationRow
+from collector.reports.rows import Inside, IsolationRow
 
 OWN_KERNEL = "a kernel of its own"
 HOSTS_KERNEL = "the host's kernel"
@@ -23,7 +24,7 @@ def judge_kernels(runs: Sequence[Seen]) -> Claim:
     for row, runtime_class in _asked(runs):
         judged = _container if runtime_class in CONTAINERS else _machine
         rows.append(judged(row, runtime_class))
-        told += _releases(row)
+        told += _told(row)
     return claim("C1", rows, {"container", "full VM"}, told)
 
 
@@ -46,33 +47,74 @@ def _container(row: IsolationRow, runtime_class: Class) -> ScopeRow:
     marks = {"boot id": row.boot_id, "kernel release": row.kernel, "boot time": row.start_time}
     others = [name for name, same in marks.items() if same in ("own", "mixed")]
     verdict: Standing = "refuted" if others else "supported"
-    reason = "boot id and kernel release inside are the host's, in every instance."
+    reason = "boot id, kernel release and boot time inside are the host's, in every instance."
     if others:
         reason = f"the {' and '.join(others)} inside is not the host's."
-    elif row.boot_id is None or row.kernel is None or row.answered < row.instances:
-        verdict, reason = "inconclusive", _untold(row, "boot id and kernel release")
+    elif None in marks.values() or row.answered < row.instances:
+        verdict, reason = "inconclusive", _untold(row, "boot id, kernel release and boot time")
     return scope(row, runtime_class, HOSTS_KERNEL, verdict, reason, n=row.answered)
 
 
 def _machine(row: IsolationRow, runtime_class: Class) -> ScopeRow:
-    verdict: Standing = "supported" if row.boot_id == "own" else "refuted"
-    reason = "the boot id inside is not the host's, in every instance."
-    if row.boot_id is None or row.answered < row.instances:
-        verdict, reason = "inconclusive", _untold(row, "boot id")
-    elif verdict == "refuted":
-        reason = "the boot id inside is the host's."
+    marks = {"boot id": row.boot_id, "boot time": row.start_time}
+    shared = [name for name, same in marks.items() if same in ("host's", "mixed")]
+    verdict: Standing = "supported"
+    reason = "the boot id inside is no other's, and the kernel started after the host's, in every "
+    reason += "instance."
+    if shared:
+        verdict, reason = "refuted", f"the {' and '.join(shared)} inside is the host's."
+    elif _twins(row):
+        verdict, reason = "refuted", "the boot id inside is another instance's."
+    elif None in marks.values() or row.answered < row.instances:
+        verdict, reason = "inconclusive", _untold(row, "boot id and boot time")
+    elif _older(row):
+        verdict, reason = "inconclusive", "a kernel inside started before the host's, by its clock."
     return scope(row, runtime_class, OWN_KERNEL, verdict, reason, n=row.answered)
+
+
+def _twins(row: IsolationRow) -> bool:
+    """Whether two instances told the same boot id."""
+    ids = [place.boot_id for place in row.inside if place.boot_id]
+    return len(set(ids)) < len(ids)
+
+
+def _older(row: IsolationRow) -> bool:
+    """Whether a kernel inside says that it started before the host's."""
+    outside = row.outside.start_time_unix if row.outside else None
+    starts = [place.start_time_unix for place in row.inside if place.start_time_unix is not None]
+    return outside is not None and any(start < outside for start in starts)
 
 
 def _untold(row: IsolationRow, what: str) -> str:
     return f"{row.answered} of {row.instances} instances told their {what}, or not all of it."
 
 
-def _releases(row: IsolationRow) -> Iterator[str]:
+def _told(row: IsolationRow) -> Iterator[str]:
+    """Kernel releases, boot ids and boot times, each inside beside the host's."""
     inside = sorted({place.kernel for place in row.inside if place.kernel})
     if inside and row.outside and row.outside.kernel:
         told = f"{' and '.join(inside)} inside, {row.outside.kernel} on the host"
         yield f"{row.runtime} on {row.host}: kernel {told}, {row.answered} instances."
+    if row.outside:
+        ids = [_boot_id(place) for place in (*row.inside, row.outside)]
+        starts = [_started(place) for place in (*row.inside, row.outside)]
+        yield f"{row.runtime} on {row.host}: boot id {_beside(ids)}; booted {_beside(starts)}."
+
+
+def _beside(told: Sequence[str]) -> str:
+    """What each instance told, once where it is the same, and last what the host told."""
+    return f"{', '.join(dict.fromkeys(told[:-1])) or 'not told'} inside, {told[-1]} on the host"
+
+
+def _boot_id(place: Inside) -> str:
+    """Its beginning, which tells it from others; the run's own result has all of it."""
+    return place.boot_id[:8] if place.boot_id else "not told"
+
+
+def _started(place: Inside) -> str:
+    if place.start_time_unix is None:
+        return "not told"
+    return f"{datetime.fromtimestamp(place.start_time_unix, UTC):%Y-%m-%d %H:%M:%S}"
 
 
 def _walled(row: IsolationRow, runtime_class: Class) -> ScopeRow:

@@ -36,10 +36,11 @@ class Rule:
 RULES: Mapping[str, Rule] = {
     "C1": Rule(
         "A virtual machine has an operating-system kernel of its own; a container uses the host's.",
-        "in every instance that was asked, a container reports the boot id and the kernel release "
-        "of its host, and a VM reports a boot id that is not its host's",
-        "one container reports another boot id or release than its host, or one VM its host's "
-        "boot id",
+        "in every instance that was asked, a container reports the boot id, the kernel release and "
+        "the boot time of its host, and a VM reports a boot id that is neither its host's nor "
+        "another VM's, and a boot time after its host's",
+        "one container reports another boot id, release or boot time than its host, or one VM the "
+        "boot id of its host or of another VM, or its host's boot time",
     ),
     "C2": Rule(
         "A virtual machine may run another type of operating system than its host.",

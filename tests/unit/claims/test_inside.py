@@ -58,6 +58,58 @@ def test_containers_on_the_hosts_kernel_and_vms_on_their_own_support_it() -> Non
     )
 
 
+def booted(boot_id: str, start_time_unix: int, kernel: str = GUEST) -> Inside:
+    told = {"boot_id": boot_id, "start_time_unix": start_time_unix}
+    return place(kernel).model_copy(update=told)
+
+
+HERE = booted("15925470-5d0a", 1_795_870_704, HOST)
+FIRST, SECOND = booted("9217abc7-41ed", 1_795_891_907), booted("d621fdc0-93aa", 1_795_891_909)
+
+
+def test_boot_ids_and_boot_times_are_told_beside_the_hosts() -> None:
+    rows = [
+        asked(CONTAINER, outside=HERE, inside=[HERE, HERE]),
+        asked(FULL, "own", outside=HERE, inside=[FIRST, SECOND]),
+    ]
+    evidence = judge_kernels([seen(isolation=rows)]).evidence
+    here = "2026-11-28 12:58:24 on the host."
+    assert (
+        "docker on h1: boot id 15925470 inside, 15925470 on the host; "
+        f"booted 2026-11-28 12:58:24 inside, {here}"
+    ) in evidence
+    assert (
+        "qemu-full on h1: boot id 9217abc7, d621fdc0 inside, 15925470 on the host; "
+        f"booted 2026-11-28 18:51:47, 2026-11-28 18:51:49 inside, {here}"
+    ) in evidence
+
+
+def test_two_vms_on_one_boot_refute_it() -> None:
+    row = asked(FULL, "own", outside=HERE, inside=[FIRST, FIRST])
+    claim = judge_kernels([seen(isolation=[asked(CONTAINER), row])])
+    assert claim.verdict == "refuted"
+    assert "another instance's" in claim.reason
+
+
+def test_a_vm_with_the_hosts_boot_time_refutes_it() -> None:
+    row = asked(FULL, "own", start_time="host's")
+    assert judge_kernels([seen(isolation=[asked(CONTAINER), row])]).verdict == "refuted"
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [asked(CONTAINER, start_time=None), asked(FULL, "own")],
+        [asked(CONTAINER), asked(FULL, "own", start_time=None)],
+        [asked(CONTAINER), asked(FULL, "own", outside=FIRST, inside=[HERE, SECOND])],
+    ],
+)
+def test_a_boot_time_that_is_missing_or_before_the_hosts_leaves_it_open(
+    rows: list[IsolationRow],
+) -> None:
+    assert judge_kernels([seen(isolation=rows)]).verdict == "inconclusive"
+
+
 @pytest.mark.parametrize("row", [asked(CONTAINER, "mixed"), asked(FULL, "mixed"), asked(FULL)])
 def test_one_instance_on_the_wrong_kernel_refutes_it(row: IsolationRow) -> None:
     assert judge_kernels([seen(isolation=[row])]).verdict == "refuted"
