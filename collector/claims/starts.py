@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from collector.claims import boots
 from collector.claims.model import Claim, ScopeRow, Standing
 from collector.claims.rules import RULES
 from collector.claims.seen import Seen, Tried, tried
@@ -32,7 +33,7 @@ def judge(runs: Sequence[Seen]) -> Claim:
         part = (row.host, row.runtime, row.accelerator, row.variant, row.mode, row.aspect)
         if part not in most or most[part].n < row.n:
             most[part] = row
-    return claim("C6", list(most.values()), {"container", "full VM"})
+    return claim("C6", list(most.values()), {"container", "full VM"}, boots.told(runs))
 
 
 def _of_run(found: Sequence[Tried]) -> Iterator[ScopeRow]:

@@ -136,6 +136,28 @@ def test_cold_starts_are_told_and_do_not_decide() -> None:
     assert claim.fails_for == ["container"]
 
 
+def test_cold_starts_are_told_beside_the_warm_ones_of_their_own_run() -> None:
+    cold = list(started(subject("qemu-full", mode="cold"), spread(9000, 12), kernel_share=0.9))
+    warm = started(FULL, spread(6000, 12), kernel_share=0.9)
+    other_run = seen(started(RUNC, spread(30, 300)), started(FULL, spread(12000, 20)))
+    claim = judge([other_run, seen(started(RUNC, spread(30, 10)), iter(cold), warm)])
+    (told,) = (each for each in claim.evidence if "cold" in each)
+    assert told.startswith("qemu-full, claims: cold 8.96 s, warm 5.97 s, 1.50×")
+    assert told.endswith("by 12 and 12 starts of one run.")
+    alone = judge([other_run, seen(started(RUNC, spread(30, 10)), iter(cold))])
+    assert not any("cold" in each for each in alone.evidence)
+
+
+def test_a_start_by_firmware_is_told_with_its_parts_and_not_judged() -> None:
+    whole = started(subject("qemu-full", variant="firmware"), [20_000] * 3, kernel_share=0.5)
+    claim = judge([seen(started(RUNC, spread(30, 300)), iter(BOOTS)), seen(whole)])
+    assert claim.verdict == "supported"
+    assert (
+        "qemu-full by firmware, claims: 3 starts, median 20.0 s, of which firmware and boot "
+        "loader take 8.00 s."
+    ) in claim.evidence
+
+
 def test_a_vm_that_was_only_started_cold_decides_nothing() -> None:
     cold = started(subject("runc", mode="cold"), spread(30, 300))
     boots = started(subject("qemu-full", mode="cold"), spread(9000, 12), kernel_share=0.9)
