@@ -31,7 +31,8 @@ def judge_kernels(runs: Sequence[Seen]) -> Claim:
 def judge_walls(runs: Sequence[Seen]) -> Claim:
     """C7, over containers that were asked beside neighbours."""
     asked = [(row, c) for row, c in _asked(runs) if c in CONTAINERS]
-    told = [f"{row.runtime} on {row.host}: {seen}." for row, _ in asked for seen in row.host_sees]
+    told = list(dict.fromkeys(text for row, _ in asked for text in _looked_at(row)))
+    told += [f"{row.runtime} on {row.host}: {seen}." for row, _ in asked for seen in row.host_sees]
     return claim("C7", [_walled(row, c) for row, c in asked], {"container"}, told)
 
 
@@ -115,6 +116,21 @@ def _started(place: Inside) -> str:
     if place.start_time_unix is None:
         return "not told"
     return f"{datetime.fromtimestamp(place.start_time_unix, UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def _looked_at(row: IsolationRow) -> Iterator[str]:
+    """What the verdict rests on, and what nobody looked at."""
+    yield (
+        "Looked at: whether an instance lists another's mark among its processes or files, and "
+        "whether host name, mounts and network are of one namespace. Not looked at: whether it "
+        "can break out, or reach another by its address."
+    )
+    yield "The host was asked for the instances' processes, and not for their mounts or networks."
+    if row.network == "none":
+        yield (
+            "The containers had network none, a loopback interface each: that none saw another's "
+            "network says little of containers on a bridge."
+        )
 
 
 def _walled(row: IsolationRow, runtime_class: Class) -> ScopeRow:

@@ -9,7 +9,7 @@ import pytest
 from collector.claims.inside import judge_kernels, judge_walls
 from collector.reports.model import Subject
 from collector.reports.rows import Inside, IsolationRow, Sight
-from tests.unit.claims.lesson import CONTAINER, FULL, GVISOR, MICROVM, seen
+from tests.unit.claims.lesson import CONTAINER, FULL, GVISOR, MICROVM, RUNC, seen, subject
 
 HOST, GUEST = "6.18.0", "6.1.0-41"
 
@@ -138,6 +138,17 @@ def test_containers_that_see_nothing_of_each_other_support_it() -> None:
     claim = judge_walls([seen(isolation=[asked(CONTAINER), asked(MICROVM, "own")])])
     assert claim.verdict == "supported"
     assert [row.runtime for row in claim.scope] == ["docker"]
+
+
+def test_what_was_not_looked_at_is_told_once() -> None:
+    bridged = subject("docker", network="bridge")
+    none, bridge = (
+        judge_walls([seen(isolation=rows)]).evidence
+        for rows in ([asked(CONTAINER), asked(RUNC)], [asked(bridged)])
+    )
+    assert sum("not for their mounts" in told for told in none) == 1
+    assert sum("says little of containers on a bridge" in told for told in none) == 1
+    assert not any("says little" in told for told in bridge)
 
 
 def test_one_sight_of_another_refutes_it() -> None:
