@@ -82,13 +82,15 @@ async def measured(
         elif timed is None:
             found.lacks(name, f"is left out: {allowance.over}")
         else:
+            before = len(found.seen)
             try:
                 fitting = _fitted(timed, runtimes, found.seen)
                 last = await _one(client, fitting, out, interrupts, found)
             except Left:
                 raise
             except TonnageError as error:
-                found.lacks(name, f"is left out: {error}")
+                how = "is left out" if len(found.seen) == before else "was not seen to its end"
+                found.lacks(name, f"{how}: {error}")
                 found.graver(error.exit_code)
             else:
                 if last.state is not RunState.FINISHED:

@@ -39,7 +39,9 @@ def experiment(name: str) -> Spec:
 class Choosy(Scripted):
     """Refuses the experiments whose names hold ``bad``; others end as it is told."""
 
-    def __init__(self, end: RunState = RunState.FINISHED, ended: Callable[[], None] = bool) -> None:
+    def __init__(
+        self, end: RunState = RunState.FINISHED, ended: Callable[[], None] = lambda: None
+    ) -> None:
         super().__init__()
         self.progress = [pb.WatchRunResponse(run_id="r1", state=state(end))]
         self.result_json = assemble(sample_run()).model_dump_json()
