@@ -149,7 +149,7 @@ distribution() {
 		--dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
 		"$release" "$guest/other-linux.part.tar" &&
 		mv "$guest/other-linux.part.tar" "$guest/other-linux.tar" ||
-		lacks "another distribution's user space (for make claims): see $log"
+		lacks "another release's user space (for make claims): see $log"
 }
 
 # The drivers of virtual disks and network cards, out of the kernel's own package.
