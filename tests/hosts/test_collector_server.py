@@ -74,6 +74,12 @@ PLAY = (
     "ANSIBLE_PIPELINING=1 ANSIBLE_NOCOLOR=1 ansible-playbook -i /root/inventory.yml"
     " /srv/cargo/ansible/site.yml -e tonnage_bundle=/srv/cargo/tonnage-{}.tar.gz {}"
 )
+DRAINED = [
+    "Drain the host",
+    "The agent's configuration",
+    "Install",
+    "Open the host for runs again, unless it was shut before",
+]
 STARTED_AGAIN = (
     "[[ $(systemctl show -P NRestarts tonnage-collector) -ge 1 ]]"
     " && systemctl is-active --quiet tonnage-collector"
@@ -184,16 +190,15 @@ def is_upgraded_by_ansible_in_a_run(server: Guest, collector: Operator, folder: 
     in_the_middle(collector, run_id, 1, WITHOUT_END)
     bring_release(server, NEW)
     told = play(server, NEW, "--limit", NAME)
-    for task in ("Drain the host", "Install", "Open the host for runs again"):
-        assert re.search(rf"^TASK \[tonnage : {task}\] \*+\nchanged: ", told, re.MULTILINE), told
+    did = re.findall(r"^TASK \[tonnage : (.+)\] \*+\nchanged: ", told, re.MULTILINE)
+    assert [task for task in did if task in DRAINED] == DRAINED, told
     healthy(collector, NAME, NEW)
     in_the_middle(collector, run_id, collector.run(run_id)["trials"] + 1, WITHOUT_END)
     collector.tonnage("cancel", run_id)
     until(lambda: collector.run(run_id), lambda run: run["state"] == "cancelled", PATIENCE_SECONDS)
-    # Once for the new release, once more for the configuration that the role wrote.
-    assert "RUNNING HANDLER [tonnage : Restart]" in told
+    # Once, for the new release and for the configuration that the role wrote.
     resumed = resumptions(spooled(server, run_id, folder))
-    assert [each.rebooted for each in resumed] == [False, False]
+    assert [each.rebooted for each in resumed] == [False]
 
 
 def is_taken_back(server: Guest, collector: Operator) -> None:
