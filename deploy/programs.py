@@ -125,6 +125,9 @@ class Program:
             process.kill()
             await process.wait()
             raise self._failed(f"did not end within {STOP_SECONDS:g} s") from error
+        except asyncio.CancelledError:  # nobody will wait for it any more
+            process.kill()
+            raise
         # The transport is told of the pipe's end in a later turn of the loop.
         process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001 - no public way
         return code

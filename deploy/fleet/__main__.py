@@ -41,6 +41,9 @@ def main() -> int:
     except (CommandFailed, NamespaceFailed, ProgramFailed, TimeoutError) as error:
         sys.stderr.write(f"fleet-demo: {str(error) or 'something took too long'}\n  logs: {out}\n")
         return 1
+    except KeyboardInterrupt:
+        sys.stderr.write(f"fleet-demo: interrupted; all of it is taken down again\n  logs: {out}\n")
+        return 130
     _say(f"\nAll of it is taken down again; {time.monotonic() - began:.0f} s.\n")
     return 0
 

@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from agent.runtimes.docker.config import LABEL_AGENT
 from deploy.commands import Done
+from deploy.ending import end
 from deploy.fleet.namespaces import Host, switched_hosts
 from deploy.operator import Operator, Say
-from deploy.programs import Program, module
+from deploy.programs import Program, ProgramFailed, module
 
 COLLECTOR = "collector"
 _GRPC, _HTTP, _AGENT, _METRICS = 7070, 7071, 7080, 7081
@@ -89,7 +91,8 @@ async def fleet(
     say: Say,
     lost_after: float = 8.0,
 ) -> AsyncIterator[Fleet]:
-    """Hosts of these names that have joined and serve; all of it is gone after the block.
+    """Hosts of these names that have joined and serve; all of it is gone after the block, the
+    agents' instances too. Raises ``ProgramFailed`` when one ended by itself, or not as asked.
 
     ``lost_after``: seconds after which the collector gives a silent host up.
     """
@@ -103,8 +106,17 @@ async def fleet(
                 await made.join(name)
             await asyncio.gather(*(agent.start() for agent in made.agents.values()))
             yield made
-            for program in reversed(programs):
-                await program.stop()
+            if fell := [program.name for program in programs if program.fell]:
+                raise ProgramFailed(f"ended by itself: {', '.join(fell)}")
         finally:
-            for program in programs:
-                await program.kill()
+            await _end(made, programs)
+
+
+async def _end(made: Fleet, programs: Sequence[Program]) -> None:
+    try:
+        await end(programs, made.agents.values())
+    except ProgramFailed as error:
+        ids = [path.read_text().strip() for path in sorted(made.folder.glob("*/agent-id"))]
+        ways = [f"docker ps -aq --filter label={LABEL_AGENT}={each}" for each in ids]
+        told = "".join(f"\n    {way} | xargs -r docker rm -f" for way in ways)
+        raise ProgramFailed(f"{error}\n  What its agents may have left:{told}") from error

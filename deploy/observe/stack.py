@@ -14,6 +14,7 @@ from pathlib import Path
 
 import asyncpg
 
+from deploy.ending import end
 from deploy.observe import servers
 from deploy.observe.configuration import Places, copy_rules, on_loopback
 from deploy.observe.gate import Gate
@@ -21,7 +22,7 @@ from deploy.observe.postgres import PostgreSQL
 from deploy.observe.prometheus import Prometheus
 from deploy.observe.sources import Sources
 from deploy.operator import Operator, Say
-from deploy.programs import Program, ProgramFailed, module
+from deploy.programs import Program, module
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SHIPPED = CHECKOUT / "deploy" / "prometheus"
@@ -121,27 +122,8 @@ class Stack:
         await self.prometheus.start()
 
     async def down(self) -> None:
-        """End everything in order, and what is left of it by force.
-
-        An agent that fell is started once more, as it alone knows which instances it left
-        behind. Raises ``ProgramFailed`` when one did not end as asked.
-        """
-        failures = [await self._ended(program) for program in reversed([*self.programs.values()])]
-        for program in self.programs.values():
-            await program.kill()
-        if failure := next(filter(None, failures), None):
-            raise failure
-
-    async def _ended(self, program: Program) -> ProgramFailed | None:
-        try:
-            if program.fell:
-                await program.kill()
-                if program in self.agents.values():
-                    await program.start()
-            await program.stop()
-        except ProgramFailed as error:
-            return error
-        return None
+        """End everything. Raises ``ProgramFailed`` when one did not end as asked."""
+        await end([*self.programs.values()], self.agents.values())
 
     async def _database(self) -> None:
         connection = await asyncpg.connect(self.administration)
