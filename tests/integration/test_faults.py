@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import numpy as np
 import pytest
 
 from benchmarks.rows import Row
@@ -56,13 +57,25 @@ async def test_clocks_that_jump_change_nothing(tmp_path: Path) -> None:
     assert missed(clock.rows(found)) == []
 
 
-async def test_starts_that_fall_into_a_standstill_of_the_collector_are_counted(
+async def test_starts_that_fall_into_a_standstill_of_the_collector_do_not_take_twice_as_long(
     tmp_path: Path,
 ) -> None:
-    """How much slower they are is the long form's to say: a short one cannot."""
+    """A smaller difference is the long form's to rule out: a short one cannot."""
     found = await slow_collector.starts(tmp_path, "fake", 800)
     assert len(found.still) > 50
     assert len(found.working) > 50
+    (ratio,) = slow_collector.rows("fake", found, enough=False)
+    assert ratio.value < 2
+
+
+@pytest.mark.parametrize(
+    ("slower", "starts", "good"),
+    [(1.0, 145, True), (1.5, 145, False), (1.5, 6, False), (1.0, 6, False), (1.0, 0, False)],
+)
+def test_a_standstill_must_be_shown_to_cost_little(slower: float, starts: int, good: bool) -> None:
+    took = np.random.default_rng(1).normal(0.4, 0.06, (2, starts))
+    found = slow_collector.Starts((*(took[0] * slower),), (*took[1],))
+    assert (missed(slow_collector.rows("docker", found)) == []) is good
 
 
 async def test_one_run_reaches_many_agents(tmp_path: Path) -> None:
