@@ -29,6 +29,7 @@ from tonnage.v1 import agent_pb2, collector_pb2
 _CALL_SECONDS = 5.0
 _RPC_INPUTS = 80_000
 _FILE_INPUTS = 30_000
+_FEWEST_INPUTS = 100_000
 _DEFECTS = (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.UNAVAILABLE)
 _SERVICES = {
     "collector": collector_pb2.DESCRIPTOR.services_by_name["CollectorService"],
@@ -147,4 +148,7 @@ async def measure(size: float = 1.0) -> Sequence[Row]:
     """110,000 inputs at full size."""
     with tempfile.TemporaryDirectory(prefix="tonnage-faults-") as folder:
         calls, files = await fuzz(Path(folder), int(_RPC_INPUTS * size), int(_FILE_INPUTS * size))
-    return _rows(calls, "every call") + _rows(files, "experiment files")
+    inputs = calls.inputs + files.inputs
+    fewest = _FEWEST_INPUTS * size
+    enough = Row("fuzzing: inputs", inputs, (inputs, inputs), "", fewest, "min", inputs)
+    return [enough, *_rows(calls, "every call"), *_rows(files, "experiment files")]
