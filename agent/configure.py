@@ -88,7 +88,7 @@ def _with_identity(config: AgentConfig) -> AgentConfig:
 
 def _refuse_without_identity(config: AgentConfig) -> None:
     """The agent is root-equivalent: without mutual TLS nobody else may reach it."""
-    join = "tonnage-agent join --collector HOST:PORT --token TOKEN"
+    join = "tonnage-agent join --collector HOST:PORT --token -"
     if config.tls_dir is not None:
         raise ConfigError(
             "holds no identity",

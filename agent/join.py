@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
+from getpass import getpass
 
 from agent.config import AgentConfig
 from agent.configure import ENV_PREFIX, read
@@ -21,9 +22,16 @@ def run(arguments: Sequence[str], environment: Mapping[str, str]) -> None:
     config = read(_configuration(given), environment)
     folder = IdentityFolder(config.identity_dir)
     _refuse_to_replace(folder, given.force)
-    text = sys.stdin.readline() if given.token == "-" else given.token  # noqa: S105 (not a secret)
-    address = join(given.collector, JoinToken.parse(text), config.name, folder)
+    token = JoinToken.parse(_token(given.token))
+    address = join(given.collector, token, config.name, folder)
     sys.stdout.write(f"{config.name} joined {address}; its identity is in {folder.path}\n")
+
+
+def _token(given: str) -> str:
+    """The token's text; at a terminal it is asked for, and not shown."""
+    if given != "-":
+        return given
+    return getpass("Token: ") if sys.stdin.isatty() else sys.stdin.readline()
 
 
 def _configuration(given: argparse.Namespace) -> list[str]:
@@ -52,8 +60,8 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--token",
         required=True,
-        help="What tonnage token create printed; - reads it from stdin, where no process list"
-        " shows it.",
+        help="What tonnage token create printed; - asks for it, or reads it from stdin, where no"
+        " process list shows it.",
     )
     add("--force", action="store_true", help="Replace the identity that is there.")
     fields = AgentConfig.model_fields

@@ -426,7 +426,7 @@ next_steps() {
 	if [[ $1 == agent ]]; then
 		say '  the agent has not joined, so it does not run yet. Next:'
 		say "    on the collector: tonnage token create"
-		say "    here: tonnage-agent join --collector HOST:7071 --token TOKEN"
+		say "    here: tonnage-agent join --collector HOST:7071 --token -"
 	else
 		say '  the collector has no certificate, so it does not run yet. Next:'
 		say "    runuser -u $account -- tonnage pki init"

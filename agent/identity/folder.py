@@ -23,7 +23,7 @@ from tonnage.identity import Identity, Role
 from tonnage.lifetime import Lifetime, lifetime_of
 from tonnage.tls import TlsError, TlsFiles, UnknownPeer, certificate_identity
 
-AGAIN = "Join again: tonnage-agent join --force --collector HOST:PORT --token TOKEN."
+AGAIN = "Join again: tonnage-agent join --force --collector HOST:PORT --token -."
 
 
 @dataclass(frozen=True, slots=True)

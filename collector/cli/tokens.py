@@ -27,11 +27,11 @@ def create(
 ) -> None:
     """Make a token with which a host joins. It is shown this once.
 
-    Prints the command to type on the host.
+    Prints the token, and says what to type on the host.
 
     \b
     For example:
-      tonnage token create
+      tonnage token create >token.txt
       tonnage token create --ttl 24h --uses 20
       tonnage token create --host web-3
     """
@@ -45,9 +45,11 @@ def create(
     if output is Output.JSON:
         screen.print_json(asdict(made))
         return
-    screen.put(f"{made.command}\n")
+    screen.put(f"{made.token}\n")
     whom = f"host {host}" if host else ("1 host" if uses == 1 else f"{uses} hosts")
     screen.say(
+        f"on the host, which asks for the token, or reads it from a file with <token.txt:\n"
+        f"  {made.command}\n"
         f"token {made.token_id}, for {whom}, until {screen.moment(made.expires_at_unix_ns)}; "
         f"it is not shown again. End it with tonnage token revoke {made.token_id}"
     )

@@ -35,7 +35,7 @@ class Addresses:
 
 @dataclass(frozen=True, slots=True)
 class NewToken:
-    """A token as it is told, this once."""
+    """A token as it is told, this once. ``command`` reads ``text`` from standard input."""
 
     text: str
     command: str
@@ -90,7 +90,7 @@ class Enrolment:
         )
         await self._store.add_token(token)
         text = secret.text(authority.fingerprint)
-        command = f"tonnage-agent join --collector {self.addresses.http} --token {text}"
+        command = f"tonnage-agent join --collector {self.addresses.http} --token -"
         return NewToken(text, command, token)
 
     async def revoke_token(self, token_id: str) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import pty
 import stat
+import sys
 from pathlib import Path
 
 import pytest
@@ -42,6 +46,30 @@ async def test_a_host_joins_and_is_commanded_over_mutual_tls(tmp_path: Path) -> 
             host = await one.host("h1")
             assert host.address == agent.address
             assert host.metrics_tls
+
+
+async def test_a_terminal_is_asked_for_the_token_and_does_not_show_it(tmp_path: Path) -> None:
+    async with fleet(tmp_path) as one:
+        where = ("--data-dir", str(tmp_path / "h1"), "--collector", one.http)
+        terminal, its_end = pty.openpty()
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "agent.app", "join", *where, "--name", "h1", "--token", "-"),
+            stdin=its_end,
+            stdout=its_end,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,  # or it would ask whoever runs the tests
+        )
+        assert process.stderr is not None
+        assert await process.stderr.readuntil(b": ") == b"Token: "
+        token = await one.token()
+        os.write(terminal, f"{token}\n".encode())
+        await process.communicate()
+        said = os.read(terminal, 10_000).decode()
+        for each in (terminal, its_end):
+            os.close(each)
+        assert process.returncode == 0
+        assert "h1 joined" in said
+        assert token not in said
 
 
 async def test_a_token_is_of_use_as_often_as_it_says_and_for_whom(tmp_path: Path) -> None:

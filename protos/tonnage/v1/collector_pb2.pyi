@@ -1259,7 +1259,7 @@ class CreateTokenResponse(message.Message):
     token: builtins.str
     """What a host joins with: id, secret, and the fingerprint of the authority."""
     command: builtins.str
-    """What the host's operator types."""
+    """What the host's operator types; it reads the token from standard input."""
     token_id: builtins.str
     """Its public id."""
     expires_at_unix_ns: builtins.int
