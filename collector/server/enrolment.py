@@ -131,7 +131,8 @@ class Enrolment:
             )
         key = read_request(signing_request)
         issued = await self._issue(authority, Identity(Role(who.role), who.name), key)
-        if who.serial in self._revoking:  # while it was made: it must not outlive that
+        # While it was made, here or at another collector: it must not outlive that.
+        if who.serial in await self._store.revoked_serials(time.time_ns()):
             await self._revoking.revoke(certificate_identity(issued.certificate.encode()).serial)
             raise Forbidden(
                 f"the certificate of {who.role} {who.name} was revoked",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 
-from collector.errors import InvalidInput, WrongState
+import structlog
+
+from collector.errors import InvalidInput, TonnageError, WrongState
 from collector.model import Certificate
 from collector.pki.folder import PkiFolder
 from collector.server.access import Revocations
@@ -15,8 +18,14 @@ from tonnage.identity import Role
 
 # A certificate of which only the serial is known stays refused for an authority's life.
 _UNKNOWN_LIFE_NS = 3650 * 86_400 * 10**9
+_LOOK_EVERY_SECONDS = 5.0
 _PEOPLE = (Role.OPERATOR, Role.VIEWER)
 _SERIAL = re.compile(r"[0-9a-f]{1,40}")
+
+_log = structlog.get_logger(__name__)
+
+# Told of the hosts that are shut out.
+Bar = Callable[[Collection[str]], Awaitable[None]]
 
 
 class Revoking:
@@ -29,9 +38,6 @@ class Revoking:
         self._store = store
         self._folder = folder
         self._revocations = revocations
-
-    def __contains__(self, serial: str) -> bool:
-        return serial in self._revocations
 
     async def revoke(self, serial: str = "", host: str = "", person: str = "") -> Sequence[str]:
         """Revoke one certificate, or all of a host or of an operator or viewer; the serials
@@ -53,6 +59,27 @@ class Revoking:
             ]
         self._revocations.add(revoked)
         return revoked
+
+    async def keep_up(self, bar: Bar) -> None:
+        """Refuse too, for ever, what another collector on the same store revokes."""
+        trouble = ""
+        while True:
+            await asyncio.sleep(_LOOK_EVERY_SECONDS)
+            try:
+                await self._catch_up(bar)
+                trouble = ""
+            except TonnageError as error:
+                if str(error) != trouble:
+                    _log.warning("cannot look for what was revoked elsewhere", why=str(error))
+                trouble = str(error)
+
+    async def _catch_up(self, bar: Bar) -> None:
+        found = await self._store.revoked_serials(time.time_ns())
+        elsewhere = [serial for serial in found if serial not in self._revocations]
+        if elsewhere:
+            hosts = await self.shut_out()
+            self._revocations.add(elsewhere)
+            await bar(hosts)
 
     async def _revoke_one(self, serial: str) -> Sequence[str]:
         self._check_not_own(serial)

@@ -81,12 +81,7 @@ class Security:
             settings.folder.authority()
             for certificate in settings.folder.certificates():
                 await store.add_certificate(certificate)
-        now = time.time_ns()
-        revoked = [
-            known.serial
-            for known in await store.certificates()
-            if known.revoked_at_unix_ns and known.not_after_unix_ns > now
-        ]
+        revoked = await store.revoked_serials(time.time_ns())
         registered = [host.facts.host for host in await store.known_hosts()]
         return cls(store, settings, Revocations(revoked), registered, is_live)
 

@@ -220,6 +220,9 @@ class IdentityStore(Protocol):
     async def certificates(self) -> Sequence[Certificate]:
         """Every certificate, newest first."""
 
+    async def revoked_serials(self, now_unix_ns: int) -> Sequence[str]:
+        """The certificates that were revoked and have not ended by now, in order."""
+
 
 class AuditStore(Protocol):
     """Keeps the audit log. Rows are only ever added."""

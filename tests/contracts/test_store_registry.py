@@ -194,8 +194,12 @@ async def test_certificates_are_revoked_once_and_for_good(store: Store) -> None:
     assert await store.revoke_certificates(EPOCH_NS + 3, role="agent", name="h1") == ("a1",)
     assert await store.revoke_certificates(EPOCH_NS + 4, role="agent", name="h1") == ()
     assert await store.revoke_certificates(EPOCH_NS + 5) == ()
-    revoked = {c.serial: c.revoked_at_unix_ns for c in await store.certificates()}
+    certificates = await store.certificates()
+    revoked = {c.serial: c.revoked_at_unix_ns for c in certificates}
     assert revoked == {"a1": EPOCH_NS + 3, "a2": EPOCH_NS + 1, "a3": None, "b1": None}
+    ends = certificates[0].not_after_unix_ns
+    assert await store.revoked_serials(ends - 1) == ("a1", "a2")
+    assert await store.revoked_serials(ends) == ()
 
 
 async def test_the_audit_log_keeps_the_order_of_adding_whatever_the_clock_says(

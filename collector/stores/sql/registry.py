@@ -153,6 +153,13 @@ class SqlRegistry(SqlConnections):
         found = await self.rows(select(table).order_by(*newest))
         return tuple(Certificate(**row) for row in found)
 
+    async def revoked_serials(self, now_unix_ns: int) -> Sequence[str]:
+        """See ``IdentityStore``."""
+        columns = schema.certificate.c
+        meant = columns.revoked_at_unix_ns.is_not(None), columns.not_after_unix_ns > now_unix_ns
+        found = await self.rows(select(columns.serial).where(*meant).order_by(columns.serial))
+        return tuple(row["serial"] for row in found)
+
     async def add_audit(self, entries: Sequence[AuditEntry]) -> None:
         """See ``AuditStore``."""
         if not entries:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -136,6 +136,34 @@ async def test_of_many_at_once_no_more_join_than_there_are_uses(place: Place) ->
     ended = await asyncio.gather(*joins, return_exceptions=True)
     assert sum(not isinstance(each, BaseException) for each in ended) == 5
     assert sum(isinstance(each, Forbidden) for each in ended) == 45
+
+
+async def test_what_another_collector_on_the_store_revokes_is_refused_here_too(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("collector.server.revoking._LOOK_EVERY_SECONDS", 0.01)
+    barred: asyncio.Queue[Collection[str]] = asyncio.Queue()
+    elsewhere = Revoking(place.store, place.folder, Revocations())
+    async with asyncio.TaskGroup() as tasks:
+        keeping = tasks.create_task(place.revoking.keep_up(barred.put))
+        serial = await place.join()
+        with place.revocations.watched(serial) as refused:
+            await elsewhere.revoke(host="h1")
+            async with asyncio.timeout(5):
+                await refused.wait()
+                assert await barred.get() == {"h1"}
+        keeping.cancel()
+    assert place.revocations.serials == (serial,)
+
+
+async def test_what_was_revoked_at_another_collector_cannot_be_renewed_before_this_one_hears(
+    place: Place,
+) -> None:
+    serial = await place.join()
+    await Revoking(place.store, place.folder, Revocations()).revoke(serial)
+    with pytest.raises(Forbidden, match="revoked"):
+        await place.enrolment.renew(Caller("agent", "h1", "10.0.0.1:5", serial), REQUEST)
+    assert await place.revoking.shut_out() == {"h1"}
 
 
 async def test_a_serial_that_was_never_seen_is_revoked_for_good(place: Place) -> None:
