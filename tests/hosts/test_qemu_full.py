@@ -16,13 +16,27 @@ from agent.runtimes.base import Instance, LaunchSpec, Runtime, Scope
 from agent.runtimes.qemu import open_full
 from agent.runtimes.registry import RuntimeSettings
 from tests.contracts.runtimes import IDLE
-from tonnage.model import LogReadiness, Mode, Network, Target, Workload
+from tonnage.model import (
+    HttpHealth,
+    HttpReadiness,
+    LogReadiness,
+    Mode,
+    Network,
+    Target,
+    Workload,
+)
 
 pytestmark = pytest.mark.qemu
 
 BOOT_SECONDS = 50.0
 LIFETIME_SECONDS = 90.0
 MEMTEST = Workload("memtest", "payload/memtest86plus", LogReadiness("Memtest86+ v"))
+HTTP = Workload(
+    "http",
+    "tonnage/http:1",
+    HttpReadiness(8080, "/health"),
+    health=HttpHealth(8080, "/health"),
+)
 # What a process in a container could not see: this guest's own init and disks.
 LOOK = (
     "echo host=$(hostname); tr '\\0' ' ' </proc/1/cmdline; echo; cat /proc/1/comm /proc/mounts;"
@@ -38,11 +52,15 @@ class Bench:
     agent_id: str
 
     async def up(
-        self, workload: Workload, variant: str, memory_bytes: int
+        self,
+        workload: Workload,
+        variant: str,
+        memory_bytes: int,
+        network: Network = Network.NONE,
     ) -> tuple[Instance, Timeline]:
         """Launch and wait until it is ready."""
         prepared = await self.runtime.prepare(workload)
-        target = Target("t", "qemu-full", variant, Mode.WARM, Network.NONE, workload, memory_bytes)
+        target = Target("t", "qemu-full", variant, Mode.WARM, network, workload, memory_bytes)
         scope = Scope(self.agent_id, "run", "trial")
         name = f"vm-{uuid.uuid4().hex[:8]}"
         timeline = Timeline()
@@ -91,6 +109,14 @@ async def test_firmware_and_boot_loader_lead_to_the_same_server(bench: Bench) ->
     written = {file.name: file.stat().st_blocks * 512 for file in folder.glob("*.qcow2")}
     assert set(written) == {"root.qcow2", "workload.qcow2"}
     assert all(0 < size < 64 << 20 for size in written.values())
+
+
+async def test_a_server_is_asked_over_the_network(bench: Bench) -> None:
+    instance, timeline = await bench.up(HTTP, "direct", 512 << 20, Network.USER)
+    assert timeline.in_order()
+    assert await instance.answers()
+    await instance.destroy()
+    assert not await instance.answers()
 
 
 async def test_what_boots_need_not_be_linux(bench: Bench) -> None:

@@ -58,6 +58,8 @@ _HOSTS = b"127.0.0.1\tlocalhost\n::1\tlocalhost\n"
 # to exit on one. "stty" drains the console first: a reset would lose what is queued.
 # The console is opened anew: that of this tree is the user's, who may then open it again.
 # Applets go by bare names: most busybox builds then run them without a second exec.
+# The card is whatever the guest calls it. Where there is a udev, it may rename the card once,
+# between two of these words, but not after it is up.
 _INIT = """\
 #!{busybox} sh
 echo '{init_line}'
@@ -66,11 +68,14 @@ exec </dev/console >/dev/console 2>&1
 mount -a -T /.tonnage/fstab
 stty raw -echo
 ip link set lo up
-if [ -e /sys/class/net/eth0 ]; then
-ip addr add {address} dev eth0
-ip link set eth0 up
-ip route add default via {gateway}
-fi
+for attempt in 1 2; do
+set -- /sys/class/net/*/device
+[ -e "$1" ] || break
+card=${{1%/device}}
+card=${{card##*/}}
+ip link set "$card" up && ip addr add {address} dev "$card" &&
+ip route add default via {gateway} && break
+done
 echo '{workload_line}'
 (
 unset HOME TERM PATH PWD OLDPWD SHLVL edd hostname
