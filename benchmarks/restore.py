@@ -111,7 +111,8 @@ async def _start(runtime: QemuRuntime, kind: str, prepared: Prepared) -> tuple[Q
 async def _starts(runtime: QemuRuntime, given: dict[str, Prepared]) -> dict[str, list[float]]:
     """Seconds of every start; before a boot its files leave the page cache."""
     seconds: dict[str, list[float]] = {kind: [] for kind in given}
-    files = pagecache.regular_files(await asyncio.to_thread(runtime.start_files, given[_PLAIN]))
+    plain = await asyncio.to_thread(runtime.start_files, _target(_PLAIN), given[_PLAIN])
+    files = pagecache.regular_files(plain)
     for number in range(_ROUNDS):
         kinds = [*given]
         for kind in kinds[number % 3 :] + kinds[: number % 3]:

@@ -93,13 +93,13 @@ async def learn(
     """
     if not any(target.mode is Mode.COLD for target in targets):
         return Caches({}, drop_all=False)
-    known: dict[tuple[str, str], tuple[str, ...]] = {}
+    known: dict[tuple[str, str, str, str], tuple[str, ...]] = {}
     files = {}
     for target in targets:
         runtime, image = runtimes[target.runtime], prepared[target.id]
         if not isinstance(runtime, Evictable):
             continue
-        key = target.runtime, repr(target.workload)
+        key = target.runtime, target.variant, target.network, repr(target.workload)
         if key not in known:
             known[key] = await asyncio.to_thread(_files, target, runtime, image)
         if known[key]:
@@ -109,7 +109,7 @@ async def learn(
 
 def _files(target: Target, runtime: Evictable, prepared: Prepared) -> tuple[str, ...]:
     try:
-        files = pagecache.regular_files(runtime.start_files(prepared))
+        files = pagecache.regular_files(runtime.start_files(target, prepared))
         pagecache.look(files, time.monotonic() + SETTING_SECONDS)
     except (OSError, TooManyFiles) as error:
         raise _untold(target, str(error)) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import structlog
 
@@ -12,7 +13,7 @@ from agent.probes.group import GroupMemory
 from agent.runner.holdings import Holding
 from agent.runner.observer import Census, Observer
 from agent.runner.work import Work
-from agent.runtimes.base import Instance, Prepared, Runtime
+from agent.runtimes.base import Instance, Runtime
 from tonnage.model import Sample, Target
 
 _CHECKS_IN_FLIGHT = 64
@@ -24,7 +25,7 @@ _log = structlog.get_logger("agent.runner.weighing")
 async def weigh(
     instances: Sequence[Instance],
     runtime: Runtime,
-    prepared: Prepared,
+    base_paths: Sequence[Path],
     observer: Observer,
     group: GroupMemory | None = None,
 ) -> Sample:
@@ -40,7 +41,7 @@ async def weigh(
         return observer.sample(
             Census(
                 views=[instance.processes() for instance in instances],
-                base_paths=prepared.paths,
+                base_paths=base_paths,
                 engine_pids=runtime.engine_pids(),
                 alive=alive,
                 answering=answering,
@@ -59,7 +60,7 @@ async def weigh_all(
     sample = await weigh(
         [instance for instance in there if instance is not None],
         work.equipment.runtimes[target.runtime],
-        work.prepared_for(target),
+        work.prepared_for(target).paths_for(target),
         work.equipment.observer,
         group,
     )

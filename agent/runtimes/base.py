@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -30,9 +30,10 @@ class Prepared:
     """An image made ready for a runtime, outside every timed window.
 
     ``digest`` identifies what will run; ``paths`` are the files whose
-    allocated blocks are the disk base; ``payload`` is the runtime's own.
-    ``guest_root`` says where a VM's file system lies, ``initramfs`` or ``disk``;
-    empty for a container and where a runtime has no choice.
+    allocated blocks are the disk base, and ``paths_on`` those of launches on a
+    network that takes others; ``payload`` is the runtime's own. ``guest_root`` says
+    where a VM's file system lies, ``initramfs`` or ``disk``; empty for a container
+    and where a runtime has no choice.
     """
 
     workload: Workload
@@ -40,6 +41,11 @@ class Prepared:
     paths: tuple[Path, ...] = ()
     payload: object = None
     guest_root: str = ""
+    paths_on: Mapping[Network, tuple[Path, ...]] = field(default_factory=dict)
+
+    def paths_for(self, target: Target) -> tuple[Path, ...]:
+        """The paths of this target's launches."""
+        return self.paths_on.get(target.network, self.paths)
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +241,8 @@ class Evictable(Protocol):
     """A runtime whose starts can be made cold, as its files are known. It offers the mode
     ``cold`` on hosts where they are."""
 
-    def start_files(self, prepared: Prepared) -> Sequence[Path]:
-        """The files and trees that a start of this image reads: its layers or disks, kernel
-        and initramfs, and the programs that are executed for it, not those that run
-        already. Blocking: called in a thread, once for each image of a run."""
+    def start_files(self, target: Target, prepared: Prepared) -> Sequence[Path]:
+        """The files and trees that a start of ``target`` reads: the layers or disks of its
+        image, kernel and initramfs, and the programs that are executed for it, not those
+        that run already. Blocking: called in a thread, once for each way in which a run
+        starts an image. Raises ``OSError`` where one of them is not to be found."""

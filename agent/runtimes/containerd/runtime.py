@@ -31,7 +31,7 @@ from agent.runtimes.programs import program_files
 from agent.runtimes.reaping import destroy_all
 from agent.runtimes.records import InstanceFolders, Record
 from agent.runtimes.registry import RuntimeSettings
-from tonnage.model import ConsoleHealth, Fingerprint, LogReadiness, Workload
+from tonnage.model import ConsoleHealth, Fingerprint, LogReadiness, Target, Workload
 
 NAME = "containerd"
 REMOVALS_AT_ONCE = 4
@@ -69,9 +69,9 @@ class ContainerdRuntime:
         layers = await self._store.layers(runnable.chain)
         return Prepared(workload, runnable.digest, layers, runnable)
 
-    def start_files(self, prepared: Prepared) -> Sequence[Path]:
+    def start_files(self, target: Target, prepared: Prepared) -> Sequence[Path]:
         """Layers, shim and runc. containerd runs already, and has mapped what it needs."""
-        return (*prepared.paths, *program_files(_PROGRAMS))
+        return (*prepared.paths_for(target), *program_files(_PROGRAMS))
 
     async def launch(self, spec: LaunchSpec, timeline: Timeline) -> ContainerdInstance:
         check_target(spec.target, self.capabilities)

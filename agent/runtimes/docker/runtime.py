@@ -32,7 +32,7 @@ from agent.runtimes.places import Places
 from agent.runtimes.programs import program_files
 from agent.runtimes.reaping import destroy_all
 from agent.runtimes.registry import RuntimeSettings, engine_url
-from tonnage.model import Fingerprint, LogReadiness, Network, Workload
+from tonnage.model import Fingerprint, LogReadiness, Network, Target, Workload
 
 REMOVALS_AT_ONCE = 4
 
@@ -181,10 +181,10 @@ class DockerRuntime:
             workload=None,
         )
 
-    def start_files(self, prepared: Prepared) -> Sequence[Path]:
+    def start_files(self, target: Target, prepared: Prepared) -> Sequence[Path]:
         """Layers, shim and low-level runtime. The engine's daemons run already, and have
         mapped what they need of their own files."""
-        return (*prepared.paths, *program_files(self._profile.programs))
+        return (*prepared.paths_for(target), *program_files(self._profile.programs))
 
     def engine_pids(self) -> Sequence[int]:
         return self._daemons.pids()

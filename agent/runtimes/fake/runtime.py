@@ -174,9 +174,10 @@ class FakeRuntime:
             return None
         return Scope(owner["agent_id"], owner["run_id"])
 
-    def start_files(self, prepared: Prepared) -> Sequence[Path]:
+    def start_files(self, target: Target, prepared: Prepared) -> Sequence[Path]:
         """Those that the workload names in ``FAKE_READS``, as in a PATH."""
-        return Behaviour.of(prepared.workload).reads
+        del prepared
+        return Behaviour.of(target.workload).reads
 
     def engine_pids(self) -> Sequence[int]:
         return ()

@@ -17,7 +17,7 @@ from agent.runtimes.qemu.equipment import Equipment
 from agent.runtimes.qemu.guest import WORKLOAD_LINE
 from agent.runtimes.qemu.images import Guest, GuestRoot, ImageStore
 from agent.runtimes.qemu.machine import Machine, microvm
-from agent.runtimes.qemu.network import card_of, ports_of
+from agent.runtimes.qemu.network import card_of
 from agent.runtimes.qemu.places import Places
 from agent.runtimes.qemu.profile import Bootable
 from agent.runtimes.registry import RuntimeSettings
@@ -73,10 +73,14 @@ class Microvm:
             bootable = await asyncio.to_thread(make, guest, equipment)
         except OSError as error:
             raise RuntimeUnavailable(f"the guest could not be made: {error}") from error
-        begin = bootable.with_card if ports_of(workload) else bootable.initramfs
-        on_disk = (guest.file,) if guest.root is GuestRoot.DISK else ()
-        paths = (bootable.kernel, *((begin,) if begin is not None else ()), *on_disk)
-        return Prepared(workload, guest.digest, paths, bootable, guest_root=guest.root.value)
+        return Prepared(
+            workload,
+            guest.digest,
+            _paths(guest, bootable.kernel, bootable.initramfs),
+            bootable,
+            guest_root=guest.root.value,
+            paths_on={Network.USER: _paths(guest, bootable.kernel, bootable.with_card)},
+        )
 
     def machine(self, spec: LaunchSpec, bootable: Bootable, drives: tuple[Path, ...]) -> Machine:
         card = card_of(spec.target, spec.instance_id)
@@ -128,3 +132,9 @@ class Microvm:
                 in_memory_bytes=self._settings.guest_in_memory_bytes,
             )
         return self._images
+
+
+def _paths(guest: Guest, *begin: Path | None) -> tuple[Path, ...]:
+    """What a guest begins with, and the disk that it goes on with."""
+    on_disk = (guest.file,) if guest.root is GuestRoot.DISK else ()
+    return (*(path for path in begin if path is not None), *on_disk)

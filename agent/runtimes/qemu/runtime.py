@@ -102,9 +102,9 @@ class QemuRuntime:
             return []
         return await destroy_all(await self._remains(scope.run_id))
 
-    def start_files(self, prepared: Prepared) -> Sequence[Path]:
+    def start_files(self, target: Target, prepared: Prepared) -> Sequence[Path]:
         """What it boots from, QEMU and its libraries, and what is executed before it."""
-        return (*prepared.paths, *program_files(vmm.NEEDED_PROGRAMS))
+        return (*prepared.paths_for(target), *program_files(vmm.NEEDED_PROGRAMS))
 
     def engine_pids(self) -> Sequence[int]:
         return ()

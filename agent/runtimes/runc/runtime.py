@@ -28,7 +28,15 @@ from agent.runtimes.runc.instance import Launched, RuncInstance
 from agent.runtimes.runc.recovered import RecoveredContainer
 from agent.runtimes.runc.remains import Remains
 from agent.runtimes.runc.rootfs import RootfsStore, Runnable
-from tonnage.model import ConsoleHealth, Fingerprint, LogReadiness, Mode, RuntimeState, Workload
+from tonnage.model import (
+    ConsoleHealth,
+    Fingerprint,
+    LogReadiness,
+    Mode,
+    RuntimeState,
+    Target,
+    Workload,
+)
 
 NAME = "runc"
 REMOVALS_AT_ONCE = 4
@@ -81,9 +89,9 @@ class RuncRuntime:
         runnable = await self._rootfs.runnable(workload)
         return Prepared(workload, runnable.digest, (runnable.rootfs,), runnable)
 
-    def start_files(self, prepared: Prepared) -> Sequence[Path]:
+    def start_files(self, target: Target, prepared: Prepared) -> Sequence[Path]:
         """The image's files, runc and its keepers' programs."""
-        return (*prepared.paths, *program_files(keeper.PROGRAMS))
+        return (*prepared.paths_for(target), *program_files(keeper.PROGRAMS))
 
     async def launch(self, spec: LaunchSpec, timeline: Timeline) -> RuncInstance:
         check_target(spec.target, self.capabilities)
