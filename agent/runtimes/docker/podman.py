@@ -24,6 +24,7 @@ def open_podman(settings: RuntimeSettings) -> DockerRuntime:
     """Make the runtime for the host's Podman service."""
     profile = EngineProfile(
         name="podman",
+        daemon="podman",
         host=settings.podman_host or os.environ.get(VARIABLE) or DEFAULT_SOCKET,
         option="--podman-host",
         remedy="install podman and start podman.socket, or name its socket with --podman-host",

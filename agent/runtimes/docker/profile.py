@@ -28,17 +28,19 @@ class EngineProfile:
     """One runtime of this kind.
 
     ``low_level`` is the engine's name of the OCI runtime to use; ``None`` takes its
-    default. ``host`` overrides the configured socket, and ``option`` is the flag that
-    names it. ``remedy`` says how to come by an engine that is absent. ``examine`` looks
-    at an engine that answers, in a thread and within ``ANSWER_SECONDS``. With
-    ``names_limits`` each create call names the engine's own resource limits: an engine
-    that would raise them fails where it may not. ``programs``: those that are executed
+    default. ``daemon`` is the name of the engine's process. ``host`` overrides the
+    configured socket, and ``option`` is the flag that names it. ``remedy`` says how to
+    come by an engine that is absent. ``examine`` looks at an engine that answers, in a
+    thread and within ``ANSWER_SECONDS``. With ``names_limits`` each create call names
+    the engine's own resource limits: an engine that would raise them fails where it may
+    not. ``programs``: those that are executed
     for each container. ``takes_parent_group``: its OCI runtime puts a container's cgroup
     where the create call says.
     """
 
     name: str
     low_level: str | None = None
+    daemon: str = "dockerd"
     host: str | None = None
     option: str = "--docker-host"
     remedy: str = "install Docker and start it, or name its socket with --docker-host"

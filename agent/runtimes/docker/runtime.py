@@ -54,7 +54,7 @@ class DockerRuntime:
         self._socket = Path(self._url.removeprefix("unix://"))
         self._engine = Engine(self._url, profile.name, profile.option)
         self._places = Places()
-        self._daemons = Daemons(self._socket)
+        self._daemons = Daemons(self._socket, profile.daemon)
         self._limits: list[Ulimit] = []
         self._loading = Loading(self._engine, settings.images_dir)
         self._streams: set[ConsoleStream] = set()
@@ -75,7 +75,8 @@ class DockerRuntime:
         if image is None:
             return Prepared(workload, self._loading.digest(workload.image))
         if self._profile.names_limits:
-            self._limits = engine_limits(engine_pid(self._socket) or 0)
+            engine = engine_pid(self._socket, self._profile.daemon)
+            self._limits = engine_limits(engine or 0)
         return Prepared(workload, str(image["Id"]), paths=_image_layers(image))
 
     async def launch(self, spec: LaunchSpec, timeline: Timeline) -> Instance:

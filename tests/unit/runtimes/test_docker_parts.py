@@ -21,9 +21,9 @@ from agent.errors import InvalidInput, RuntimeUnavailable
 from agent.process import Identity
 from agent.runtimes.base import LaunchSpec, Prepared, Scope
 from agent.runtimes.console import Console
-from agent.runtimes.docker import DockerRuntime, EngineProfile
+from agent.runtimes.docker import DockerRuntime, EngineProfile, daemons
 from agent.runtimes.docker.config import container_config, label_filter
-from agent.runtimes.docker.daemons import Daemons
+from agent.runtimes.docker.daemons import Daemons, engine_pid
 from agent.runtimes.docker.details import Details, ending
 from agent.runtimes.docker.stream import ConsoleStream, Demultiplexer
 from agent.runtimes.places import Place, Places, cgroup_folders
@@ -283,8 +283,22 @@ def test_the_engine_is_whoever_listens_on_its_socket(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
         listener.listen(8)
-        assert os.getpid() in Daemons(path).pids()
-    assert Daemons(path).pids() == ()
+        assert os.getpid() in Daemons(path, "dockerd").pids()
+    assert Daemons(path, "dockerd").pids() == ()
+
+
+def test_an_engine_behind_systemd_is_not_taken_for_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(daemons, "listener", lambda _: 1)
+    for pid, name in {1: "systemd", 20: "podman", 30: "dockerd"}.items():
+        (tmp_path / f"{pid}").mkdir()
+        (tmp_path / f"{pid}/comm").write_text(f"{name}\n")
+    socket_path = tmp_path / "engine.sock"
+    assert engine_pid(socket_path, "dockerd", tmp_path) == 30
+    assert engine_pid(socket_path, "podman", tmp_path) == 20
+    (tmp_path / "20/comm").write_text("bash\n")  # started anew when it is next asked
+    assert engine_pid(socket_path, "podman", tmp_path) is None
 
 
 async def fingerprint_of(url: str, folder: Path) -> tuple[RuntimeState, str]:
