@@ -245,4 +245,5 @@ class Evictable(Protocol):
         """The files and trees that a start of ``target`` reads: the layers or disks of its
         image, kernel and initramfs, and the programs that are executed for it, not those
         that run already. Blocking: called in a thread, once for each way in which a run
-        starts an image. Raises ``OSError`` where one of them is not to be found."""
+        starts an image. Raises ``OSError`` where one of them is not to be found, and
+        ``RuntimeUnavailable`` where the engine cannot be asked."""

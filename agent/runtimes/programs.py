@@ -13,21 +13,27 @@ _ADMINISTRATORS = "/usr/local/sbin:/usr/sbin:/sbin"
 
 
 def program_files(names: Iterable[str], maps: Path = Path("/proc/self/maps")) -> tuple[Path, ...]:
-    """The files that starting these programs reads, those that are there; blocking.
+    """The files that starting these programs reads; blocking.
 
-    ``names`` are looked for on the PATH and where administrators' programs are.
-    Libraries that the agent itself has mapped (the C library among them) are left
-    out: as long as there is an agent they are in the page cache, and cannot be
-    taken out of it.
+    ``names`` are looked for on the PATH and where administrators' programs are; a path
+    is taken as it is. Raises ``FileNotFoundError`` for one that is not there. Libraries
+    that the agent itself has mapped (the C library among them) are left out: as long as
+    there is an agent they are in the page cache, and cannot be taken out of it.
     """
     ours = _mapped(maps)
     found: set[Path] = set()
     for name in names:
-        place = shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:{_ADMINISTRATORS}")
-        if place is not None:
-            program = Path(place).resolve()
-            found |= {program, *_libraries(program)} - ours
+        program = place_of(name)
+        found |= {program, *_libraries(program)} - ours
     return tuple(sorted(found))
+
+
+def place_of(name: str) -> Path:
+    """Where a program really is. Raises ``FileNotFoundError``."""
+    place = shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:{_ADMINISTRATORS}")
+    if place is None:
+        raise FileNotFoundError(f"the program {name}, which each start executes, was not found")
+    return Path(place).resolve()
 
 
 def _libraries(program: Path) -> set[Path]:

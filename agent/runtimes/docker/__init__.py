@@ -11,6 +11,7 @@ details     what only the engine knows of a container
 instance    one container
 health      whether the engine can launch, and what it is made of
 limits      the engine's resource limits
+executed    the programs that it executes for each container
 profile     what tells one runtime of this kind from another
 runtime     the runtime
 runsc       gVisor under the same engine: a profile

@@ -181,6 +181,10 @@ class Engine:
 
         return await self._in_thread(work)
 
+    def info(self) -> Inspection:
+        """What the engine says of itself. Blocks, in a thread of the caller's."""
+        return self._run(lambda client: client.info(), RuntimeUnavailable)
+
     async def _in_thread(self, work: Callable[[], T]) -> T:
         if self._closed:
             raise RuntimeUnavailable(f"the connection to the engine at {self.url} is closed")

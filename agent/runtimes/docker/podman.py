@@ -30,7 +30,7 @@ def open_podman(settings: RuntimeSettings) -> DockerRuntime:
         remedy="install podman and start podman.socket, or name its socket with --podman-host",
         examine=examine,
         names_limits=True,
-        programs=("conmon", "runc", "crun"),
+        beside="conmon",
     )
     return DockerRuntime(profile, settings)
 

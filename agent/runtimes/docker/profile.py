@@ -33,9 +33,8 @@ class EngineProfile:
     come by an engine that is absent. ``examine`` looks at an engine that answers, in a
     thread and within ``ANSWER_SECONDS``. With ``names_limits`` each create call names
     the engine's own resource limits: an engine that would raise them fails where it may
-    not. ``programs``: those that are executed
-    for each container. ``takes_parent_group``: its OCI runtime puts a container's cgroup
-    where the create call says.
+    not. ``beside``: the program that stands by each container. ``takes_parent_group``:
+    its OCI runtime puts a container's cgroup where the create call says.
     """
 
     name: str
@@ -46,5 +45,5 @@ class EngineProfile:
     remedy: str = "install Docker and start it, or name its socket with --docker-host"
     examine: Callable[[Description], Finding] = lambda _: Finding()
     names_limits: bool = False
-    programs: tuple[str, ...] = ("containerd-shim-runc-v2", "runc")
+    beside: str = "containerd-shim-runc-v2"
     takes_parent_group: bool = True

@@ -31,7 +31,6 @@ def open_runsc(settings: RuntimeSettings) -> DockerRuntime:
         name="docker-runsc",
         low_level=LOW_LEVEL,
         examine=examine,
-        programs=("containerd-shim-runc-v2", LOW_LEVEL),
         # With --ignore-cgroups it makes none; without, it could not be tried.
         takes_parent_group=False,
     )

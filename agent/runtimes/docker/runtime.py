@@ -21,6 +21,7 @@ from agent.runtimes.docker.config import (
 )
 from agent.runtimes.docker.daemons import Daemons, engine_pid
 from agent.runtimes.docker.engine import Engine, Inspection, engine_failed
+from agent.runtimes.docker.executed import executed
 from agent.runtimes.docker.health import fingerprint
 from agent.runtimes.docker.instance import DockerInstance
 from agent.runtimes.docker.limits import Ulimit, engine_limits
@@ -185,7 +186,8 @@ class DockerRuntime:
     def start_files(self, target: Target, prepared: Prepared) -> Sequence[Path]:
         """Layers, shim and low-level runtime. The engine's daemons run already, and have
         mapped what they need of their own files."""
-        return (*prepared.paths_for(target), *program_files(self._profile.programs))
+        programs = executed(self._profile, self._engine.info())
+        return (*prepared.paths_for(target), *program_files(programs))
 
     def engine_pids(self) -> Sequence[int]:
         return self._daemons.pids()

@@ -10,6 +10,7 @@ images      from an image (of the room ``runtimes.images``) to a built guest
   stub      drivers, and the way to a root on a disk
   ext4      the tree as a disk   overlays its copy for each instance
 machine     the VM as a command line; network: its card
+firmware    what QEMU reads of its own files for it
 starting    sockets and process; vmm: how processes begin and surely end
 launching   from a request to a VM that exists, booted or restored
 instance    one VM: boot (console and marks), screen, monitor (QMP)

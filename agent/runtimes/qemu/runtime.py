@@ -11,11 +11,13 @@ from agent.errors import RuntimeUnavailable
 from agent.process import Identity
 from agent.runtimes.base import Capabilities, LaunchSpec, Prepared, Scope, Template
 from agent.runtimes.demands import check_target, check_workload
-from agent.runtimes.programs import program_files
+from agent.runtimes.programs import place_of, program_files
 from agent.runtimes.qemu import vmm
 from agent.runtimes.qemu.equipment import Equipment, Lack, detect
+from agent.runtimes.qemu.firmware import own_files
 from agent.runtimes.qemu.instance import QemuInstance
-from agent.runtimes.qemu.launching import Launcher
+from agent.runtimes.qemu.launching import Launcher, bootable_of
+from agent.runtimes.qemu.machine import PROGRAM
 from agent.runtimes.qemu.places import Places
 from agent.runtimes.qemu.profile import Profile
 from agent.runtimes.qemu.recovered import RecoveredInstance
@@ -103,8 +105,18 @@ class QemuRuntime:
         return await destroy_all(await self._remains(scope.run_id))
 
     def start_files(self, target: Target, prepared: Prepared) -> Sequence[Path]:
-        """What it boots from, QEMU and its libraries, and what is executed before it."""
-        return (*prepared.paths_for(target), *program_files(vmm.NEEDED_PROGRAMS))
+        """What it boots from (firmware: the disk alone) and the empty disks that it copies;
+        QEMU with its libraries and firmware, and what is executed before it."""
+        bootable = bootable_of(prepared)
+        spec = LaunchSpec("", Scope(self._settings.agent_id), target, prepared, 0)
+        machine = self._profile.machine(spec, bootable, tuple(bootable.overlays.values()))
+        unread = () if machine.boot is not None else (bootable.kernel, bootable.initramfs)
+        return (
+            *(path for path in prepared.paths_for(target) if path not in unread),
+            *machine.drives,
+            *program_files(vmm.NEEDED_PROGRAMS),
+            *own_files(machine, place_of(PROGRAM)),
+        )
 
     def engine_pids(self) -> Sequence[int]:
         return ()
