@@ -148,12 +148,21 @@ def _check_access(target: Target, host: Host, runtime: Fingerprint) -> None:
             continue
         place = f"workload {target.workload.name}, {field}"
         if kind not in runtime.readiness:
-            message = f"{target.runtime} on host {host.name} cannot be asked over the network"
-            raise InvalidInput(message, field=place, value=kind, remedy=f"Use {instead}.")
+            message = f"{target.runtime} on host {host.name} cannot be asked over {kind}"
+            http = f"{field}: {{http: {{port: …}}}} or " if "http" in runtime.readiness else ""
+            raise InvalidInput(message, field=place, value=kind, remedy=f"Use {http}{instead}.")
         if target.network is Network.NONE:
             message = f"an instance with network none cannot be asked over {kind}"
-            remedy = f"Give target {target.id} network: bridge, or use {instead}."
+            remedy = f"Use {instead}{_or_a_network(target, runtime)}."
             raise InvalidInput(message, field=place, value=kind, remedy=remedy)
+
+
+def _or_a_network(target: Target, runtime: Fingerprint) -> str:
+    """How a target comes by a network, where it can: what is restored has none."""
+    offered = [name.value for name in runtime.networks if name is not Network.NONE]
+    if not offered or target.mode is Mode.RESTORE:
+        return ""
+    return f", or give target {target.id} network: {' or '.join(offered)}"
 
 
 def _kind(rule: Readiness | Health | None) -> str:

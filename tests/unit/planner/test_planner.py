@@ -237,6 +237,30 @@ def test_a_vm_cannot_be_asked_over_the_network(readiness: str) -> None:
     assert "qemu-microvm" in problem.message
 
 
+# As a VM is when its drivers are there: QEMU forwards ports, which answer for themselves.
+FORWARDING = replace(
+    MICROVM, networks=(Network.NONE, Network.USER), readiness=("log", "http"), modes=tuple(Mode)
+)
+ON_A_VM = ("targets=[{runtime: qemu-microvm}]", "startup={trials: 1}", "density=null")
+
+
+def test_a_vm_that_can_be_asked_over_http_is_not_said_to_be_out_of_reach() -> None:
+    hosts = [host("h1", FORWARDING)]
+    tcp = "workload.readiness={tcp: {port: 80}}"
+    problem = refusal(*ON_A_VM, tcp, hosts=hosts).problem
+    assert problem.message == "qemu-microvm on host h1 cannot be asked over tcp"
+    assert problem.remedy == "Use readiness: {http: {port: …}} or readiness: {log: TEXT}."
+
+
+def test_the_network_that_is_named_as_the_way_out_is_one_that_the_runtime_has() -> None:
+    http = "workload.readiness={http: {port: 80}}"
+    remedy = refusal(*ON_A_VM, http, hosts=[host("h1", FORWARDING)]).problem.remedy
+    assert remedy == "Use readiness: {log: TEXT}, or give target qemu-microvm network: user."
+    without = replace(FORWARDING, networks=(Network.NONE,))
+    remedy = refusal(*ON_A_VM, http, hosts=[host("h1", without)]).problem.remedy
+    assert remedy == "Use readiness: {log: TEXT}."
+
+
 def test_a_health_check_over_the_network_is_refused_likewise() -> None:
     overrides = ("targets.0.network=bridge", "workload.health={http: {port: 80}}")
     assert "health: {console:" in refusal(*overrides).problem.remedy
