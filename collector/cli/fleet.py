@@ -19,7 +19,8 @@ T = TypeVar("T")
 
 def launch(
     runtime: Annotated[
-        str, typer.Argument(help="docker or qemu-microvm; tonnage hosts shows what there is.")
+        str,
+        typer.Argument(help="Such as docker or qemu-microvm; tonnage hosts shows what there is."),
     ],
     image: Annotated[str, typer.Argument(help="The image's reference on the host.")],
     host: Annotated[str, typer.Option(help="The host; needed when there are several.")] = "",

@@ -179,7 +179,7 @@ class TargetSpec(Part):
     a list is a factor, and every combination of the factors becomes a target."""
 
     runtime: Name
-    """The runtime: docker, qemu-microvm or fake."""
+    """The runtime, such as docker, runc or qemu-microvm; tonnage hosts shows what there is."""
     name: Name | None = None
     """Its name in stages and tables; the runtime's if absent."""
     variant: Annotated[tuple[Name, ...], _OneOrMany(), _FEW_OR_NONE] = ()
