@@ -53,9 +53,10 @@ def write_ext4(tree: Tree, target: Path, scratch: Path) -> None:
     _run("debugfs", "-w", "-f", str(orders), str(target))
 
 
-def missing_program() -> str:
-    """The first program that is needed and not on the PATH; empty if none is missing."""
-    return next((name for name in PROGRAMS if shutil.which(name, path=_path()) is None), "")
+def lack() -> str:
+    """What this host lacks for such disks, in a sentence; empty if nothing."""
+    missing = next((name for name in PROGRAMS if shutil.which(name, path=_path()) is None), "")
+    return f"{missing} is not on the PATH (package e2fsprogs)" if missing else ""
 
 
 def _stage(tree: Tree, folder: Path) -> None:

@@ -8,6 +8,7 @@ the guest's systemd, which runs it in its image's tree as a microVM's init would
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 from agent.errors import InvalidInput, RuntimeUnavailable
@@ -19,7 +20,7 @@ from agent.runtimes.qemu.images import NOTHING_IN_MEMORY, Guest, ImageStore
 from agent.runtimes.qemu.machine import CONSOLE_PARAMETERS, Q35, DirectBoot, Machine
 from agent.runtimes.qemu.network import card_of
 from agent.runtimes.qemu.payload import VARIANT as PAYLOAD
-from agent.runtimes.qemu.payload import is_payload, payload_machine, prepare_payload
+from agent.runtimes.qemu.payload import is_payload, payload_machine, prepare_payload, there
 from agent.runtimes.qemu.places import Places
 from agent.runtimes.qemu.profile import Bootable
 from agent.runtimes.registry import RuntimeSettings
@@ -55,9 +56,16 @@ class Full:
         missing = [name for name in ("base.raw", "vmlinuz", "initrd.img") if not self._has(name)]
         if missing:
             return f"{self._disk} has no {' and no '.join(missing)}: run deploy/bootstrap.sh --dev"
-        if program := ext4.missing_program():
-            return f"{program} is not on the PATH (package e2fsprogs)"
-        return overlays.lack()
+        return ext4.lack() or overlays.lack()
+
+    def offers(self) -> Capabilities:
+        if there(self._disk.parent):
+            return _CAPABILITIES
+        variants = tuple(name for name in _CAPABILITIES.variants if name != PAYLOAD)
+        return replace(_CAPABILITIES, variants=variants)
+
+    def caution(self) -> str:
+        return ""
 
     def check(self, target: Target) -> None:
         variant = target.variant

@@ -8,11 +8,12 @@ way in and out, unless a network is asked for.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 from agent.errors import InvalidInput, RuntimeUnavailable
 from agent.runtimes.base import Capabilities, LaunchSpec, Prepared
-from agent.runtimes.qemu import overlays, stub
+from agent.runtimes.qemu import ext4, overlays, stub
 from agent.runtimes.qemu.equipment import Equipment
 from agent.runtimes.qemu.guest import WORKLOAD_LINE
 from agent.runtimes.qemu.images import Guest, GuestRoot, ImageStore
@@ -46,6 +47,20 @@ class Microvm:
         self._images: ImageStore | None = None
 
     def lack(self) -> str:
+        return ""
+
+    def offers(self) -> Capabilities:
+        if self._drivers().is_dir():
+            return _CAPABILITIES
+        return replace(
+            _CAPABILITIES, networks=(Network.NONE,), readiness=("log",), health=("console",)
+        )
+
+    def caution(self) -> str:
+        """An image that is larger than goes into memory takes a disk."""
+        if why := self._no_disk():
+            largest = self._settings.guest_in_memory_bytes >> 20
+            return f"images of more than {largest} MiB need a disk, and {why}"
         return ""
 
     def check(self, target: Target) -> None:
@@ -119,6 +134,12 @@ class Microvm:
             with_card=begin,
             overlays={"root.qcow2": overlay},
         )
+
+    def _no_disk(self) -> str:
+        """Why no guest could have a disk; empty if it could."""
+        if not self._drivers().is_dir():
+            return f"{self._drivers()} is missing: run deploy/bootstrap.sh"
+        return ext4.lack() or overlays.lack()
 
     def _drivers(self) -> Path:
         return (self._settings.guest_dir or Path()).absolute() / "modules"

@@ -19,6 +19,7 @@ from tonnage.model import Workload
 
 VARIANT = "payload"
 PREFIX = "payload/"
+_FOLDER = "payloads"
 # A screen, as such programs draw on one; and the serial line, which is what is read here.
 _SCREEN = ("-device", "VGA")
 _PARAMETERS = "console=ttyS0,115200"
@@ -29,18 +30,26 @@ def is_payload(image: str) -> bool:
     return image.startswith(PREFIX)
 
 
+def there(guest_dir: Path) -> tuple[str, ...]:
+    """The names of the payloads that are there."""
+    try:
+        return tuple(sorted(path.name for path in (guest_dir / _FOLDER).iterdir()))
+    except OSError:
+        return ()
+
+
 async def prepare_payload(workload: Workload, equipment: Equipment) -> Prepared:
     """Find a payload's file. Raises ``ImageNotFound`` and ``RuntimeUnavailable``."""
-    folder = equipment.files.kernel.parent / "payloads"
+    guest_dir = equipment.files.kernel.parent
+    folder = guest_dir / _FOLDER
     name = workload.image.removeprefix(PREFIX).partition(":")[0]
     file = folder / name
     if "/" in name or name in ("", ".", "..") or not file.is_file():
-        there = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
         raise ImageNotFound(
             f"{folder} holds no such file",
             field="workload.image",
             value=workload.image,
-            remedy=f"It has {', '.join(there) or 'none'}; run deploy/bootstrap.sh.",
+            remedy=f"It has {', '.join(there(guest_dir)) or 'none'}; run deploy/bootstrap.sh.",
         )
     try:
         digest = await asyncio.to_thread(_digest, file)

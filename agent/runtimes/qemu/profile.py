@@ -55,6 +55,13 @@ class Profile(Protocol):
         """What this host lacks beyond what every VM needs, in a sentence with the way
         out; empty if nothing. Raises nothing."""
 
+    def offers(self) -> Capabilities:
+        """What of ``capabilities`` this host has all parts for. Raises nothing."""
+
+    def caution(self) -> str:
+        """What of images it cannot boot here, in a sentence with the way out; empty if
+        nothing. Raises nothing."""
+
     def check(self, target: Target) -> None:
         """Raise ``InvalidInput`` for a target that ``capabilities`` alone do not refuse."""
 

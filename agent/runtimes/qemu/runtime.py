@@ -57,11 +57,12 @@ class QemuRuntime:
         found = await self._equip()
         if isinstance(found, Lack):
             return Fingerprint(self.name, found.state, found.reason)
-        offers = self.capabilities
+        offers, caution = self._profile.offers(), self._profile.caution()
+        boots = f"QEMU {found.qemu_version} boots {found.kernel_version or found.files.kernel}"
         return Fingerprint(
             self.name,
             RuntimeState.HEALTHY,
-            f"QEMU {found.qemu_version} boots {found.kernel_version or found.files.kernel}",
+            f"{boots}; {caution}" if caution else boots,
             version=found.qemu_version,
             accelerator=found.verdict.accelerator,
             accelerator_proof=found.verdict.proof,

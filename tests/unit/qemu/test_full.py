@@ -67,6 +67,14 @@ def test_a_host_without_the_disk_is_told_how_to_make_it(full: Full, tmp_path: Pa
     assert "vmlinuz" in full.lack()
 
 
+def test_payloads_are_offered_where_there_are_some(full: Full, tmp_path: Path) -> None:
+    assert set(full.capabilities.variants) - set(full.offers().variants) == {"payload"}
+    (tmp_path / "payloads").mkdir()
+    assert "payload" not in full.offers().variants
+    (tmp_path / "payloads/memtest").touch()
+    assert full.offers() == full.capabilities
+
+
 def test_the_stub_says_its_line_first_and_loads_drivers_in_order() -> None:
     text = script().decode()
     assert text.index(INIT_LINE) < text.index("insmod")

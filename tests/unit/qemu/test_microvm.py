@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from agent.runtimes.base import LaunchSpec, Prepared, Scope
+from agent.runtimes.qemu import ext4
 from agent.runtimes.qemu.accelerator import Verdict
 from agent.runtimes.qemu.equipment import Equipment, GuestFiles
 from agent.runtimes.qemu.microvm import Microvm
@@ -67,3 +69,22 @@ async def test_the_files_of_a_start_are_those_that_its_machine_boots(
 async def test_with_a_card_it_begins_with_other_files(microvm: Microvm, tmp_path: Path) -> None:
     prepared = await _prepared(microvm, tmp_path)
     assert prepared.paths_for(TARGET) != prepared.paths_for(replace(TARGET, network=Network.USER))
+
+
+def test_without_drivers_it_offers_neither_a_network_nor_a_disk(
+    microvm: Microvm, tmp_path: Path
+) -> None:
+    assert microvm.offers() == microvm.capabilities
+    shutil.rmtree(tmp_path / "modules")
+    offered = microvm.offers()
+    assert (offered.networks, offered.readiness) == ((Network.NONE,), ("log",))
+    assert "more than 32 MiB need a disk" in microvm.caution()
+    assert "modules is missing" in microvm.caution()
+
+
+def test_without_the_tools_for_disks_it_says_what_it_cannot_boot(
+    microvm: Microvm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ext4, "_path", lambda: str(tmp_path))
+    assert "mke2fs is not on the PATH" in microvm.caution()
+    assert microvm.offers() == microvm.capabilities
