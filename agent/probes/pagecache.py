@@ -47,7 +47,7 @@ class TooManyFiles(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Cached:
-    """Bytes of some files, and how many of them are in the page cache."""
+    """Bytes of some files, holes left out, and how many of them are in the page cache."""
 
     total_bytes: int
     cached_bytes: int
@@ -72,9 +72,10 @@ def look(paths: Sequence[str], deadline: float) -> Cached:
     right to ask, or ``TimeoutError`` at ``deadline`` (``time.monotonic`` seconds)."""
     total = cached = 0
     for descriptor in _opened(paths, deadline):
-        size = os.fstat(descriptor).st_size
+        size = sum(end - begin for begin, end in _extents(descriptor))
         total += size
-        cached += min(size, cached_pages(descriptor, size) * PAGE_BYTES)
+        pages = cached_pages(descriptor, os.fstat(descriptor).st_size)
+        cached += min(size, pages * PAGE_BYTES)
     return Cached(total, cached)
 
 
@@ -87,12 +88,14 @@ def evict(paths: Sequence[str], deadline: float) -> None:
 
 
 def read_back(paths: Sequence[str], deadline: float) -> None:
-    """Read these files whole, so that the page cache has them. Raises ``OSError`` as
+    """Read all that these files hold, so that the page cache has it. Raises ``OSError`` as
     ``look`` does."""
-    buffer = bytearray(_READ_BYTES)
+    buffer = memoryview(bytearray(_READ_BYTES))
     for descriptor in _opened(paths, deadline):
-        while os.readv(descriptor, [buffer]):
-            _check(deadline)
+        for begin, end in _extents(descriptor):
+            for at in range(begin, end, _READ_BYTES):
+                os.preadv(descriptor, [buffer[: end - at]], at)
+                _check(deadline)
 
 
 def drop_all(proc: Path = Path("/proc")) -> None:
@@ -149,6 +152,20 @@ def _mapped(descriptor: int, size: int) -> Iterator[int]:
         yield address
     finally:
         _libc.munmap(address, size)
+
+
+def _extents(descriptor: int) -> Iterator[tuple[int, int]]:
+    """From where to where an open file holds something: of a disk's image, less than half."""
+    at, size = 0, os.fstat(descriptor).st_size
+    while at < size:
+        try:
+            begin = os.lseek(descriptor, at, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # a hole up to the end
+                return
+            raise
+        at = os.lseek(descriptor, begin, os.SEEK_HOLE)
+        yield begin, at
 
 
 def _opened(paths: Sequence[str], deadline: float) -> Iterator[int]:

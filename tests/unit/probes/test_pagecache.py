@@ -76,6 +76,24 @@ def test_what_was_evicted_can_be_read_back(paths: tuple[str, ...]) -> None:
     assert look(paths, soon()) == Cached(2 * SIZE, SIZE)
 
 
+def test_holes_are_neither_counted_nor_read(disk: Path) -> None:
+    image = disk / "image"
+    with image.open("wb") as file:
+        file.write(os.urandom(SIZE))
+        file.seek(1 << 30)
+        file.write(b"end")
+        file.truncate(2 << 30)
+    paths = regular_files([disk])
+    held = look(paths, soon())
+    assert SIZE < held.total_bytes < SIZE + (1 << 20)
+    evict(paths, soon())
+    assert look(paths, soon()).cached_bytes == 0
+    read_back(paths, soon())
+    assert look(paths, soon()) == Cached(held.total_bytes, held.total_bytes)
+    with image.open("rb") as file:
+        assert pagecache.cached_pages(file.fileno(), 2 << 30) < (2 << 20) // pagecache.PAGE_BYTES
+
+
 def test_pages_that_a_process_has_mapped_stay_and_are_told(paths: tuple[str, ...]) -> None:
     with (
         Path(paths[0]).open("rb") as file,
