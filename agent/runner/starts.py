@@ -73,17 +73,18 @@ class Starts:
 
     async def _refusal(self) -> str:
         """Why nothing may be launched now; such a launch was never made and is no row."""
-        if self._stopped.is_set():
-            return "not launched: the run is stopping"
-        if (trouble := await self._room()) is not None:
-            self._trip(StopReason.DISK_HEADROOM, str(trouble))
-            return f"not launched: {trouble}"
         equipment = self._work.equipment
-        trip = guards.check(equipment.limits, equipment.state(self._work.used_seconds()))
-        if trip is not None:
-            self._trip(trip.reason, str(trip))
-            return f"not launched: {trip}"
-        return ""
+        while not self._stopped.is_set():
+            if (trouble := await self._room()) is not None:
+                self._trip(StopReason.DISK_HEADROOM, str(trouble))
+                return f"not launched: {trouble}"
+            trip = guards.check(equipment.limits, equipment.state(self._work.used_seconds()))
+            if trip is None:
+                return ""
+            if trip.reason is not StopReason.DISK_HEADROOM:  # else it filled between two looks
+                self._trip(trip.reason, str(trip))
+                return f"not launched: {trip}"
+        return "not launched: the run is stopping"
 
     def _crowd(self, order: Order) -> GuardTripped | None:
         """Why the launch has to wait for another start in flight, if so."""
