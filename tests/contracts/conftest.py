@@ -21,7 +21,7 @@ _PARAMETERS = [
     pytest.param("containerd", marks=pytest.mark.containerd),
     pytest.param("runc", marks=pytest.mark.runc),
     pytest.param("qemu-microvm", marks=pytest.mark.qemu),
-    pytest.param("qemu-full", marks=pytest.mark.qemu),
+    pytest.param("qemu-full", marks=[pytest.mark.qemu, pytest.mark.timeout(200)]),
 ]
 # Those that restore from snapshots.
 RESTORING = ("fake", "qemu-microvm")

@@ -93,7 +93,7 @@ KINDS = {
     "runc": _real("runc", ("images_dir",), ready_seconds=30.0),
     "qemu-microvm": _real("qemu-microvm", ("guest_dir", "images_dir"), ready_seconds=50.0),
     "qemu-full": replace(
-        _real("qemu-full", ("guest_dir", "images_dir"), 50.0, requires=("debian_disk",)),
+        _real("qemu-full", ("guest_dir", "images_dir"), 150.0, requires=("debian_disk",)),
         memory_bytes=512 << 20,
         boots_slowly=True,
     ),

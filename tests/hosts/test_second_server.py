@@ -36,7 +36,7 @@ pytestmark = [
 
 NAME = "second"
 OLD, NEW = tonnage.__version__, f"{tonnage.__version__}.post1"
-STARTS = 60
+STARTS, STARTS_OVER_AN_UPGRADE = 60, 100
 STARTS_BEFORE_FIRST_CUT, STARTS_BEFORE_SECOND_CUT = 5, 25
 DOCKER_STARTS = 3
 # From 0, with nothing left to win, to 10; the issue asks for this of the collector.
@@ -159,19 +159,20 @@ def goes_on_after_a_reboot_and_a_power_cut(
 
 
 def is_upgraded_and_taken_back_in_a_run(server: Guest, collector: Operator, folder: Path) -> None:
+    starts = STARTS_OVER_AN_UPGRADE
     bring_release(server, NEW)
     upgrade = f"/srv/cargo/tonnage-{NEW}/install.sh upgrade"
     built = server.run(f"{upgrade} --no-start", INSTALL_SECONDS)
     assert f"release {NEW}" not in built  # it came built, which the operator may do as well
-    run_id = submit(collector, fake_runs("over-an-upgrade", NAME, STARTS), folder)
-    in_the_middle(collector, run_id, STARTS_BEFORE_FIRST_CUT, STARTS)
+    run_id = submit(collector, fake_runs("over-an-upgrade", NAME, starts), folder)
+    in_the_middle(collector, run_id, STARTS_BEFORE_FIRST_CUT, starts)
     assert "tonnage-agent.service restarted" in server.run(upgrade)
     healthy(collector, NAME, NEW)
-    in_the_middle(collector, run_id, STARTS_BEFORE_SECOND_CUT, STARTS)
+    in_the_middle(collector, run_id, STARTS_BEFORE_SECOND_CUT, starts)
     assert "tonnage-agent.service restarted" in server.run("/opt/tonnage/install.sh rollback")
     healthy(collector, NAME, OLD)
     finished(collector, run_id)
-    resumed = resumptions(all_kept(server, collector, (run_id, NAME), STARTS, folder))
+    resumed = resumptions(all_kept(server, collector, (run_id, NAME), starts, folder))
     assert [each.rebooted for each in resumed] == [False, False]
 
 
