@@ -20,6 +20,7 @@ class Mark(StrEnum):
     CREATED = "created"
     KERNEL = "kernel"
     INIT = "init"
+    UNIT = "unit"
     RESTORED = "restored"
     READY = "ready"
     STOPPED = "stopped"

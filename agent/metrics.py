@@ -118,14 +118,15 @@ def phases(trial: Trial) -> dict[str, float]:
     """The phases of a start in seconds, as docs/measuring.md defines them; those whose
     ends were not both seen are left out."""
     machine = trial.kernel_ns is not None
-    begun = trial.init_ns if machine else trial.created_ns
+    begins = (trial.restored_ns, trial.unit_ns, trial.init_ns if machine else trial.created_ns)
     ends = {
         "accept": (0, trial.accepted_ns),
         "create": (trial.accepted_ns, trial.created_ns),
         "machine": (trial.created_ns, trial.kernel_ns),
         "kernel": (trial.kernel_ns, trial.init_ns),
+        "init": (trial.init_ns, trial.unit_ns),
         "restore": (trial.created_ns, trial.restored_ns),
-        "userspace": (begun if trial.restored_ns is None else trial.restored_ns, trial.ready_ns),
+        "userspace": (next((at for at in begins if at is not None), None), trial.ready_ns),
     }
     return {
         name: (end - begin) / 1e9

@@ -162,6 +162,7 @@ class Trials:
             created_ns=timeline.get(Mark.CREATED),
             kernel_ns=timeline.get(Mark.KERNEL),
             init_ns=timeline.get(Mark.INIT),
+            unit_ns=timeline.get(Mark.UNIT),
             restored_ns=timeline.get(Mark.RESTORED),
             ready_ns=timeline.get(Mark.READY),
             cpu_ns=start.cpu_ns,

@@ -182,7 +182,8 @@ def _phases() -> Panel:
     panel = chart(
         "Median of each phase",
         "From the events of each ready trial, in the table trial. Containers have no machine and "
-        "no kernel. Medians of phases need not add up to the median of the whole.",
+        "no kernel, and whole servers alone have init. Medians of phases need not add up to the "
+        "median of the whole.",
         Numbers("s", nothing="no measured trial, or raw rows were removed"),
         stacked=True,
     )

@@ -156,9 +156,11 @@ SELECT t.target_id || ' ×' || t.concurrency AS subject,
   percentile_cont(0.5) WITHIN GROUP (ORDER BY t.created_ns - t.accepted_ns) / 1e9 AS "create",
   percentile_cont(0.5) WITHIN GROUP (ORDER BY t.kernel_ns - t.created_ns) / 1e9 AS machine,
   percentile_cont(0.5) WITHIN GROUP (ORDER BY t.init_ns - t.kernel_ns) / 1e9 AS kernel,
+  percentile_cont(0.5) WITHIN GROUP (ORDER BY t.unit_ns - t.init_ns) / 1e9 AS init,
   percentile_cont(0.5) WITHIN GROUP (ORDER BY t.restored_ns - t.created_ns) / 1e9 AS restore,
   percentile_cont(0.5) WITHIN GROUP (
-    ORDER BY t.ready_ns - COALESCE(t.restored_ns, t.init_ns, t.created_ns)) / 1e9 AS userspace
+    ORDER BY t.ready_ns - COALESCE(t.restored_ns, t.unit_ns, t.init_ns, t.created_ns)
+  ) / 1e9 AS userspace
 FROM {_TRIALS}
 WHERE h.run_id = '$run' AND {_CHOSEN} AND t.outcome = 'ready'
 GROUP BY t.target_id, t.concurrency

@@ -16,7 +16,7 @@ _OF_LIVE = f'{OF_RUNTIME}, mode=~"$mode"'
 _STATISTIC = "tonnage_start_statistic_seconds"
 _LEVEL = f"{SUBJECT}, concurrency"
 _PAIR = "{{host}} · {{runtime}} {{accelerator}} {{mode}} ×{{concurrency}}"
-_PHASES = ("accept", "create", "machine", "kernel", "restore", "userspace")
+_PHASES = ("accept", "create", "machine", "kernel", "init", "restore", "userspace")
 
 
 def dashboard() -> Dashboard:
@@ -210,8 +210,8 @@ def _phases() -> Panel:
     return grouped(
         "Median of each phase, by the latest run (raw samples)",
         "From tonnage_start_phase_seconds. Containers have no machine and no kernel: that absence "
-        "is what they save. Medians of phases need not add up to the median of the whole; of "
-        "several sizes and concurrencies the slowest is shown.",
+        "is what they save. Whole servers alone have init. Medians of phases need not add up to "
+        "the median of the whole; of several sizes and concurrencies the slowest is shown.",
         [(name, phase(name)) for name in _PHASES],
         Numbers("s", nothing="no start-up run yet"),
         stacked=True,

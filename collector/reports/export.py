@@ -48,6 +48,7 @@ COLUMNS = (
     "cold_cached_bytes",
     "restored_ns",
     "guest_root",
+    "unit_ns",
 )
 """The columns of an export. Marks are nanoseconds after the request; absent is empty or null.
 Only rows of population ``measured`` are summarised as start-up."""
@@ -90,6 +91,7 @@ def rows(row: TrialRow) -> dict[str, Any]:
         "cold_cached_bytes": trial.cold_cached_bytes,
         "restored_ns": trial.restored_ns,
         "guest_root": trial.guest_root,
+        "unit_ns": trial.unit_ns,
         "evidence": trial.evidence,
     }
 

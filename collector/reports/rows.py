@@ -8,9 +8,13 @@ from typing import Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field
 
 Interval = tuple[float, float]
-Phase = Literal["accept", "create", "machine", "kernel", "restore", "userspace", "total", "cpu"]
+Phase = Literal[
+    "accept", "create", "machine", "kernel", "init", "restore", "userspace", "total", "cpu"
+]
 PHASES: tuple[Phase, ...] = get_args(Phase)
 """In the order of a start, then the whole of it, then what it cost in CPU time."""
+SOME: frozenset[Phase] = frozenset({"init", "restore"})
+"""Those that only some VMs have: whole servers, and what is restored."""
 
 Verdict = Literal["faster", "slower", "smaller", "larger", "no difference", "inconclusive"]
 
@@ -84,9 +88,9 @@ class StartupFigures(Document):
 
 
 def phases_of(rows: Iterable[StartupFigures]) -> list[Phase]:
-    """The phases worth a column: ``restore`` where something was restored."""
-    restored = any(row.phase == "restore" for row in rows)
-    return [phase for phase in PHASES if restored or phase != "restore"]
+    """The phases worth a column: those of ``SOME`` where a start had them."""
+    seen = {row.phase for row in rows}
+    return [phase for phase in PHASES if phase in seen or phase not in SOME]
 
 
 class StartupRow(StartupFigures, Subject):

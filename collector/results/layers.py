@@ -24,6 +24,7 @@ SANDBOXED = (
     "no process of the host: the workload lies in its sandbox, which is in the engine's part"
 )
 NOT_TOLD = "the guest was not asked, or did not tell"
+AS_IT_BEGINS = "within the application's: they are loaded as it begins"
 TOLD_APART = "told apart: kernel and user space"
 NOT_READ = "no footprint was measured"
 NOT_STARTED = "no start was measured"
@@ -139,18 +140,15 @@ def _times(sample: StartupSample | None, machine: bool) -> Cells:
         return _completed(_none_of(machine, NOT_STARTED), None, NOT_STARTED)
     median = {p: describe(sample.seconds(p)).p50.value for p in (*_PHASES, "total")}
     before = _together(*(median[phase] for phase in _BEFORE_GUEST))
-    after = _known(median["userspace"], NO_MARKS)
     if machine:
         cells: Cells = {
             "engine": before,
             "guest_kernel": _known(
                 median["kernel"], NO_MARKS if median["restore"] is None else RESTORED
             ),
-            "guest_userspace": after,
             "guest": Cell(None, TOLD_APART),
             "guest_free": Cell(None, "takes no time"),
-            "libraries": Cell(None, "within the guest's user space"),
-            "application": Cell(None, "within the guest's user space: ready ends both"),
+            **_in_guest(median),
         }
     else:
         unresolved = NOT_RESOLVED if sample.unresolved else NO_MARKS
@@ -158,13 +156,28 @@ def _times(sample: StartupSample | None, machine: bool) -> Cells:
             "engine": before,
             "guest_kernel": Cell(None, HOSTS_KERNEL),
             "guest_userspace": Cell(None, NO_GUEST),
-            "libraries": Cell(None, "within the application's: they are loaded as it begins"),
-            "application": _known(None if sample.unresolved else after.value, unresolved),
+            "libraries": Cell(None, AS_IT_BEGINS),
+            "application": _known(None if sample.unresolved else median["userspace"], unresolved),
         }
     return _completed(cells, median["total"], NOT_STARTED)
 
 
-_PHASES = ("accept", "create", "machine", "restore", "kernel", "userspace")
+def _in_guest(median: Mapping[str, float | None]) -> Cells:
+    """A guest's user space, apart from the application where its unit has a mark."""
+    if median["init"] is None:
+        return {
+            "guest_userspace": _known(median["userspace"], NO_MARKS),
+            "libraries": Cell(None, "within the guest's user space"),
+            "application": Cell(None, "within the guest's user space: ready ends both"),
+        }
+    return {
+        "guest_userspace": Cell(median["init"]),
+        "libraries": Cell(None, AS_IT_BEGINS),
+        "application": _known(median["userspace"], NO_MARKS),
+    }
+
+
+_PHASES = ("accept", "create", "machine", "restore", "kernel", "init", "userspace")
 _BEFORE_GUEST = _PHASES[:4]
 
 

@@ -67,6 +67,12 @@ def _of(samples: Sequence[StartupSample], subjects: Subjects) -> Iterator[Told]:
         marked = sum(len(sample.seconds(phase)) for sample in samples)
         if unmarked := outcomes[Outcome.READY] - marked:
             yield Told(f"{who}: {unmarked} ready starts lack a mark of {marks}.")
+        units = sum(len(sample.seconds("init")) for sample in samples)
+        if 0 < units < marked:
+            yield Told(
+                f"{who}: {marked - units} of {marked} ready starts lack a mark of the unit; "
+                "their userspace holds what is init in the others."
+            )
 
 
 def _made_again(retried: int) -> str:

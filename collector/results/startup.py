@@ -81,6 +81,7 @@ def phase_ns(trial: Trial, phase: str) -> int | None:
         "create": (trial.accepted_ns, trial.created_ns),
         "machine": (trial.created_ns, trial.kernel_ns),
         "kernel": (trial.kernel_ns, trial.init_ns),
+        "init": (trial.init_ns, trial.unit_ns),
         "restore": (trial.created_ns, trial.restored_ns),
         "userspace": (_begun_ns(trial), trial.ready_ns),
     }
@@ -91,9 +92,12 @@ def phase_ns(trial: Trial, phase: str) -> int | None:
 
 
 def _begun_ns(trial: Trial) -> int | None:
-    """Where user space begins: restored, or reached by a guest's kernel, or created."""
+    """Where user space begins: restored, or at the unit that is the workload, or reached by
+    a guest's kernel, or created."""
     if trial.restored_ns is not None:
         return trial.restored_ns
+    if trial.unit_ns is not None:
+        return trial.unit_ns
     return trial.created_ns if trial.accelerator is Accelerator.NONE else trial.init_ns
 
 

@@ -125,6 +125,7 @@ trial = _events(
     Column("cold_cached_bytes", _BigInt),
     Column("restored_ns", _BigInt),
     Column("guest_root", _Text, nullable=False, server_default=""),
+    Column("unit_ns", _BigInt),
 )
 
 trial_end = _events(

@@ -430,6 +430,7 @@ class Trial:
     cold_cached_bytes: int | None = None
     restored_ns: int | None = None
     guest_root: str = ""
+    unit_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,13 @@ async def _sequences(store: Store) -> list[tuple[str, int]]:
     return [(row.host, row.trial.number) async for batch in store.trials("r1") for row in batch]
 
 
+async def test_every_mark_of_a_start_is_kept_and_an_absent_one_is_no_zero(begun: Store) -> None:
+    server = trial(0, kernel_ns=21, init_ns=22, unit_ns=23)
+    restored = trial(1, restored_ns=0)
+    await begun.append("r1", "h1", numbered([server, restored]))
+    assert [row.trial for row in (await begun.load("r1")).trials] == [server, restored]
+
+
 async def test_what_was_stored_is_what_is_loaded(begun: Store) -> None:
     events = whole_run(3)
     assert await begun.append("r1", "h1", events) == len(events)

@@ -51,7 +51,9 @@ async def _fill(store: Store) -> None:
     await store.create_run(run("r2", request_token="again"), [host_run("r2", "h1")])  # noqa: S106 - no secret
     await store.own("r1")
     await store.append("r1", "h1", whole_run(_TRIALS))
-    await store.append("r1", "h2", numbered([trial(0, evidence=_ODD, foreign_cpu_share=0.1)]))
+    await store.append(
+        "r1", "h2", numbered([trial(0, evidence=_ODD, foreign_cpu_share=0.1, unit_ns=7)])
+    )
     await store.set_start_skew("r1", 0.1 + 0.2)
     await store.set_run_state("r1", RunState.PARTIAL, finished_at_unix_ns=5, problem=problem)
     await store.keep_result(KeptResult("r1", 5, len(whole_run(_TRIALS)) + 1, "1", 6, '{"a": 1}'))

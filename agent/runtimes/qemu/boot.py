@@ -11,7 +11,8 @@ from agent.runtimes.qemu.machine import KERNEL_LINE
 
 
 class BootConsole:
-    """Feeds a console and marks ``kernel`` and ``init`` when their lines come.
+    """Feeds a console and marks ``kernel`` and ``init`` when their lines come, and
+    ``workload_mark``, if there is one, when ``workload_line`` does.
 
     The ready line is looked for only after ``workload_line``, from which on the
     console is the workload's (from the first byte on if it is empty): what kernel or
@@ -20,12 +21,19 @@ class BootConsole:
     """
 
     def __init__(
-        self, console: Console, timeline: Timeline, *, workload_line: str, ready_line: str
+        self,
+        console: Console,
+        timeline: Timeline,
+        *,
+        workload_line: str,
+        ready_line: str,
+        workload_mark: Mark | None = None,
     ) -> None:
         self._console = console
         self._timeline = timeline
         self._marks = {KERNEL_LINE.encode(): Mark.KERNEL, INIT_LINE.encode(): Mark.INIT}
         self._workload_line = workload_line.encode()
+        self._workload_mark = workload_mark
         self._kept_bytes = max(map(len, (*self._marks, self._workload_line))) - 1
         self._ready_line = ready_line
         self._recent: bytes | None = b""
@@ -48,6 +56,8 @@ class BootConsole:
             self._recent = seen[-self._kept_bytes :]
             self._console.feed(data, at_monotonic_ns)
             return
+        if self._workload_mark is not None:
+            self._timeline.mark(self._workload_mark, at_monotonic_ns)
         split = len(before) + len(line) - len(self._recent)
         self._console.feed(data[:split], at_monotonic_ns)
         self._begin()

@@ -11,6 +11,7 @@ import asyncio
 from dataclasses import replace
 from pathlib import Path
 
+from agent.clock import Mark
 from agent.errors import InvalidInput, RuntimeUnavailable
 from agent.runtimes.base import Capabilities, LaunchSpec, Prepared
 from agent.runtimes.qemu import ext4, overlays
@@ -122,6 +123,7 @@ class Full:
             initramfs=self._disk / "initrd.img",
             accelerator=equipment.verdict.accelerator,
             workload_line=WORKLOAD_LINE,
+            workload_mark=Mark.UNIT,
             overlays=empty,
         )
 

@@ -45,6 +45,7 @@ class Launched:
     health: Health | None
     address: str | None = None
     draws: bool = False
+    workload_mark: Mark | None = None
 
 
 class QemuInstance:
@@ -70,6 +71,7 @@ class QemuInstance:
             timeline,
             workload_line=launched.workload_line,
             ready_line=launched.ready_line,
+            workload_mark=launched.workload_mark,
         )
         self._removing = asyncio.Lock()
         self._removed = False

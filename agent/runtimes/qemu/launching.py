@@ -152,6 +152,7 @@ def _launched(spec: LaunchSpec, bootable: Bootable, record: Record) -> Launched:
         health=spec.target.workload.health,
         address=own_address(spec.instance_id) if spec.target.network is Network.USER else None,
         draws=bootable.draws,
+        workload_mark=bootable.workload_mark,
     )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from agent.clock import Mark
 from agent.runtimes.base import Capabilities, LaunchSpec, Prepared
 from agent.runtimes.qemu.equipment import Equipment
 from agent.runtimes.qemu.machine import Machine
@@ -22,12 +23,13 @@ class Bootable:
     """What ``Prepared.payload`` holds: all that a launch takes from its preparation.
 
     ``workload_line`` is the console line from which on what is printed is the
-    workload's own; empty where all of it is. ``overlays`` are empty copy-on-write
-    images over shared bases, by the name of the file that each instance gets as its
-    own copy of one; in the order of its drives. ``with_card`` is the initramfs for a
-    machine with a network card; ``None`` where no drivers for one are there. ``draws``
-    says that the console is a screen: text between commands to a terminal. ``saved``:
-    what instances are restored from, instead of being booted.
+    workload's own; empty where all of it is. ``workload_mark`` is what that line marks
+    in a trial, if anything. ``overlays`` are empty copy-on-write images over shared
+    bases, by the name of the file that each instance gets as its own copy of one; in
+    the order of its drives. ``with_card`` is the initramfs for a machine with a network
+    card; ``None`` where no drivers for one are there. ``draws`` says that the console
+    is a screen: text between commands to a terminal. ``saved``: what instances are
+    restored from, instead of being booted.
     """
 
     kernel: Path
@@ -38,6 +40,7 @@ class Bootable:
     with_card: Path | None = None
     draws: bool = False
     saved: Saved | None = None
+    workload_mark: Mark | None = None
 
 
 class Profile(Protocol):

@@ -12,7 +12,7 @@ from collector.reports.charts.scales import Linear
 from collector.reports.charts.svg import NARROW, bar, chart, line, text
 from collector.reports.merged import MergedStartupRow
 from collector.reports.model import StartupRow
-from collector.reports.rows import phases_of
+from collector.reports.rows import SOME, phases_of
 
 Start = StartupRow | MergedStartupRow
 
@@ -21,6 +21,7 @@ PHASES = {
     "create": "create",
     "machine": "machine",
     "kernel": "kernel",
+    "init": "init",
     "restore": "restore",
     "userspace": "user space",
 }
@@ -58,7 +59,8 @@ def fall(total: Start, found: Mapping[str, Start], name: str, series: int) -> Fa
 def draw(falls: Sequence[Fall], width: int, label: str) -> Markup:
     """The chart. Phases that a container does not have are named as absent."""
     left, right = (104.0, 78.0) if width > NARROW else (80.0, 62.0)
-    phases = {p: name for p, name in PHASES.items() if p != "restore" or _restored(falls)}
+    seen = {phase for fall in falls for phase in fall.phases}
+    phases = {p: name for p, name in PHASES.items() if p in seen or p not in SOME}
     longest = max((_end(fall) for fall in falls), default=1.0) or 1.0
     across = Linear(0, longest, left, width - right)
     parts: list[Markup] = []
@@ -73,10 +75,6 @@ def draw(falls: Sequence[Fall], width: int, label: str) -> Markup:
         axis.append(text(across(value), y + 17, figures.seconds_short(value), "tick", "middle"))
     axis.append(text(across(longest), y + 34, "time since the request", "tick", "end"))
     return chart(width, y + 42, label, [*axis, *parts])
-
-
-def _restored(falls: Iterable[Fall]) -> bool:
-    return any("restore" in fall.phases for fall in falls)
 
 
 def _end(fall: Fall) -> float:
@@ -109,12 +107,16 @@ def _fall(
 
 
 def _absence(fall: Fall, phase: str) -> str:
-    if "restore" in fall.phases and phase in ("machine", "kernel"):
+    if "restore" in fall.phases and phase in ("machine", "kernel", "init"):
         return "none: it was booted before it was saved"
     if phase == "restore":
         return "none: not from a snapshot"
     if fall.container and phase in ("machine", "kernel"):
         return "none: the host's kernel runs it"
+    if phase == "init" and fall.container:
+        return "none: no system starts first"
+    if phase == "init" and "userspace" in fall.phases:
+        return "not told apart: within user space"
     if fall.container and phase == "userspace" and "create" in fall.phases:
         return "not resolved: within create"
     return "no mark"

@@ -1349,6 +1349,7 @@ class Trial(message.Message):
     COLD_CACHED_BYTES_FIELD_NUMBER: builtins.int
     RESTORED_NS_FIELD_NUMBER: builtins.int
     GUEST_ROOT_FIELD_NUMBER: builtins.int
+    UNIT_NS_FIELD_NUMBER: builtins.int
     trial_id: builtins.str
     """Unique within run and host; a retry keeps it and counts attempt up."""
     stage_id: builtins.str
@@ -1417,6 +1418,10 @@ class Trial(message.Message):
     """Where a VM's file system lay: initramfs (in its memory) or disk; empty for a
     container and for what has no file system.
     """
+    unit_ns: builtins.int
+    """A whole server: its system is up as far as the unit that is the workload,
+    which begins; after requested.
+    """
     def __init__(
         self,
         *,
@@ -1450,10 +1455,11 @@ class Trial(message.Message):
         cold_cached_bytes: builtins.int | None = ...,
         restored_ns: builtins.int | None = ...,
         guest_root: builtins.str = ...,
+        unit_ns: builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["_accepted_ns", b"_accepted_ns", "_cold_bytes", b"_cold_bytes", "_cold_cached_bytes", b"_cold_cached_bytes", "_cpu_ns", b"_cpu_ns", "_cpu_some_avg10", b"_cpu_some_avg10", "_created_ns", b"_created_ns", "_foreign_cpu_share", b"_foreign_cpu_share", "_init_ns", b"_init_ns", "_kernel_ns", b"_kernel_ns", "_ready_ns", b"_ready_ns", "_restored_ns", b"_restored_ns", "_steal_share", b"_steal_share", "accepted_ns", b"accepted_ns", "cold_bytes", b"cold_bytes", "cold_cached_bytes", b"cold_cached_bytes", "cpu_ns", b"cpu_ns", "cpu_some_avg10", b"cpu_some_avg10", "created_ns", b"created_ns", "foreign_cpu_share", b"foreign_cpu_share", "init_ns", b"init_ns", "kernel_ns", b"kernel_ns", "ready_ns", b"ready_ns", "restored_ns", b"restored_ns", "steal_share", b"steal_share"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["_accepted_ns", b"_accepted_ns", "_cold_bytes", b"_cold_bytes", "_cold_cached_bytes", b"_cold_cached_bytes", "_cpu_ns", b"_cpu_ns", "_cpu_some_avg10", b"_cpu_some_avg10", "_created_ns", b"_created_ns", "_foreign_cpu_share", b"_foreign_cpu_share", "_init_ns", b"_init_ns", "_kernel_ns", b"_kernel_ns", "_ready_ns", b"_ready_ns", "_restored_ns", b"_restored_ns", "_steal_share", b"_steal_share", "_unit_ns", b"_unit_ns", "accepted_ns", b"accepted_ns", "cold_bytes", b"cold_bytes", "cold_cached_bytes", b"cold_cached_bytes", "cpu_ns", b"cpu_ns", "cpu_some_avg10", b"cpu_some_avg10", "created_ns", b"created_ns", "foreign_cpu_share", b"foreign_cpu_share", "init_ns", b"init_ns", "kernel_ns", b"kernel_ns", "ready_ns", b"ready_ns", "restored_ns", b"restored_ns", "steal_share", b"steal_share", "unit_ns", b"unit_ns"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["_accepted_ns", b"_accepted_ns", "_cold_bytes", b"_cold_bytes", "_cold_cached_bytes", b"_cold_cached_bytes", "_cpu_ns", b"_cpu_ns", "_cpu_some_avg10", b"_cpu_some_avg10", "_created_ns", b"_created_ns", "_foreign_cpu_share", b"_foreign_cpu_share", "_init_ns", b"_init_ns", "_kernel_ns", b"_kernel_ns", "_ready_ns", b"_ready_ns", "_restored_ns", b"_restored_ns", "_steal_share", b"_steal_share", "accelerator", b"accelerator", "accepted_ns", b"accepted_ns", "attempt", b"attempt", "block", b"block", "cold_bytes", b"cold_bytes", "cold_cached_bytes", b"cold_cached_bytes", "concurrency", b"concurrency", "cpu_ns", b"cpu_ns", "cpu_some_avg10", b"cpu_some_avg10", "created_ns", b"created_ns", "error", b"error", "evidence", b"evidence", "fill", b"fill", "foreign_cpu_share", b"foreign_cpu_share", "guest_root", b"guest_root", "image_digest", b"image_digest", "init_ns", b"init_ns", "kernel_ns", b"kernel_ns", "noisy", b"noisy", "number", b"number", "outcome", b"outcome", "population", b"population", "ready_ns", b"ready_ns", "requested_at_unix_ns", b"requested_at_unix_ns", "restored_ns", b"restored_ns", "stage_id", b"stage_id", "steal_share", b"steal_share", "suspect", b"suspect", "target_id", b"target_id", "trial_id", b"trial_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_accepted_ns", b"_accepted_ns", "_cold_bytes", b"_cold_bytes", "_cold_cached_bytes", b"_cold_cached_bytes", "_cpu_ns", b"_cpu_ns", "_cpu_some_avg10", b"_cpu_some_avg10", "_created_ns", b"_created_ns", "_foreign_cpu_share", b"_foreign_cpu_share", "_init_ns", b"_init_ns", "_kernel_ns", b"_kernel_ns", "_ready_ns", b"_ready_ns", "_restored_ns", b"_restored_ns", "_steal_share", b"_steal_share", "_unit_ns", b"_unit_ns", "accelerator", b"accelerator", "accepted_ns", b"accepted_ns", "attempt", b"attempt", "block", b"block", "cold_bytes", b"cold_bytes", "cold_cached_bytes", b"cold_cached_bytes", "concurrency", b"concurrency", "cpu_ns", b"cpu_ns", "cpu_some_avg10", b"cpu_some_avg10", "created_ns", b"created_ns", "error", b"error", "evidence", b"evidence", "fill", b"fill", "foreign_cpu_share", b"foreign_cpu_share", "guest_root", b"guest_root", "image_digest", b"image_digest", "init_ns", b"init_ns", "kernel_ns", b"kernel_ns", "noisy", b"noisy", "number", b"number", "outcome", b"outcome", "population", b"population", "ready_ns", b"ready_ns", "requested_at_unix_ns", b"requested_at_unix_ns", "restored_ns", b"restored_ns", "stage_id", b"stage_id", "steal_share", b"steal_share", "suspect", b"suspect", "target_id", b"target_id", "trial_id", b"trial_id", "unit_ns", b"unit_ns"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__accepted_ns: _TypeAlias = typing.Literal["accepted_ns"]  # noqa: Y015
     _WhichOneofArgType__accepted_ns: _TypeAlias = typing.Literal["_accepted_ns", b"_accepted_ns"]  # noqa: Y015
@@ -1479,6 +1485,8 @@ class Trial(message.Message):
     _WhichOneofArgType__restored_ns: _TypeAlias = typing.Literal["_restored_ns", b"_restored_ns"]  # noqa: Y015
     _WhichOneofReturnType__steal_share: _TypeAlias = typing.Literal["steal_share"]  # noqa: Y015
     _WhichOneofArgType__steal_share: _TypeAlias = typing.Literal["_steal_share", b"_steal_share"]  # noqa: Y015
+    _WhichOneofReturnType__unit_ns: _TypeAlias = typing.Literal["unit_ns"]  # noqa: Y015
+    _WhichOneofArgType__unit_ns: _TypeAlias = typing.Literal["_unit_ns", b"_unit_ns"]  # noqa: Y015
     @typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__accepted_ns) -> _WhichOneofReturnType__accepted_ns | None: ...
     @typing.overload
@@ -1503,6 +1511,8 @@ class Trial(message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__restored_ns) -> _WhichOneofReturnType__restored_ns | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__steal_share) -> _WhichOneofReturnType__steal_share | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__unit_ns) -> _WhichOneofReturnType__unit_ns | None: ...
 
 @typing.final
 class TrialEnd(message.Message):

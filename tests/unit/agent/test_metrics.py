@@ -139,6 +139,11 @@ def test_a_machine_has_phases_that_a_container_has_not() -> None:
         "kernel": pytest.approx(1.6),
         "userspace": pytest.approx(0.1),
     }
+    server = replace(VM, unit_ns=2090 * _MS)
+    assert phases(server) == phases(VM) | {
+        "init": pytest.approx(0.090),
+        "userspace": pytest.approx(0.010),
+    }
     restored = replace(VM, kernel_ns=None, init_ns=None, restored_ns=400 * _MS, ready_ns=450 * _MS)
     assert phases(restored) == {
         "accept": 0.002,

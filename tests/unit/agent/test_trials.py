@@ -1,4 +1,5 @@
-"""A launch that fails is cleaned up after; what that could not remove is not forgotten."""
+"""A start is a row with its marks. A launch that fails is cleaned up after; what that could not
+remove is not forgotten."""
 
 from __future__ import annotations
 
@@ -6,11 +7,12 @@ from unittest.mock import AsyncMock, Mock
 
 import pytest
 
+from agent.clock import Mark, Timeline
 from agent.errors import LaunchFailed, RuntimeUnavailable
 from agent.runner.attempts import Order
 from agent.runner.holdings import Holdings
 from agent.runner.trials import Trials
-from agent.runtimes.base import Prepared
+from agent.runtimes.base import LaunchSpec, Prepared
 from tonnage.model import (
     Accelerator,
     LogReadiness,
@@ -59,8 +61,25 @@ def trials(runtime: Mock, holdings: Holdings) -> Trials:
     observer = Mock()
     observer.shares.return_value = (None, None)
     observer.pressure.return_value = {}
+    observer.mem_available_bytes.return_value = None
     journal = Mock(opened=AsyncMock())
     return Trials("agent", {"docker": runtime}, journal, holdings, observer)
+
+
+async def test_every_mark_up_to_ready_is_in_the_row_under_its_name(
+    trials: Trials, runtime: Mock
+) -> None:
+    marks = list(Mark)[: list(Mark).index(Mark.READY) + 1]
+
+    def launch(_: LaunchSpec, timeline: Timeline) -> Mock:
+        for number, mark in enumerate(marks):
+            timeline.mark(mark, timeline.requested_ns + number)
+        return Mock(ready=AsyncMock(), destroy=AsyncMock(), cpu_ns=Mock(return_value=None))
+
+    runtime.launch = AsyncMock(side_effect=launch)
+    trial = (await trials.attempt(ORDER)).trial
+    assert [getattr(trial, f"{mark}_ns") for mark in marks] == list(range(len(marks)))
+    assert not trial.suspect
 
 
 async def test_a_failed_launch_that_left_nothing_is_dropped(

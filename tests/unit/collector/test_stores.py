@@ -82,7 +82,7 @@ def _write_as_r0001(place: Path) -> None:
         command.upgrade(config, "r0001")
     engine.dispose()
     new = {"start_skew_seconds", "interrupted", "raw_removed_at_unix_ns"}
-    new |= {"cold_bytes", "cold_cached_bytes", "restored_ns", "guest_root"}
+    new |= {"cold_bytes", "cold_cached_bytes", "restored_ns", "guest_root", "unit_ns"}
     batch = Rows(1, whole_run(2))
     with sqlite3.connect(place) as connection:
         _insert(connection, "run", {**run_to_row(run()), "request_token": None}, new)

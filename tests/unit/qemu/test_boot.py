@@ -16,13 +16,12 @@ STREAM = (
 )
 
 
-def _boot() -> tuple[BootConsole, Timeline, Console]:
+def _boot(mark: Mark | None = None) -> tuple[BootConsole, Timeline, Console]:
     timeline, console = Timeline(), Console()
-    return (
-        BootConsole(console, timeline, workload_line=WORKLOAD_LINE, ready_line="READY"),
-        timeline,
-        console,
+    boot = BootConsole(
+        console, timeline, workload_line=WORKLOAD_LINE, ready_line="READY", workload_mark=mark
     )
+    return boot, timeline, console
 
 
 async def test_one_chunk_may_hold_everything() -> None:
@@ -44,6 +43,26 @@ async def test_bytes_may_come_one_by_one() -> None:
     assert init - kernel == STREAM.index(b" INIT") + 4 - STREAM.index(b"version") - 6
     assert await boot.ready_at() == STREAM.rindex(b"READY") + 4
     assert console.tail().splitlines() == STREAM.decode().splitlines()
+
+
+async def test_where_the_workload_begins_is_a_mark_where_it_is_asked_for() -> None:
+    for mark in (None, Mark.UNIT):
+        boot, timeline, _ = _boot(mark)
+        for instant, byte in enumerate(STREAM, timeline.requested_ns):
+            boot.feed(bytes([byte]), instant)
+        ends = STREAM.index(WORKLOAD_LINE.encode()) + len(WORKLOAD_LINE) - 1
+        assert timeline.get(Mark.UNIT) == (None if mark is None else ends)
+        assert timeline.in_order()
+
+
+async def test_a_console_without_such_a_line_has_no_mark_of_it() -> None:
+    timeline = Timeline()
+    boot = BootConsole(
+        Console(), timeline, workload_line="", ready_line="READY", workload_mark=Mark.UNIT
+    )
+    boot.feed(STREAM, 5)
+    assert await boot.ready_at() == 5
+    assert timeline.get(Mark.UNIT) is None
 
 
 async def test_what_the_kernel_prints_makes_no_workload_ready() -> None:

@@ -20,6 +20,7 @@ ISSUE = [
     *("stopped_ns", "destroyed_ns", "cpu_ns", "noisy"),
 ]
 MODES = ["cold_bytes", "cold_cached_bytes", "restored_ns", "guest_root"]
+UNIT = ["unit_ns"]
 
 
 def exported() -> list[dict[str, object]]:
@@ -33,7 +34,7 @@ def read_csv() -> list[dict[str, str]]:
 
 
 def test_the_columns_are_those_promised() -> None:
-    assert list(export.COLUMNS) == [*ISSUE, "population", "stage", *MODES]
+    assert list(export.COLUMNS) == [*ISSUE, "population", "stage", *MODES, *UNIT]
     assert list(read_csv()[0]) == list(export.COLUMNS)
 
 

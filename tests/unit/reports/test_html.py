@@ -11,6 +11,8 @@ import pytest
 
 from collector.model import RunData
 from collector.reports import export, html
+from collector.reports.charts.svg import WIDE
+from collector.reports.charts.waterfall import Fall, draw
 from collector.results import assemble
 from tests.unit.reports.sample import sample_run
 from tonnage.model import RunState
@@ -89,6 +91,17 @@ def test_each_drawing_says_what_it_shows(report: str) -> None:
     assert len(drawings) > 8
     assert set(drawings) == {"<title>"}
     assert report.count("<svg") == report.count('role="img"')
+
+
+def test_a_phase_that_only_others_have_says_why_it_is_absent() -> None:
+    server = Fall("server", 0, False, {"kernel": 1, "init": 4, "userspace": 1}, 6)
+    microvm = Fall("microvm", 1, False, {"kernel": 1, "userspace": 1}, 2)
+    container = Fall("container", 2, True, {"create": 1, "userspace": 1}, 2)
+    drawn = draw([server, microvm, container], WIDE, "")
+    assert drawn.count("not told apart: within user space") == 1
+    assert drawn.count("none: no system starts first") == 1
+    assert ">init<" in drawn
+    assert ">init<" not in draw([microvm, container], WIDE, "")
 
 
 def test_both_widths_and_both_schemes_are_there(report: str) -> None:

@@ -11,7 +11,7 @@ from collector.model import HostFact, RunData
 from collector.reports.model import LayerRow
 from collector.reports.rows import LAYERS
 from collector.results import assemble
-from tests.unit.reports.sample import MB, START, sample_run
+from tests.unit.reports.sample import MB, START, as_server, sample_run
 from tonnage.model import FootprintPoint, Inside, InsideAnswer, IsolationStage, Stage
 
 
@@ -40,6 +40,19 @@ def test_a_machines_stack_has_vmm_and_guest(made_up: RunData) -> None:
     assert found["guest"].bytes_per_instance == pytest.approx(118 * MB, rel=0.02)
     assert found["guest_kernel"].seconds == pytest.approx(1.15, rel=0.05)
     assert found["guest_userspace"].seconds == pytest.approx(0.44, rel=0.05)
+
+
+def test_a_whole_servers_application_has_a_time_apart_from_its_system(made_up: RunData) -> None:
+    servers = replace(made_up, trials=tuple(map(as_server, made_up.trials)))
+    found, before = stack(servers, "qemu-microvm"), stack(made_up, "qemu-microvm")
+    whole = before["guest_userspace"].seconds or 0
+    assert found["guest_userspace"].seconds == pytest.approx(0.9 * whole)
+    assert found["application"].seconds == pytest.approx(0.1 * whole)
+    assert before["application"].seconds_reason == "within the guest's user space: ready ends both"
+    assert str(found["libraries"].seconds_reason).startswith("within the application's")
+    assert found["unexplained"].seconds == pytest.approx(before["unexplained"].seconds)
+    for row in found.values():
+        assert (row.seconds is None) == bool(row.seconds_reason), row.layer
 
 
 @pytest.mark.parametrize("runtime", ["docker", "qemu-microvm"])

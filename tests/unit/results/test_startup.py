@@ -10,10 +10,10 @@ import pytest
 from collector.model import RunData
 from collector.reports.charts.waterfall import shown
 from collector.reports.model import StartupRow
-from collector.reports.rows import PHASES, phases_of
+from collector.reports.rows import PHASES, SOME, phases_of
 from collector.results import assemble
 from collector.results.startup import phase_ns
-from tests.unit.reports.sample import sample_run
+from tests.unit.reports.sample import as_server, sample_run
 from tonnage.model import Mode, Outcome, Population
 
 
@@ -100,11 +100,46 @@ def test_what_is_restored_has_a_phase_of_its_own_and_no_boot() -> None:
     assert sum(part or 0 for part in parts) == phase_ns(trial, "total")
 
 
-def test_a_column_for_restoring_is_shown_where_something_was_restored() -> None:
-    for data, there in ((sample_run(), False), (restored(), True)):
-        result = assemble(data)
-        assert ("restore" in phases_of(result.startup)) is there
-        assert ("restore" in shown(result.startup)) is there
+def servers() -> RunData:
+    """The sample with its VMs as whole servers."""
+    data = sample_run()
+    return replace(data, trials=tuple(map(as_server, data.trials)))
+
+
+def test_a_whole_servers_system_has_a_phase_apart_from_its_workload() -> None:
+    result = assemble(servers())
+    whole = row(sample_run(), "qemu-microvm", "userspace").mean_seconds or 0
+    apart = [row(servers(), "qemu-microvm", phase).mean_seconds for phase in ("init", "userspace")]
+    assert apart == [pytest.approx(0.9 * whole), pytest.approx(0.1 * whole)]
+    assert "init" not in {r.phase for r in result.startup if r.runtime == "docker"}
+    assert "lack a mark" not in "\n".join(result.warnings)
+    trial = next(r.trial for r in servers().trials if r.trial.unit_ns is not None)
+    parts = (phase_ns(trial, p) for p in PHASES if p not in ("total", "cpu"))
+    assert sum(part or 0 for part in parts) == phase_ns(trial, "total")
+
+
+def test_starts_with_and_without_the_mark_of_a_unit_are_told() -> None:
+    data = servers()
+    first = next(
+        r
+        for r in data.trials
+        if r.trial.unit_ns is not None and r.trial.population is Population.MEASURED
+    )
+    old = replace(first, trial=replace(first.trial, unit_ns=None))
+    trials = tuple(old if r is first else r for r in data.trials)
+    (told,) = (t for t in assemble(replace(data, trials=trials)).warnings if "the unit" in t)
+    assert ": 1 of 19 ready starts lack a mark of the unit" in told
+
+
+@pytest.mark.parametrize(
+    ("data", "there"),
+    [(sample_run(), set()), (restored(), {"restore"}), (servers(), {"init"})],
+)
+def test_what_some_starts_alone_have_gets_a_column_where_one_had_it(
+    data: RunData, there: set[str]
+) -> None:
+    result = assemble(data)
+    assert SOME & set(phases_of(result.startup)) == SOME & set(shown(result.startup)) == there
 
 
 @pytest.mark.parametrize("runtime", ["docker", "qemu-microvm"])
