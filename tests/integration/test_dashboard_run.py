@@ -24,7 +24,7 @@ from deploy.observe.times import Range
 from deploy.postgres import PrivatePostgres
 from tests.runs_kept import keep
 from tests.unit.deploy.recorded import RecordedPrometheus
-from tests.unit.reports.sample import START, sample_run
+from tests.unit.reports.sample import START, as_server, sample_run
 from tonnage.model import RunState
 
 MINUTE_NS = 60 * 10**9
@@ -45,6 +45,7 @@ def _run(run_id: str, seed: int, later_ns: int) -> RunData:
             finished_at_unix_ns=START + later_ns + 3 * MINUTE_NS,
         ),
         hosts=tuple(replace(each, run_id=run_id, state=RunState.PENDING) for each in made.hosts),
+        trials=tuple(map(as_server, made.trials)),
     )
 
 
@@ -116,6 +117,23 @@ async def test_the_quantiles_are_those_of_the_report(filled: PostgreSQL) -> None
         for name in ("p50", "p95"):
             exact = getattr(expected, f"{name}_seconds")
             assert row[name] == (exact if exact is None else pytest.approx(exact))
+
+
+async def test_phases_are_cut_as_those_of_the_report(filled: PostgreSQL) -> None:
+    store = await open_store(filled.url)
+    merged = assemble(await store.load(THIS)).merged
+    await store.close()
+    assert merged is not None
+    told: dict[tuple[str, int, str], float | None] = {
+        (row.runtime, row.concurrency, row.phase): row.p50_seconds for row in merged.startup
+    }
+    shown = await _rows(filled, run_sql.PHASES)
+    for row in shown:
+        target, _, level = str(row.pop("subject")).partition(" ×")
+        for phase, median in row.items():
+            exact = told.get((target, int(level), phase))
+            assert median == (exact if exact is None else pytest.approx(exact)), (target, phase)
+    assert {row["init"] is None for row in shown} == {True, False}
 
 
 async def test_the_curve_is_short_climbs_and_ends_at_the_share_that_became_ready(
