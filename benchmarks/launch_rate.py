@@ -13,7 +13,7 @@ from benchmarks import bare
 from benchmarks.live_agent import LiveAgent, live_agent, target
 from benchmarks.rows import Row, paired_ratio
 from tonnage.model import Plan, Stage, StartupStage, TargetTrials
-from tonnage.v1 import agent_pb2
+from tonnage.v1 import agent_pb2, model_pb2
 from tonnage.wire import to_message
 
 # So many starts are one batch of a startup stage: the host is drained at its end alone.
@@ -72,6 +72,8 @@ async def _rate_of_a_run(agent: LiveAgent) -> float:
                 trials[event.trial.trial_id] = event.trial
             if event.HasField("trial_end"):
                 ends[event.trial_end.trial_id] = event.trial_end
+    if len(ends) != _STARTS or any(t.outcome != model_pb2.OUTCOME_READY for t in trials.values()):
+        raise RuntimeError(f"{len(ends)} of {_STARTS} starts were made, or some were not ready")
     first = min(trial.requested_at_unix_ns for trial in trials.values())
     last = max(trials[name].requested_at_unix_ns + end.destroyed_ns for name, end in ends.items())
     return len(ends) / ((last - first) / 1e9)

@@ -133,6 +133,8 @@ async def _slopes(runtime: QemuRuntime, kind: str, prepared: Prepared) -> dict[s
         for count in range(1, _MOST + 1):
             instances.append((await _start(runtime, kind, prepared))[0])
             await asyncio.sleep(_SETTLE_SECONDS)  # what is freed late would be laid to the next
+            if not all([await instance.alive() for instance in instances]):
+                raise RuntimeError(f"one of {count} machines of the kind {kind} has died")
             views = [instance.processes() for instance in instances]
             samples.append(
                 await asyncio.to_thread(sampler.sample, views, alive=count, answering=count)

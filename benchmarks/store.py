@@ -115,10 +115,13 @@ async def _read_by_index(engine: str, place: str, large: Large) -> list[Row]:
     store = await open_store(place)
 
     async def trials(run: str, _other: str) -> object:
-        return [row async for batch in store.trials(run) for row in batch]
+        found = [row async for batch in store.trials(run) for row in batch]
+        if len(found) != count:
+            raise RuntimeError(f"run {run} has {len(found)} trials, not {count}")
+        return found
 
+    count = large.trials // len(large.runs)
     try:
-        count = large.trials // len(large.runs)
         return [await _row(f"{engine}: the {count:,} trials of one run", trials, large)]
     finally:
         await store.close()

@@ -58,7 +58,7 @@ async def unhealthy(prometheus: Prometheus) -> list[str]:
         f"{rule['name']}: {rule.get('lastError')}"
         for group in groups
         for rule in group["rules"]
-        if rule["health"] == "err"
+        if rule["health"] != "ok"
     ]
 
 

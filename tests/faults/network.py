@@ -21,13 +21,14 @@ _FLAGS = ("--runtimes", "fake", "--guard-memory-headroom-bytes", "1")
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """How a run ended during which one of its hosts was cut off for ``seconds``.
+    """A run during which one of its hosts was cut off for ``seconds``; it ended well.
 
-    ``given_up``: whether the collector had ended the run without it meanwhile.
+    ``meanwhile``: its state before the host was back, which is that the collector waited for
+    it, or had ended the run without it.
     """
 
     seconds: float
-    given_up: bool
+    meanwhile: str
     proofs: tuple[Proof, ...]
 
 
@@ -45,17 +46,17 @@ async def cut(folder: Path, seconds: float, lost_after: float) -> Cut:
         await until(made, run_id, lambda run: run["state"] == "finished")
         spools = {host: folder / host / "spool" / run_id / "events.log" for host in _HOSTS}
         proofs = [prove(made.store, spools[host], (run_id, host), STARTS) for host in _HOSTS]
-    return Cut(seconds, run["state"] == "partial", tuple(proofs))
+    return Cut(seconds, run["state"], tuple(proofs))
 
 
 def rows(what: str, found: Cut, *, given_up: bool) -> list[Row]:
     """Nothing is lost, and the host was waited for or given up as it was meant to be."""
     wrong = sum(p.lost + p.doubled + p.repeated + p.unmade for p in found.proofs)
-    meanwhile = "ended without it and was taken up again" if found.given_up else "waited for it"
-    note = f"cut for {found.seconds:.0f} s; the run {meanwhile}, then finished"
+    meant = "partial" if given_up else "running"
+    note = f"cut for {found.seconds:.0f} s; the run was {found.meanwhile} then, and finished after"
     return [
         zero(f"{what}: rows lost, doubled, repeated or unmade", wrong, 1, note),
-        zero(f"{what}: ended otherwise than meant", found.given_up is not given_up, 1, note),
+        zero(f"{what}: ended otherwise than meant", found.meanwhile != meant, 1, note),
     ]
 
 

@@ -129,7 +129,9 @@ def _stored(database: Path, run_id: str) -> tuple[int, int]:
     )
     with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as store:
         found = [store.execute(query, (run_id,)).fetchone()[0] for query in (begun, trials)]
-    return int(found[0] or 0), int(found[1])
+    if found[0] is None:
+        raise RuntimeError("no host told when it began")
+    return int(found[0]), int(found[1])
 
 
 def rows(found: Swarm) -> list[Row]:
@@ -142,7 +144,7 @@ def rows(found: Swarm) -> list[Row]:
         Row(f"{what}: CPU a host at rest", cpu, (cpu, cpu), "% of a core", 0.05, "max", n, told),
         Row(f"{what}: memory a host", memory, (memory, memory), "kB", 200, "max", n),
         Row(f"{what}: fan-out of one run", *_once(found.fan_out_seconds), "s", 10, "max", n, whole),
-        zero(f"{what}: trials missing", found.missing, n * _TRIALS),
+        zero(f"{what}: trials missing", abs(found.missing), n * _TRIALS),
         zero(f"{what}: run not finished", found.state is not RunState.FINISHED, 1),
     ]
 

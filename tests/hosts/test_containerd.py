@@ -93,6 +93,7 @@ async def test_its_shim_counts_to_it_and_its_daemon_to_the_engine(bench: Bench) 
     limit = view.cgroups.get("memory", Path()) / "memory.limit_in_bytes"
     if limit.exists():
         assert int(limit.read_text()) == 64 * MIB
+    assert view.cgroups
     await instance.destroy()
     assert not any(folder.exists() for folder in view.cgroups.values())
 
@@ -101,6 +102,7 @@ async def test_a_container_whose_shim_was_killed_is_removed_all_the_same(bench: 
     instance = await bench.ready(await bench.spec())
     view = instance.processes()
     os.kill(view.pids[-1], signal.SIGKILL)
+    assert view.cgroups
     await instance.destroy()
     assert not any(folder.exists() for folder in view.cgroups.values())
     assert await bench.runtime.recover(instance.id) is None

@@ -149,7 +149,9 @@ async def test_nothing_an_agent_does_reaches_what_is_not_its_own(
     ours = {await launch(mine, CONTAINER), await launch(mine, VM)}
     assert await held(mine) == ours
     whole = plan(startup(3, timeout=READY_SECONDS, of="c"), targets=[CONTAINER], time_limit=120)
-    assert finished(await mine.run(whole)).state is RunState.FINISHED
+    events = await mine.run(whole)
+    assert finished(events).state is RunState.FINISHED
+    assert [trial.outcome for trial in payloads(events, Trial)] == 3 * [Outcome.READY]
     await all_stands("a run")
 
     cleaned = await mine.stub.Clean(agent_pb2.CleanRequest())

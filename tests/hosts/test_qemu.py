@@ -17,7 +17,7 @@ from agent.clock import Mark, Timeline
 from agent.errors import ImageNotFound, InstanceExited
 from agent.process import alive, cmdline
 from agent.runtimes.base import Instance, LaunchSpec, Prepared, Scope
-from agent.runtimes.killing import identities, kill
+from agent.runtimes.killing import identities
 from agent.runtimes.qemu import QemuRuntime, open_microvm, vmm
 from agent.runtimes.qemu.machine import PROGRAM, process_name
 from agent.runtimes.qemu.profile import Bootable
@@ -116,7 +116,6 @@ async def test_all_marks_of_a_vm_are_seen_in_order(bench: Bench) -> None:
     assert view.guest_ram_bytes == ROOMY_BYTES
     await instance.destroy()
     assert timeline.in_order()
-    assert await kill(identities(view.pids)) == ()
     assert not any(alive(pid) for pid in view.pids)
     assert not any(folder.exists() for folder in view.cgroups.values())
 
@@ -326,8 +325,10 @@ async def test_the_death_of_its_keeper_takes_the_vm_along(bench: Bench) -> None:
     with pytest.raises(InstanceExited):
         async with asyncio.timeout(10):
             await instance.ready()
+    async with asyncio.timeout(5):
+        while machine.alive():  # noqa: ASYNC110 - the kernel's doing, which tells nobody
+            await asyncio.sleep(0.02)
     await instance.destroy()
-    assert not machine.alive()
 
 
 async def test_a_foreign_vm_survives_every_sweep(bench: Bench) -> None:

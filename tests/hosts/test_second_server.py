@@ -27,7 +27,6 @@ from tests.hosts.guest.runs import (
     submit,
 )
 from tests.hosts.test_guest import free_port
-from tonnage.model import Outcome, Trial
 
 pytestmark = [
     pytest.mark.qemu,
@@ -182,11 +181,7 @@ def starts_real_containers(server: Guest, collector: Operator, folder: Path) -> 
     server.run(f"systemctl start docker && docker load -qi {images}/tonnage-idle-1.tar", 200)
     run_id = submit(collector, DOCKER, folder)
     finished(collector, run_id)
-    kept = all_kept(server, collector, (run_id, NAME), DOCKER_STARTS, folder)
-    trials = [event.payload for event in kept if isinstance(event.payload, Trial)]
-    assert [(trial.outcome, trial.error) for trial in trials] == DOCKER_STARTS * [
-        (Outcome.READY, "")
-    ]
+    all_kept(server, collector, (run_id, NAME), DOCKER_STARTS, folder)
     assert server.run("docker ps --all --quiet") == ""
 
 

@@ -106,8 +106,12 @@ async def test_a_kill_within_the_recovery_loses_nothing_either(tmp_path: Path) -
         while len(instances_of(tmp_path)) < 3:
             await first.instances()
         await first.kill()
-    for _ in range(3):  # wherever it is hit: before, within or after its recovery
+    log = tmp_path / "spool" / "run-1" / "events.log"
+    for begun in (False, True, True):  # before its recovery, and in it
+        size = log.stat().st_size
         dying = await spawn(tmp_path)
+        while begun and log.stat().st_size == size:  # noqa: ASYNC110 - another's file
+            await asyncio.sleep(0)
         dying.kill()
         await dying.communicate()
     async with agent(tmp_path) as last:

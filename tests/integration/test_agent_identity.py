@@ -171,6 +171,8 @@ async def test_a_collector_that_cannot_prove_to_be_one_is_not_registered_with(
         async for line in process.stderr:
             if b"cannot register" in line:
                 break
+        else:
+            pytest.fail("it never tried")
     process.terminate()
     await process.communicate()
     await server.stop(0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 import socket
 import sqlite3
 import subprocess
@@ -250,7 +249,7 @@ async def test_health_and_reflection_are_on(collector: CollectorProcess) -> None
 
 
 async def test_the_metrics_page_is_clean_and_tells_the_latest_result(
-    collector: CollectorProcess, client: Client, agent: ScriptedAgent
+    collector: CollectorProcess, client: Client, agent: ScriptedAgent, promtool: str
 ) -> None:
     await register(collector.address, agent)
     await _end(client, await client.submit(json.dumps(_SPEC)))
@@ -260,16 +259,14 @@ async def test_the_metrics_page_is_clean_and_tells_the_latest_result(
             page = await asyncio.to_thread(_get, f"http://{collector.http}/metrics")
     assert 'tonnage_collector_hosts{state="healthy"} 1.0' in page
     assert await asyncio.to_thread(_get, f"http://{collector.http}/healthz") == "ok\n"
-    promtool = shutil.which("promtool")
-    if promtool:
-        checked = await asyncio.to_thread(
-            subprocess.run,
-            [promtool, "check", "metrics"],
-            input=page,
-            capture_output=True,
-            text=True,
-        )
-        assert (checked.returncode, checked.stderr) == (0, "")
+    checked = await asyncio.to_thread(
+        subprocess.run,
+        [promtool, "check", "metrics"],
+        input=page,
+        capture_output=True,
+        text=True,
+    )
+    assert (checked.returncode, checked.stderr) == (0, "")
 
 
 async def test_a_drain_ends_watchers_and_leaves_the_run(
@@ -278,12 +275,18 @@ async def test_a_drain_ends_watchers_and_leaves_the_run(
     agent.holds = {100: asyncio.Event()}
     await register(collector.address, agent)
     run_id = await client.submit(json.dumps(_SPEC))
-    seen = 0
-    async for _ in client.watch(run_id):
-        seen += 1
-        break
+    seen = asyncio.Event()
+
+    async def watch() -> None:
+        async for _ in client.watch(run_id):
+            seen.set()
+
+    watching = asyncio.create_task(watch())
+    await seen.wait()
     assert await collector.stop() == 0
-    assert seen == 1
+    await asyncio.wait([watching], timeout=10)
+    assert watching.done()
+    watching.exception()  # that the collector went away is no matter here
     assert not agent.cancelled.is_set()
 
 

@@ -42,7 +42,7 @@ async def test_kills_of_the_engine_too_lose_nothing(tmp_path: Path, docker_host:
 
 async def test_a_cut_host_is_given_up_and_taken_up_again_whole(tmp_path: Path) -> None:
     found = await network.cut(tmp_path, 12.0, lost_after=3.0)
-    assert found.given_up
+    assert found.meanwhile == "partial"
     assert missed(network.rows("cut", found, given_up=True)) == []
 
 

@@ -99,6 +99,7 @@ async def test_after_a_run_every_series_is_there_with_its_labels(scene: Scene) -
         (scene.agent, _golden("agent")),
         (scene.collector, _golden("collector")),
     ):
+        assert golden
         page = await _page(at, scene.pki, golden.keys())
         assert golden.keys() - page.keys() == set()
         assert {name: labels for name, labels in page.items() if name in golden} == golden

@@ -59,6 +59,8 @@ async def test_every_panel_and_every_recording_rule_has_something_to_show(
             for name in rules.records()
         }
         assert await rules.unhealthy(made.sources.prometheus) == []
+    assert shown
+    assert recorded
     assert {proof.dashboard for proof in proofs} == {dashboard.uid for dashboard in shown}
     assert [_told(proof) for proof in proofs if not proof.ok and proof.title not in OF_ALERTS] == []
     assert [name for name, series in recorded.items() if not series] == []

@@ -10,7 +10,7 @@ from agent.storage.records import payloads
 from tests.hosts.guest.guest import Guest
 from tests.hosts.guest.operator import Operator, until
 from tests.proof import prove
-from tonnage.model import Event, RunResumed, RunState
+from tonnage.model import Event, Outcome, RunResumed, RunState, Trial
 from tonnage.wire import from_bytes
 
 # The guest's CPUs are emulated, beside whatever else this machine does.
@@ -92,10 +92,13 @@ def all_kept(
     server: Guest, collector: Operator, run: tuple[str, str], starts: int, folder: Path
 ) -> list[Event]:
     """What the agent recorded of a run on a host, once it is proven that the collector's
-    store has it, once each."""
+    store has it, once each, and that every start of it became ready."""
     events = spooled(server, run[0], folder)
     proof = prove(collector.store, folder / "events.log", run, starts)
     assert proof.holds, proof
+    trials = [event.payload for event in events if isinstance(event.payload, Trial)]
+    ready = {trial.trial_id for trial in trials if trial.outcome is Outcome.READY}
+    assert len(ready) == starts, [trial.error for trial in trials if trial.error]
     return events
 
 

@@ -8,7 +8,7 @@ from unittest.mock import AsyncMock, Mock
 import pytest
 
 from agent import guards
-from agent.guards import GuardTripped
+from agent.errors import GuardTripped
 from agent.runner.starts import Starts
 from tonnage.model import StopReason
 
