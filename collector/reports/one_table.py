@@ -152,8 +152,7 @@ def _host(host: HostSummary) -> Iterator[str]:
             f"{facts['virtualization'] or 'no sign of it'}."
         )
         yield ""
-    yield from (
-        f"- `{runtime.name}` {runtime.version}: {runtime.accelerator_proof or runtime.reason}"
-        for runtime in host.runtimes
-    )
+    for runtime in host.runtimes:  # without its address, which is of no use elsewhere
+        proof = f": {runtime.accelerator_proof}" if runtime.accelerator_proof else ""
+        yield f"- `{runtime.name}` {runtime.version}{proof}"
     yield ""
