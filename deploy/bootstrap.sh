@@ -235,6 +235,7 @@ test_tools() {
 	while read -r tool package; do
 		have "$tool" || wanted+=("$package")
 	done <<-'TOOLS'
+		cpio cpio
 		ip iproute2
 		grub-mkimage grub-common
 		mkfs.ext4 e2fsprogs

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import shutil
 import stat
 import subprocess
 
@@ -79,10 +78,8 @@ def test_the_same_tree_gives_the_same_bytes() -> None:
 
 
 def test_another_program_lists_the_same_names() -> None:
-    program = (
-        [shutil.which("cpio") or "", "-t"] if shutil.which("cpio") else ["busybox", "cpio", "-t"]
-    )
-    listed = subprocess.run(program, input=_written(_tree()), capture_output=True, check=True)
+    tree = _written(_tree())
+    listed = subprocess.run(["cpio", "-t"], input=tree, capture_output=True, check=True)
     assert {"a/b", "link", "odd", "z"} <= set(listed.stdout.decode().split())
 
 
