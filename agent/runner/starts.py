@@ -76,13 +76,13 @@ class Starts:
         equipment = self._work.equipment
         while not self._stopped.is_set():
             if (trouble := await self._room()) is not None:
-                self._trip(StopReason.DISK_HEADROOM, str(trouble))
+                self._trip(StopReason.DISK_HEADROOM, trouble.problem.message)
                 return f"not launched: {trouble}"
             trip = guards.check(equipment.limits, equipment.state(self._work.used_seconds()))
             if trip is None:
                 return ""
             if trip.reason is not StopReason.DISK_HEADROOM:  # else it filled between two looks
-                self._trip(trip.reason, str(trip))
+                self._trip(trip.reason, trip.problem.message)
                 return f"not launched: {trip}"
         return "not launched: the run is stopping"
 
@@ -98,7 +98,8 @@ class Starts:
         then not what the plan says."""
         if not self._crowded:
             self._crowded = True
-            self._tell(f"{crowd}; fewer instances start at a time than was asked for")
+            what = "fewer instances start at a time than was asked for"
+            self._tell(f"{crowd.problem.message}; {what}")
         await self._work.equipment.trials.reserve.ended(self._stopped)
 
     async def _room(self) -> SpoolFull | None:
@@ -128,8 +129,10 @@ class Starts:
     def _no_room_elsewhere(self) -> SpoolError | None:
         """Trouble of the journal, or a disk that is fuller than its guard allows."""
         equipment = self._work.equipment
+        if equipment.journal.trouble is not None:
+            return equipment.journal.trouble
         trip = guards.check_disk(equipment.limits, equipment.observer.disk_free_bytes())
-        return equipment.journal.trouble or (SpoolFull(str(trip)) if trip is not None else None)
+        return SpoolFull(trip.problem.message) if trip is not None else None
 
     async def _attempt(self, order: Order) -> Trial | None:
         """Make the trial; ``None`` when it could not even be journaled, or the run stops."""

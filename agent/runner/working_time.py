@@ -49,7 +49,7 @@ class WorkingTime:
             self._book.time(self._clock)
 
     def _timer(self, limit_seconds: float, end: End, now: bool) -> asyncio.TimerHandle:
-        stop = Stop(StopReason.TIME_LIMIT, str(guards.out_of_time(limit_seconds)))
+        stop = Stop(StopReason.TIME_LIMIT, guards.out_of_time(limit_seconds).problem.message)
         left = limit_seconds - self.used_seconds()
         return asyncio.get_running_loop().call_later(left, end, stop, now)
 
