@@ -25,17 +25,20 @@ from tonnage.model import RunState
 
 _STEPS = ("+1h", "-3h", "+30d", "+0")
 _LONGEST_START_NS = 5_000_000_000
+_LEAST_APART_NS = 1800 * 10**9  # no run here takes half an hour; the least step is one
 
 
 @dataclass(frozen=True, slots=True)
 class Stepped:
     """A run under a clock that jumped ``steps`` times. ``odd``: trials whose time is
-    negative, flagged, or longer than it can be."""
+    negative, flagged, or longer than it can be. ``apart_ns``: how far apart the agent's own
+    clock puts the first and the last of its starts."""
 
     steps: int
     state: RunState
     odd: int
     proof: Proof
+    apart_ns: int
 
 
 async def stepped(folder: Path, pause_seconds: float, starts: int = STARTS) -> Stepped:
@@ -50,8 +53,8 @@ async def stepped(folder: Path, pause_seconds: float, starts: int = STARTS) -> S
             steps += 1
             await asyncio.sleep(pause_seconds)
         state = await ended(made, run_id)
-        odd = _odd(made.store, run_id)
-        return Stepped(steps, state, odd, made.prove(run_id, "h1", starts))
+        odd, apart_ns = _odd(made.store, run_id)
+        return Stepped(steps, state, odd, made.prove(run_id, "h1", starts), apart_ns)
 
 
 def _faked(offset: Path) -> tuple[str, ...]:
@@ -71,13 +74,17 @@ def _faked(offset: Path) -> tuple[str, ...]:
     return faked
 
 
-def _odd(database: Path, run_id: str) -> int:
+def _odd(database: Path, run_id: str) -> tuple[int, int]:
+    """How many trials have a time that cannot be, and over how many nanoseconds of the wall
+    clock they were requested."""
     query = (
-        "SELECT COUNT(*) FROM trial JOIN host_run ON host_run.id = host_run_id"
-        " WHERE run_id = ? AND (suspect OR ready_ns NOT BETWEEN 0 AND ?)"
+        "SELECT SUM(suspect OR ready_ns NOT BETWEEN 0 AND ?),"
+        " MAX(requested_at_unix_ns) - MIN(requested_at_unix_ns)"
+        " FROM trial JOIN host_run ON host_run.id = host_run_id WHERE run_id = ?"
     )
     with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as store:
-        return int(store.execute(query, (run_id, _LONGEST_START_NS)).fetchone()[0])
+        odd, apart_ns = store.execute(query, (_LONGEST_START_NS, run_id)).fetchone()
+        return int(odd), int(apart_ns)
 
 
 def rows(found: Stepped) -> list[Row]:
@@ -88,6 +95,7 @@ def rows(found: Stepped) -> list[Row]:
     return [
         zero("clock steps: rows lost, doubled, repeated or unmade", wrong, n, note),
         zero("clock steps: odd times", found.odd, n),
+        zero("clock steps: clocks that did not jump", int(found.apart_ns < _LEAST_APART_NS), n),
         zero("clock steps: run not finished", found.state is not RunState.FINISHED, n),
     ]
 

@@ -12,6 +12,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.request import urlopen
+
+from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.rows import Row, zero
 from tests.faults.kills import SPEC, STARTS
@@ -22,16 +25,20 @@ from tonnage.model import RunState
 
 _DISK = "24m"
 _CHUNK = b"\0" * 4096
+# By which metric a program says that it has no room.
+_TELLS = {"h1": "tonnage_agent_spool_full", "store": "tonnage_collector_store_failures_total"}
 
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """How a run ended whose disk was full for ``seconds`` in the middle of it."""
+    """How a run ended whose disk was full for ``seconds`` in the middle of it. ``met``: whether
+    the program on that disk said meanwhile that it had no room."""
 
     state: RunState
     proof: Proof
     left: int
     seconds: float
+    met: bool
 
 
 @contextmanager
@@ -69,11 +76,28 @@ async def outage(folder: Path, full: str, seconds: float) -> Outage:
             await _rows_stored(made, run_id)
             ballast = fill(disk)
             began = time.monotonic()
-            await asyncio.sleep(seconds)
+            met = await _met(made, full, seconds)
             ballast.unlink()
             lasted = time.monotonic() - began
             state = await ended(made, run_id)
-            return Outage(state, made.prove(run_id, "h1", STARTS), len(made.fakes()), lasted)
+            left = len(made.fakes())
+            return Outage(state, made.prove(run_id, "h1", STARTS), left, lasted, met)
+
+
+async def _met(made: World, full: str, seconds: float) -> bool:
+    """Wait, and see whether the program told of the disk by its metrics."""
+    address = made.agents["h1"].where["metrics"] if full == "h1" else made.collector.where["http"]
+    met, until = False, time.monotonic() + seconds
+    while time.monotonic() < until:
+        met = met or await asyncio.to_thread(_told, address, _TELLS[full])
+        await asyncio.sleep(0.1)
+    return met
+
+
+def _told(address: str, metric: str) -> bool:
+    with urlopen(f"http://{address}/metrics", timeout=10) as answer:
+        families = text_string_to_metric_families(answer.read().decode())
+    return any(s.value > 0 for family in families for s in family.samples if s.name == metric)
 
 
 async def _rows_stored(made: World, run_id: str) -> None:
@@ -93,6 +117,7 @@ def rows(where: str, found: Outage) -> list[Row]:
         zero(f"{where}'s disk full: rows lost, doubled, repeated or unmade", wrong, 1, note),
         zero(f"{where}'s disk full: run not finished", found.state is not RunState.FINISHED, 1),
         zero(f"{where}'s disk full: instances left", found.left, 1),
+        zero(f"{where}'s disk full: not noticed", int(not found.met), 1),
     ]
 
 

@@ -30,7 +30,12 @@ _CALL_SECONDS = 5.0
 _RPC_INPUTS = 80_000
 _FILE_INPUTS = 30_000
 _FEWEST_INPUTS = 100_000
-_DEFECTS = (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.UNAVAILABLE)
+_DEFECTS = (
+    grpc.StatusCode.INTERNAL,
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.UNIMPLEMENTED,
+    grpc.StatusCode.UNKNOWN,
+)
 _SERVICES = {
     "collector": collector_pb2.DESCRIPTOR.services_by_name["CollectorService"],
     "h1": agent_pb2.DESCRIPTOR.services_by_name["AgentService"],

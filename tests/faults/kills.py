@@ -148,13 +148,15 @@ def rows(toll: Toll, what: str) -> list[Row]:
     kills = sum(toll.kills.values())
     by_kind = ", ".join(f"{count} {name}" for name, count in sorted(toll.kills.items()))
     states = ", ".join(f"{count} {state}" for state, count in sorted(toll.states.items()))
-    note = f"kill -9: {by_kind}; runs: {states}; {sum(p.trials for p in toll.proofs)} trials"
+    trials, ready = (sum(p.trials for p in toll.proofs), sum(p.ready for p in toll.proofs))
+    note = f"kill -9: {by_kind}; runs: {states}; {trials} trials, {ready} ready"
     found = {
         "events lost": sum(proof.lost for proof in toll.proofs),
         "rows doubled": sum(proof.doubled for proof in toll.proofs),
         "finished trials repeated": sum(proof.repeated for proof in toll.proofs),
         "runs that ended otherwise than foreseen": toll.unforeseen,
         "instances left": toll.left,
+        "campaigns in which nothing became ready": int(ready == 0),
     }
     if toll.counted:
         found["planned starts without an outcome"] = sum(p.unmade for p in toll.proofs)

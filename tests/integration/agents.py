@@ -71,11 +71,12 @@ class Agent:
         return await self.events(plan.run_id)
 
     async def until(self, run_id: str, kind: type, count: int = 1) -> None:
-        """Wait until so many facts of a kind were streamed."""
+        """Wait until so many facts of a kind were streamed; that they come is asserted."""
         async for event in self.stream(run_id):
             count -= isinstance(event.payload, kind)
             if count == 0:
                 return
+        raise AssertionError(f"the run ended {count} short of the {kind.__name__} waited for")
 
     async def cancel(self, run_id: str) -> bool:
         """Cancel a run; whether it was active."""

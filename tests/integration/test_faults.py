@@ -36,7 +36,6 @@ async def test_kills_lose_nothing(tmp_path: Path) -> None:
 async def test_kills_of_the_engine_too_lose_nothing(tmp_path: Path, docker_host: str) -> None:
     toll = await docker_kills.docker_kills(tmp_path, 3)
     assert toll.kills["engine"] > 0
-    assert sum(proof.trials for proof in toll.proofs) > 0
     assert missed(kills.rows(toll, "docker")) == []
 
 
