@@ -43,6 +43,11 @@ PROBES: dict[str, Read] = {
 }
 
 
+# What this very host need not have, or its own process is not: pressure told by the kernel,
+# a group of its own, a VMM.
+MAY_LACK = ("pressure", "cgroup", "vmm_overhead")
+
+
 def roots_of(kind: str) -> Roots:
     return Roots(HOSTS / kind / "proc", HOSTS / kind / "sys")
 
@@ -84,7 +89,9 @@ def test_no_instances_are_no_failure(probe: str) -> None:
 @pytest.mark.parametrize("probe", PROBES)
 def test_this_very_host_can_be_read(probe: str) -> None:
     own = ProcessView((os.getpid(),), paths=(Path(__file__),))
-    assert_sound(PROBES[probe](Roots(), [own]))
+    found = PROBES[probe](Roots(), [own])
+    assert_sound(found)
+    assert isinstance(found, Reading) or probe in MAY_LACK, found
 
 
 @pytest.mark.parametrize("probe", ["pss", "cgroup", "disk"])

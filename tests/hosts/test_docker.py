@@ -179,16 +179,21 @@ async def test_tcp_readiness_wants_bytes(stand: Stand) -> None:
 
 
 async def test_a_port_that_only_accepts_is_not_ready(stand: Stand) -> None:
-    workload = replace(HTTP, readiness=TcpReadiness(8080), health=None)
-    instance = await stand.runtime.launch(await on_bridge(stand, workload), Timeline())
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(1.0):
-            await instance.ready()
+    workload = replace(HTTP, readiness=TcpReadiness(8080))
+    await is_up_and_never_ready(stand, workload)
 
 
 async def test_a_status_that_is_not_2xx_is_not_ready(stand: Stand) -> None:
-    workload = replace(HTTP, readiness=HttpReadiness(8080, "/no-such-page"), health=None)
+    workload = replace(HTTP, readiness=HttpReadiness(8080, "/no-such-page"))
+    await is_up_and_never_ready(stand, workload)
+
+
+async def is_up_and_never_ready(stand: Stand, workload: Workload) -> None:
+    """It serves, as its health check shows, and yet does not count as ready."""
     instance = await stand.runtime.launch(await on_bridge(stand, workload), Timeline())
+    async with asyncio.timeout(stand.kind.ready_seconds):
+        while not await instance.answers():  # noqa: ASYNC110 (that is what is asked)
+            await asyncio.sleep(0.05)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(1.0):
             await instance.ready()
