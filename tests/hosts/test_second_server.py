@@ -53,12 +53,13 @@ startup: {{trials: {DOCKER_STARTS}, warmup: 0}}
 
 @pytest.fixture
 def cargo(images_dir: Path, debian_tree: Path, tmp_path: Path) -> list[Path]:
-    """What is brought to the server: a release with its workloads, and a newer one, which is
-    built already: that it can be built on the server, the first one shows."""
+    """What is brought to the server: a release with its workloads, and a newer one; both are
+    built already, on a Debian like it. How that goes, ``test_install`` shows."""
     elsewhere = Elsewhere(debian_tree, tmp_path)
-    old, new = (elsewhere.bundle(["agent"], version, workloads=True) for version in (OLD, NEW))
-    elsewhere.build(new, ["agent"])
-    return [old, new, elsewhere.releases]
+    bundles = [elsewhere.bundle(["agent"], version, workloads=True) for version in (OLD, NEW)]
+    for bundle in bundles:
+        elsewhere.build(bundle, ["agent"])
+    return [*bundles, elsewhere.releases]
 
 
 def test_a_server_is_installed_joins_is_rebooted_in_a_run_upgraded_and_removed(
@@ -87,6 +88,7 @@ def install(server: Guest, service: int, metrics: int) -> None:
         f'metrics = "0.0.0.0:{metrics}"\nadvertise = "127.0.0.1:{service}"\n'
     )
     server.put("/etc/tonnage/agent.toml", settings)
+    bring_release(server, OLD)
     server.run(f"/srv/cargo/tonnage-{OLD}/install.sh agent", INSTALL_SECONDS)
     assert "nothing to do" in server.run(f"/srv/cargo/tonnage-{OLD}/install.sh agent")
     assert server.attempt("systemctl is-active tonnage-agent").output == "inactive\n"

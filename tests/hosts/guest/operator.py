@@ -15,7 +15,7 @@ from typing import Any
 SEEN_BY_GUESTS = "10.0.2.2"
 COMMAND_SECONDS = 60.0
 STOP_SECONDS = 30.0
-LOOK_SECONDS = 0.5
+LOOK_SECONDS = 2.0  # a look is a command, and takes a second of a core
 
 
 class CommandFailed(Exception):
