@@ -10,11 +10,12 @@ import jinja2
 from markupsafe import Markup
 
 from collector.claims import table
-from collector.claims.model import Claims, ScopeRow
+from collector.claims.classes import class_of
+from collector.claims.model import Claims, Class, ScopeRow
 from collector.claims.verdicts import name
 from collector.reports import figures
 from collector.reports.html import prose
-from collector.reports.model import HostSummary, Result
+from collector.reports.model import HostSummary, LayerRow, Result
 from collector.reports.names import Names
 from collector.reports.stack_drawings import Pictures, pictures
 
@@ -46,9 +47,24 @@ def _pictures(result: Result) -> list[Picture]:
         rows = [row for row in result.layers if row.host == host.host]
         weighed = {row.runtime for row in rows if row.bytes_per_instance is not None}
         if len(weighed) > 1:
-            drawn = pictures(host, rows, names)
+            drawn = pictures(host, _as_in_the_lesson(result, rows), names)
             found.append(Picture(host, drawn, names, result.run.name))
     return found
+
+
+def _as_in_the_lesson(result: Result, rows: Sequence[LayerRow]) -> list[LayerRow]:
+    """Side by side come first the two that it draws: a whole VM, and the container that
+    others are compared with; what lies between them, and then the other containers, last."""
+    baselines = {comparison.baseline.runtime for comparison in result.comparisons}
+    order: Sequence[Class] = ("full VM", "container", "microVM", "restored VM")
+
+    def place(row: LayerRow) -> int:
+        kind = class_of(row)
+        if kind not in order or (kind == "container" and row.runtime not in baselines):
+            return len(order)
+        return order.index(kind)
+
+    return sorted(rows, key=place)
 
 
 def _runtimes(results: Sequence[Result]) -> list[tuple[str, str, str]]:

@@ -96,7 +96,7 @@ def _most_telling(rows: Sequence[ScopeRow]) -> str:
     return f"{name(first)}, {first.aspect}: {first.reason}{also}"
 
 
-def name(row: ScopeRow) -> str:
+def name(row: ScopeRow | Subject) -> str:
     """A row's subject in a sentence: ``qemu-full direct restore (TCG)``."""
     words = [row.runtime]
     words += [row.variant] if row.variant != "default" else []

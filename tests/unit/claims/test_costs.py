@@ -99,3 +99,20 @@ def test_other_workloads_hosts_and_runs_are_not_compared() -> None:
     claim = judge([seen(footprint=rows), seen(footprint=[cost(FULL, "pss", 9 * MB)])])
     assert (claim.verdict, claim.scope) == ("inconclusive", [])
     assert "no evidence" in claim.reason
+
+
+def test_what_a_vm_takes_for_want_of_acceleration_is_told_apart() -> None:
+    rows = [
+        cost(CONTAINER, "pss", 4 * MB),
+        cost(FULL, "pss", 560 * MB),
+        cost(FULL, "vmm_overhead", 400 * MB),
+        cost(MICROVM, "pss", 160 * MB),
+    ]
+    (told,) = judge([seen(footprint=rows)]).evidence
+    assert told == (
+        "qemu-full direct (TCG): of 560 MB by PSS 400 MB are the VMM's own, where TCG keeps the"
+        " instructions that it has translated; the guest's 160 MB alone are 40.0× of what any"
+        " container takes."
+    )
+    accelerated = [row.model_copy(update={"accelerator": "kvm"}) for row in rows[1:3]]
+    assert judge([seen(footprint=[rows[0], *accelerated])]).evidence == []

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from collector.claims import Seen, judge
 from collector.claims.page import render
 from collector.reports.export import rows
+from collector.reports.model import LayerRow
 from collector.results import assemble
-from tests.unit.claims.lesson import seen
+from tests.unit.claims.lesson import CONTAINER, FULL, GVISOR, MB, MICROVM, RUNC, seen
 from tests.unit.reports.sample import sample_run
 
 
@@ -27,3 +30,28 @@ def test_without_stacks_there_is_no_picture() -> None:
     page = render(judge([run]), [run.result])
     assert "What an instance stands on" not in page
     assert "inconclusive" in page
+
+
+def test_the_two_stacks_of_the_lesson_come_first_side_by_side() -> None:
+    result = assemble(sample_run())
+    (host,) = result.hosts
+    layers = [
+        LayerRow(
+            **{**whom.model_dump(), "host": host.host},
+            layer="engine",
+            bytes_per_instance=MB,
+            bytes_reason=None,
+            seconds=1.0,
+            seconds_reason=None,
+        )
+        for whom in (RUNC, CONTAINER, GVISOR, MICROVM, FULL)
+    ]
+    page = render(judge([seen()]), [result.model_copy(update={"layers": layers})])
+    drawn = re.findall(r'class="stack"[^>]*>([^<]+)<', page)
+    assert drawn[:5] == [
+        "qemu-full (TCG)",
+        "docker",
+        "qemu-microvm (TCG)",
+        "runc",
+        "docker-runsc",
+    ]
