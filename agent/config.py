@@ -74,6 +74,12 @@ class AgentConfig(BaseModel):
         ge=0,
         description="Largest image that a microVM holds in memory; a larger one lies on a disk.",
     )
+    image_keep_seconds: float = Field(
+        30 * 86400,
+        ge=86400,
+        description="How long an unpacked image or a guest made of one is kept unused; a run"
+        " that takes longer may find it gone.",
+    )
     images_dir: Path | None = Field(None, description="Folder with image archives (*.tar).")
     labels: dict[str, str] = Field(
         default_factory=dict, description="Operator's labels, name=value, that travel as facts."

@@ -85,6 +85,7 @@ def _settings(config: AgentConfig, agent_id: str) -> RuntimeSettings:
         guest_dir=config.guest_dir,
         guest_in_memory_bytes=config.guest_in_memory_bytes,
         images_dir=config.images_dir,
+        image_keep_seconds=config.image_keep_seconds,
     )
 
 

@@ -182,6 +182,24 @@ async def test_a_large_image_lies_on_a_disk_of_its_own(bench: Bench, own_image: 
     await instance.destroy()
 
 
+@pytest.mark.parametrize("in_memory_bytes", [32 << 20, 0])
+async def test_guests_that_nobody_uses_go_and_those_in_use_still_boot(
+    bench: Bench, in_memory_bytes: int
+) -> None:
+    settings = replace(bench.settings, guest_in_memory_bytes=in_memory_bytes)
+    former = open_microvm(settings)
+    once = await former.prepare(replace(IDLE, environment={"OF": "once"}))
+    used = await former.prepare(IDLE)
+    for file in (settings.state_dir / "qemu-microvm/guests").iterdir():
+        os.utime(file, ns=(0, file.stat().st_mtime_ns))
+    bench.runtime = open_microvm(settings)
+    assert "TONNAGE READY" in await bench.boots(IDLE)
+    assert all(path.exists() for path in used.paths)
+    gone = set(once.paths) - set(used.paths)
+    assert gone
+    assert not any(path.exists() for path in gone)
+
+
 def _over_http(command: tuple[str, ...] = ()) -> Workload:
     readiness, health = HttpReadiness(8080, "/health"), HttpHealth(8080, "/health")
     return Workload("http", "tonnage/http:1", readiness, command=command, health=health)

@@ -192,3 +192,14 @@ async def test_its_own_layer_alone_counts_as_its_disk(bench: Bench) -> None:
     assert not any((path / "new").exists() for path in prepared.paths)
     await instance.destroy()
     assert not own.exists()
+
+
+async def test_an_image_that_nobody_uses_goes_and_the_one_in_use_stays(bench: Bench) -> None:
+    once = await bench.runtime.prepare(replace(IDLE, image="tonnage/http:1"))
+    used = await bench.runtime.prepare(IDLE)
+    for rootfs in (*once.paths, *used.paths):
+        os.utime(rootfs, (0, 0))
+    bench.runtime = open_runc(bench.settings)
+    assert "TONNAGE READY" in await bench.runs(IDLE)
+    assert used.paths[0].is_dir()
+    assert not once.paths[0].exists()

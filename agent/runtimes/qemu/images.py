@@ -60,13 +60,11 @@ class ImageStore:
         self._busybox = busybox
         self._in_memory_bytes = in_memory_bytes
         self._finder = ImageFinder(settings.images_dir, settings.docker_host)
-        self._building = asyncio.Lock()
 
     async def guest(self, workload: Workload) -> Guest:
-        """The guest for a workload. Raises ``ImageNotFound``, ``InvalidInput`` and
-        ``RuntimeUnavailable``."""
-        async with self._building:
-            return await asyncio.to_thread(self._guest, workload)
+        """The guest for a workload, one at a time. Raises ``ImageNotFound``,
+        ``InvalidInput`` and ``RuntimeUnavailable``."""
+        return await asyncio.to_thread(self._guest, workload)
 
     def _guest(self, workload: Workload) -> Guest:
         with told(workload.image, made="guest", place=self._places.guests):

@@ -11,6 +11,7 @@ from agent.errors import RuntimeUnavailable
 from agent.process import Identity
 from agent.runtimes.base import Capabilities, LaunchSpec, Prepared, Scope, Template
 from agent.runtimes.demands import check_target, check_workload
+from agent.runtimes.kept import Kept
 from agent.runtimes.programs import place_of, program_files
 from agent.runtimes.qemu import vmm
 from agent.runtimes.qemu.equipment import Equipment, Lack, detect
@@ -41,7 +42,9 @@ class QemuRuntime:
         self._settings = settings
         self._profile = profile
         self._places = places
+        self._kept = Kept(places.guests, settings.image_keep_seconds)
         self._detecting = asyncio.Lock()
+        self._preparing = asyncio.Lock()
         self._equipment: Equipment | None = None
         self._launcher = Launcher(settings.agent_id, profile, places)
 
@@ -78,7 +81,19 @@ class QemuRuntime:
         found = await self._equip()
         if isinstance(found, Lack):
             raise RuntimeUnavailable(found.reason, field="runtime", value=self.name)
-        return await self._profile.prepare(workload, found)
+        async with self._preparing:
+            prepared = await self._profile.prepare(workload, found)
+            await asyncio.to_thread(self._keep, prepared)
+        return prepared
+
+    def _keep(self, prepared: Prepared) -> None:
+        """Note that it is used, and remove what was made for others and is not any more."""
+        bootable = bootable_of(prepared)
+        try:
+            self._kept.use((*prepared.paths, bootable.with_card, *bootable.overlays.values()))
+        except OSError as error:
+            raise RuntimeUnavailable(f"the guest is gone: {error}") from error
+        self._kept.prune()
 
     async def launch(self, spec: LaunchSpec, timeline: Timeline) -> QemuInstance:
         check_target(spec.target, self.capabilities)

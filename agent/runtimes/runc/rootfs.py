@@ -16,6 +16,8 @@ from agent.runtimes.images.maker import code_digest
 from agent.runtimes.images.tree import Tree
 from agent.runtimes.images.unfit import told
 from agent.runtimes.images.unpack import write_tree
+from agent.runtimes.kept import Kept
+from agent.runtimes.registry import RuntimeSettings
 from agent.runtimes.runc.bundles import Bundles
 from tonnage.model import Workload
 
@@ -32,9 +34,10 @@ class Runnable:
 class RootfsStore:
     """Finds images by name and unpacks them: once for an image and the code that does it."""
 
-    def __init__(self, bundles: Bundles, images_dir: Path | None, docker_host: str | None) -> None:
+    def __init__(self, bundles: Bundles, settings: RuntimeSettings) -> None:
         self._bundles = bundles
-        self._finder = ImageFinder(images_dir, docker_host)
+        self._finder = ImageFinder(settings.images_dir, settings.docker_host)
+        self._kept = Kept(bundles.images, settings.image_keep_seconds)
         self._unpacking = asyncio.Lock()
 
     async def runnable(self, workload: Workload) -> Runnable:
@@ -52,6 +55,8 @@ class RootfsStore:
                 process = process_of(image.config, workload, tree)
                 if not rootfs.is_dir():
                     self._unpack(tree, rootfs)
+            self._kept.use([rootfs])
+            self._kept.prune()
             return Runnable(found.digest, rootfs, process)
 
     def _unpack(self, tree: Tree, rootfs: Path) -> None:

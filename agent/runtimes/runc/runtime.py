@@ -55,7 +55,7 @@ class RuncRuntime:
         self._agent_id = settings.agent_id
         self._prefix = f"tonnage.{settings.agent_id}."
         self._bundles = Bundles(settings.state_dir.absolute() / NAME, settings.agent_id)
-        self._rootfs = RootfsStore(self._bundles, settings.images_dir, settings.docker_host)
+        self._rootfs = RootfsStore(self._bundles, settings)
         self._groups = Groups()
         self._rules = cgroups.rules()
         self._detecting = asyncio.Lock()
