@@ -74,11 +74,11 @@ class AgentConfig(BaseModel):
         ge=0,
         description="Largest image that a microVM holds in memory; a larger one lies on a disk.",
     )
-    image_keep_seconds: float = Field(
+    image_cache_seconds: float = Field(
         30 * 86400,
-        ge=86400,
-        description="How long an unpacked image or a guest made of one is kept unused; a run"
-        " that takes longer may find it gone.",
+        ge=2 * 86400,
+        description="How long an unpacked image or a guest made of one is kept unused; at least"
+        " as long as a run may take.",
     )
     images_dir: Path | None = Field(None, description="Folder with image archives (*.tar).")
     labels: dict[str, str] = Field(

@@ -85,7 +85,9 @@ def _settings(config: AgentConfig, agent_id: str) -> RuntimeSettings:
         guest_dir=config.guest_dir,
         guest_in_memory_bytes=config.guest_in_memory_bytes,
         images_dir=config.images_dir,
-        image_keep_seconds=config.image_keep_seconds,
+        image_cache_seconds=max(
+            config.image_cache_seconds, config.guard_max_run_seconds + config.orphan_grace_seconds
+        ),
     )
 
 

@@ -42,7 +42,7 @@ class RuntimeSettings:
     holds ``vmlinuz`` and ``busybox``, ``images_dir`` image archives; ``None`` where the
     host has none. The contents of an image up to ``guest_in_memory_bytes`` lie in a
     microVM's memory, those of a larger one on a disk. What is made of an image is kept
-    ``image_keep_seconds`` after its last use.
+    ``image_cache_seconds`` after its last use.
     """
 
     agent_id: str
@@ -53,7 +53,7 @@ class RuntimeSettings:
     guest_dir: Path | None = None
     images_dir: Path | None = None
     guest_in_memory_bytes: int = 32 << 20
-    image_keep_seconds: float = 30 * 86400
+    image_cache_seconds: float = 30 * 86400
 
 
 def open_runtimes(names: Sequence[str], settings: RuntimeSettings) -> list[Runtime]:

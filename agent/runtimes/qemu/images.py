@@ -62,8 +62,10 @@ class ImageStore:
         self._finder = ImageFinder(settings.images_dir, settings.docker_host)
 
     async def guest(self, workload: Workload) -> Guest:
-        """The guest for a workload, one at a time. Raises ``ImageNotFound``,
-        ``InvalidInput`` and ``RuntimeUnavailable``."""
+        """The guest for a workload. Its callers see to it that one is made at a time.
+
+        Raises ``ImageNotFound``, ``InvalidInput`` and ``RuntimeUnavailable``.
+        """
         return await asyncio.to_thread(self._guest, workload)
 
     def _guest(self, workload: Workload) -> Guest:

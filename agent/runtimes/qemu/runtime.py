@@ -11,7 +11,7 @@ from agent.errors import RuntimeUnavailable
 from agent.process import Identity
 from agent.runtimes.base import Capabilities, LaunchSpec, Prepared, Scope, Template
 from agent.runtimes.demands import check_target, check_workload
-from agent.runtimes.kept import Kept
+from agent.runtimes.image_cache import ImageCache
 from agent.runtimes.programs import place_of, program_files
 from agent.runtimes.qemu import vmm
 from agent.runtimes.qemu.equipment import Equipment, Lack, detect
@@ -42,7 +42,7 @@ class QemuRuntime:
         self._settings = settings
         self._profile = profile
         self._places = places
-        self._kept = Kept(places.guests, settings.image_keep_seconds)
+        self._guests = ImageCache(places.guests, settings.image_cache_seconds)
         self._detecting = asyncio.Lock()
         self._preparing = asyncio.Lock()
         self._equipment: Equipment | None = None
@@ -90,10 +90,15 @@ class QemuRuntime:
         """Note that it is used, and remove what was made for others and is not any more."""
         bootable = bootable_of(prepared)
         try:
-            self._kept.use((*prepared.paths, bootable.with_card, *bootable.overlays.values()))
-        except OSError as error:
-            raise RuntimeUnavailable(f"the guest is gone: {error}") from error
-        self._kept.prune()
+            self._guests.use((*prepared.paths, bootable.with_card, *bootable.overlays.values()))
+        except FileNotFoundError as error:
+            raise RuntimeUnavailable(
+                f"the guest was removed while it was made: {error}",
+                field="workload.image",
+                value=prepared.workload.image,
+                remedy="Run it again.",
+            ) from error
+        self._guests.prune()
 
     async def launch(self, spec: LaunchSpec, timeline: Timeline) -> QemuInstance:
         check_target(spec.target, self.capabilities)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.runtimes import images
+from agent.runtimes.image_cache import ImageCache
 from agent.runtimes.images.command import Process, process_of
 from agent.runtimes.images.finding import ImageFinder
 from agent.runtimes.images.layers import flatten
@@ -16,7 +17,6 @@ from agent.runtimes.images.maker import code_digest
 from agent.runtimes.images.tree import Tree
 from agent.runtimes.images.unfit import told
 from agent.runtimes.images.unpack import write_tree
-from agent.runtimes.kept import Kept
 from agent.runtimes.registry import RuntimeSettings
 from agent.runtimes.runc.bundles import Bundles
 from tonnage.model import Workload
@@ -37,7 +37,7 @@ class RootfsStore:
     def __init__(self, bundles: Bundles, settings: RuntimeSettings) -> None:
         self._bundles = bundles
         self._finder = ImageFinder(settings.images_dir, settings.docker_host)
-        self._kept = Kept(bundles.images, settings.image_keep_seconds)
+        self._unpacked = ImageCache(bundles.images, settings.image_cache_seconds)
         self._unpacking = asyncio.Lock()
 
     async def runnable(self, workload: Workload) -> Runnable:
@@ -55,8 +55,8 @@ class RootfsStore:
                 process = process_of(image.config, workload, tree)
                 if not rootfs.is_dir():
                     self._unpack(tree, rootfs)
-            self._kept.use([rootfs])
-            self._kept.prune()
+            self._unpacked.use([rootfs])
+            self._unpacked.prune()
             return Runnable(found.digest, rootfs, process)
 
     def _unpack(self, tree: Tree, rootfs: Path) -> None:
