@@ -11,6 +11,7 @@ from typing import Any
 
 import structlog
 
+from agent import guards
 from agent.config import AgentConfig
 from agent.facts import Identity, agent_version, read_facts
 from agent.live import Live, Outbox
@@ -111,13 +112,14 @@ def watch(equipment: Equipment, runs: Runs) -> None:
 
 def _outbox(equipment: Equipment) -> Outbox:
     spool = equipment.spool
+    no_room = guards.check_disk(equipment.limits, equipment.observer.disk_free_bytes())
     troubled = equipment.journal.trouble is not None or any(run.trouble for run in spool.runs)
     return Outbox(
         size_bytes=spool.size_bytes,
         limit_bytes=spool.cap_bytes,
         pending_events=spool.pending,
         unacknowledged_events=spool.unacknowledged,
-        full=troubled or spool.full() is not None,
+        full=troubled or spool.full() is not None or no_room is not None,
     )
 
 

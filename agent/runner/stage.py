@@ -259,12 +259,12 @@ class StageRun:
             remedy="The agent's log has the details.",
         )
 
-    def _trip(self, reason: StopReason, message: str) -> None:
+    def _trip(self, reason: StopReason, why: Problem) -> None:
         if not self._stopped.is_set():
-            self.guard = Problem(ProblemKind.GUARD, message)
+            self.guard = replace(why, kind=ProblemKind.GUARD)
             self._equipment.metrics.guard_tripped(reason)
-            self._log.record(Notice(message, self._stage.id))
-        self.stop(reason, message, now=False)
+            self._log.record(Notice(why.message, self._stage.id))
+        self.stop(reason, why.message, now=False)
 
     def _record(self, payload: Payload) -> None:
         self._log.record(payload)

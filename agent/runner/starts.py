@@ -21,6 +21,7 @@ from tonnage.model import (
     ChurnStart,
     Notice,
     Outcome,
+    Problem,
     Stage,
     StopReason,
     Trial,
@@ -29,7 +30,7 @@ from tonnage.model import (
 
 _PAUSE_WORTH_TELLING_SECONDS = 0.05
 
-Trip = Callable[[StopReason, str], None]
+Trip = Callable[[StopReason, Problem], None]
 
 
 class Starts:
@@ -76,13 +77,13 @@ class Starts:
         equipment = self._work.equipment
         while not self._stopped.is_set():
             if (trouble := await self._room()) is not None:
-                self._trip(StopReason.DISK_HEADROOM, trouble.problem.message)
+                self._trip(StopReason.DISK_HEADROOM, trouble.problem)
                 return f"not launched: {trouble}"
             trip = guards.check(equipment.limits, equipment.state(self._work.used_seconds()))
             if trip is None:
                 return ""
             if trip.reason is not StopReason.DISK_HEADROOM:  # else it filled between two looks
-                self._trip(trip.reason, trip.problem.message)
+                self._trip(trip.reason, trip.problem)
                 return f"not launched: {trip}"
         return "not launched: the run is stopping"
 

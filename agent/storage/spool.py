@@ -177,8 +177,11 @@ class Spool:
         began = time.monotonic()
         while (trouble := self._obstacle(log) or elsewhere()) and not stopped.is_set():
             if time.monotonic() - began >= patience_seconds:
+                why = trouble.problem
                 raise SpoolFull(
-                    f"launching paused {patience_seconds:g} s, still there is no room: {trouble}"
+                    f"launching paused {patience_seconds:g} s, still there is no room:"
+                    f" {why.message}",
+                    remedy=why.remedy,
                 ) from trouble
             await self.sweep()
             await self._changed(log, stopped)

@@ -73,6 +73,7 @@ async def test_a_disk_that_stays_full_ends_the_run_with_what_it_has(tmp_path: Pa
         assert end.state is RunState.PARTIAL
         assert end.problem is not None
         assert "still there is no room" in str(end.problem)
+        assert not str(end.problem).endswith("..")
         assert 0 < len(payloads(events, Trial)) < 400
         assert len(payloads(events, TrialEnd)) == len(payloads(events, Trial))
         assert await host.instances() == []
