@@ -58,16 +58,21 @@ def _translated(rows: Sequence[FootprintRow]) -> Iterator[str]:
         mine = (row for row in rows if row.estimator == "vmm_overhead" and same_subject(row, vm))
         own = next(mine, None)
         light = [row for row in rows if class_of(row) == "container" and _alike(row, vm)]
-        most = max((row.bytes_per_instance or 0 for row in light), default=0)
-        if own is None or not own.bytes_per_instance or not vm.bytes_per_instance or not most:
+        heaviest = max(light, key=_bytes, default=None)
+        if own is None or heaviest is None or _bytes(heaviest) <= 0:
             continue
-        guest = vm.bytes_per_instance - own.bytes_per_instance
-        yield (
-            f"{name(vm)}: of {figures.size(vm.bytes_per_instance)} by PSS"
-            f" {figures.size(own.bytes_per_instance)} are the VMM's own, where TCG keeps the"
-            f" instructions that it has translated; the guest's {figures.size(guest)} alone are"
-            f" {figures.times(guest / most)} of what any container takes."
-        )
+        if (guest := _bytes(vm) - _bytes(own)) > 0:
+            yield (
+                f"{name(vm)} on {vm.host}, {figures.binary_size(vm.memory_bytes)}: of"
+                f" {figures.size(_bytes(vm))} by PSS {figures.size(_bytes(own))} are the VMM's"
+                " own, where TCG keeps the instructions that it has translated; the guest's"
+                f" {figures.size(guest)} alone are {figures.times(guest / _bytes(heaviest))} of"
+                f" {heaviest.runtime}'s, the heaviest container's here."
+            )
+
+
+def _bytes(row: FootprintRow) -> float:
+    return row.bytes_per_instance or 0.0
 
 
 def _alike(left: FootprintRow, right: FootprintRow) -> bool:

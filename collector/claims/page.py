@@ -53,14 +53,16 @@ def _pictures(result: Result) -> list[Picture]:
 
 
 def _as_in_the_lesson(result: Result, rows: Sequence[LayerRow]) -> list[LayerRow]:
-    """Side by side come first the two that it draws: a whole VM, and the container that
-    others are compared with; what lies between them, and then the other containers, last."""
-    baselines = {comparison.baseline.runtime for comparison in result.comparisons}
+    """Side by side come first the two that it draws: a whole VM, and the container that others
+    are compared with, else the first; then what lies between them, and the other containers."""
+    containers = list(dict.fromkeys(r.runtime for r in rows if class_of(r) == "container"))
+    baselines = [comparison.baseline.runtime for comparison in result.comparisons]
+    drawn = next((runtime for runtime in [*baselines, *containers] if runtime in containers), None)
     order: Sequence[Class] = ("full VM", "container", "microVM", "restored VM")
 
     def place(row: LayerRow) -> int:
         kind = class_of(row)
-        if kind not in order or (kind == "container" and row.runtime not in baselines):
+        if kind not in order or (kind == "container" and row.runtime != drawn):
             return len(order)
         return order.index(kind)
 

@@ -110,9 +110,9 @@ def test_what_a_vm_takes_for_want_of_acceleration_is_told_apart() -> None:
     ]
     (told,) = judge([seen(footprint=rows)]).evidence
     assert told == (
-        "qemu-full direct (TCG): of 560 MB by PSS 400 MB are the VMM's own, where TCG keeps the"
-        " instructions that it has translated; the guest's 160 MB alone are 40.0× of what any"
-        " container takes."
+        "qemu-full direct (TCG) on h1, 128 MiB: of 560 MB by PSS 400 MB are the VMM's own, where"
+        " TCG keeps the instructions that it has translated; the guest's 160 MB alone are 40.0×"
+        " of docker's, the heaviest container's here."
     )
     accelerated = [row.model_copy(update={"accelerator": "kvm"}) for row in rows[1:3]]
     assert judge([seen(footprint=[rows[0], *accelerated])]).evidence == []
