@@ -53,7 +53,7 @@ async def stepped(folder: Path, pause_seconds: float, starts: int = STARTS) -> S
             steps += 1
             await asyncio.sleep(pause_seconds)
         state = await ended(made, run_id)
-        odd, apart_ns = _odd(made.store, run_id)
+        odd, apart_ns = _times(made.store, run_id)
         return Stepped(steps, state, odd, made.prove(run_id, "h1", starts), apart_ns)
 
 
@@ -74,7 +74,7 @@ def _faked(offset: Path) -> tuple[str, ...]:
     return faked
 
 
-def _odd(database: Path, run_id: str) -> tuple[int, int]:
+def _times(database: Path, run_id: str) -> tuple[int, int]:
     """How many trials have a time that cannot be, and over how many nanoseconds of the wall
     clock they were requested."""
     query = (

@@ -74,9 +74,10 @@ async def outage(folder: Path, full: str, seconds: float) -> Outage:
         async with world(folder, ["h1"]) as made:
             run_id = await submit(made, SPEC, 1)
             await _rows_stored(made, run_id)
+            before = await asyncio.to_thread(_told, made, full)
             ballast = fill(disk)
             began = time.monotonic()
-            met = await _met(made, full, seconds)
+            met = await _met(made, full, before, seconds)
             ballast.unlink()
             lasted = time.monotonic() - began
             state = await ended(made, run_id)
@@ -84,20 +85,22 @@ async def outage(folder: Path, full: str, seconds: float) -> Outage:
             return Outage(state, made.prove(run_id, "h1", STARTS), left, lasted, met)
 
 
-async def _met(made: World, full: str, seconds: float) -> bool:
+async def _met(made: World, full: str, before: float, seconds: float) -> bool:
     """Wait, and see whether the program told of the disk by its metrics."""
-    address = made.agents["h1"].where["metrics"] if full == "h1" else made.collector.where["http"]
     met, until = False, time.monotonic() + seconds
     while time.monotonic() < until:
-        met = met or await asyncio.to_thread(_told, address, _TELLS[full])
+        met = met or await asyncio.to_thread(_told, made, full) > before
         await asyncio.sleep(0.1)
     return met
 
 
-def _told(address: str, metric: str) -> bool:
+def _told(made: World, full: str) -> float:
+    """What the program on that disk says of it, as a number: more is worse."""
+    address = made.agents["h1"].where["metrics"] if full == "h1" else made.collector.where["http"]
     with urlopen(f"http://{address}/metrics", timeout=10) as answer:
         families = text_string_to_metric_families(answer.read().decode())
-    return any(s.value > 0 for family in families for s in family.samples if s.name == metric)
+    samples = (sample for family in families for sample in family.samples)
+    return sum(sample.value for sample in samples if sample.name == _TELLS[full])
 
 
 async def _rows_stored(made: World, run_id: str) -> None:

@@ -156,7 +156,7 @@ def rows(toll: Toll, what: str) -> list[Row]:
         "finished trials repeated": sum(proof.repeated for proof in toll.proofs),
         "runs that ended otherwise than foreseen": toll.unforeseen,
         "instances left": toll.left,
-        "campaigns in which nothing became ready": int(ready == 0),
+        "runs in which nothing became ready": sum(p.ready == 0 for p in toll.proofs),
     }
     if toll.counted:
         found["planned starts without an outcome"] = sum(p.unmade for p in toll.proofs)
