@@ -44,6 +44,7 @@ _NOT_HERE = (
     "tonnage_observed_",
 )
 _PATIENCE_SECONDS = 20
+_FORESEEN, _MOST_RUNS = "tonnage_agent_ramp_forecast_instances", 8
 
 Page = dict[str, set[frozenset[str]]]
 """The sets of label names that each series comes with."""
@@ -83,8 +84,18 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
         await one.join(data, "h1")
         async with serving(data, "h1", one.collector_files) as agent:
             await one.host("h1")
-            await _run_everything(Endpoint(one.process.address, one.pki))
-            yield Scene(one.pki, agent.metrics, one.http)
+            made = Scene(one.pki, agent.metrics, one.http)
+            await _run_until_foreseen(Endpoint(one.process.address, one.pki), made)
+            yield made
+
+
+async def _run_until_foreseen(at: Endpoint, scene: Scene) -> None:
+    """A ramp foresees its end where memory grew. The fake's instances take none, so that is
+    chance, beside whatever else this machine does: run it all again, if need be."""
+    for _ in range(_MOST_RUNS):
+        await _run_everything(at)
+        if _FORESEEN in read(await asyncio.to_thread(scraping.page, scene.agent, scene.pki)):
+            return
 
 
 async def _run_everything(at: Endpoint) -> None:
