@@ -23,6 +23,9 @@ _WITHOUT_EMPTY = 3
 AT_LIMIT = 0.97
 """A share of the limit that only a group in want of memory reaches: page cache that is
 left in it is not counted in its peak, and the kernel charges in batches."""
+KILLED_AT = 0.9
+"""The same where the kernel also killed: what it could not give is not counted in the peak, and
+of a VM's memory that may be a large page, or what a burst of threads asked for at once."""
 
 
 def foresee_limit(
@@ -95,8 +98,9 @@ def largest_carried(sample: Sample, probe_ready: bool) -> int:
 
 def blamed(breach: Breach, stage: DensityStage, before: Sample, now: Sample) -> Breach:
     """A failed launch or dead instances as the doing of the hard limit, where the group shows
-    that its charge was at the limit; where the kernel keeps no mark of that, that it killed
-    (it counts on the whole host where it cannot in the group, so kills alone are weaker).
+    that its charge was at the limit, or near it and that the kernel killed; where it keeps no
+    mark of its peak, that the kernel killed (it counts on the whole host where it cannot in
+    the group, so kills alone are weaker).
     Else something else was the matter, and only the evidence is added."""
     limit = stage.memory_limit_bytes
     if limit is None or breach.reason not in (
@@ -106,7 +110,8 @@ def blamed(breach: Breach, stage: DensityStage, before: Sample, now: Sample) -> 
         return breach
     kills = (now.oom_kills or 0) - (before.oom_kills or 0)
     peak = now.group_peak_bytes
-    full = kills > 0 if peak is None else peak >= AT_LIMIT * limit
+    near = limit * (KILLED_AT if kills > 0 else AT_LIMIT)
+    full = kills > 0 if peak is None else peak >= near
     told = (
         f"{breach.constraint.rstrip('.')}; the memory group of {mebibytes(limit)} held"
         f" {mebibytes(now.group_bytes)}, at its highest {mebibytes(peak)},"

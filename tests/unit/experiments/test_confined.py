@@ -200,6 +200,21 @@ def test_only_a_failure_is_laid_to_the_limit() -> None:
     assert blamed(dead, replace(stage(), memory_limit_bytes=None), before, now) is dead
 
 
+@pytest.mark.parametrize(
+    ("share", "kills", "laid"),
+    [(0.98, 0, True), (0.95, 0, False), (0.95, 2, True), (0.85, 2, False)],
+)
+def test_a_kill_counts_for_the_limit_where_the_charge_was_near_it(
+    share: float, kills: int, laid: bool
+) -> None:
+    work = stage()
+    peak = int(share * (work.memory_limit_bytes or 0))
+    before = Sample(1, 1, 1, oom_kills=3)
+    now = Sample(2, 2, 2, oom_kills=3 + kills, group_peak_bytes=peak)
+    found = blamed(Breach(StopReason.INSTANCES_DIED, "1 of 2 are alive"), work, before, now)
+    assert (found.reason is StopReason.MEMORY_LIMIT) is laid
+
+
 def test_the_row_of_a_launch_is_what_a_host_makes_of_it() -> None:
     """The group's own model of a start agrees with the shell's."""
     order = Launch("t", "docker", Population.FILL, 0)
