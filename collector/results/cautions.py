@@ -198,7 +198,7 @@ def _of_series(data: RunData, subjects: Subjects) -> Iterator[Told]:
 def _of_footprints(footprints: Sequence[Footprint], subjects: Subjects) -> Iterator[Told]:
     for footprint in footprints:
         if footprint.estimator in EVERY_RUNTIME_HAS and footprint.cost.value is None:
-            why = footprint.cost.reason if footprint.cost.n_points else "nothing was read"
+            why = footprint.cost.reason
             rest = f": no footprint by {footprint.estimator}: {why}."
             yield _about(subjects, footprint.key, rest)
 

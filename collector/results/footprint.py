@@ -86,9 +86,15 @@ def _of_series(of: Series) -> Iterable[Footprint]:
         readings = [
             (point, value) for point in of.points if (value := read(point.sample)) is not None
         ]
-        if readings or estimator in EVERY_RUNTIME_HAS:
+        if of.points and not readings and estimator in EVERY_RUNTIME_HAS:
+            yield Footprint(of.key, estimator, _never_read(len(of.points)), of.refilled)
+        elif readings or estimator in EVERY_RUNTIME_HAS:
             fit = _once if estimator == "disk_base" else per_instance
             yield Footprint(of.key, estimator, fit(readings), of.refilled)
+
+
+def _never_read(points: int) -> Slope:
+    return Slope(None, None, 0, None, 0, f"it could not be read at any of {points} points")
 
 
 def per_instance(readings: Sequence[tuple[FootprintPoint, int]]) -> Slope:

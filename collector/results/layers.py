@@ -95,11 +95,12 @@ def _slope(points: Sequence[FootprintPoint], read: Callable[[Sample], int | None
 
 
 def _of_container(slopes: Mapping[str, float | None]) -> Cells:
+    lacking = NOT_READ if slopes["available"] is None else NO_DAEMON
     own = {name: _known(slopes[name], NOT_READ) for name in ("library", "application")}
     if slopes["helper"] and not slopes["library"] and not slopes["application"]:
         own = dict.fromkeys(own, Cell(None, SANDBOXED))
     return {
-        "engine": _together(slopes["engine"], slopes["helper"]),
+        "engine": _together(slopes["engine"], slopes["helper"], lacking=lacking),
         "guest_kernel": Cell(None, HOSTS_KERNEL),
         "guest_userspace": Cell(None, NO_GUEST),
         "libraries": own["library"],
@@ -109,7 +110,7 @@ def _of_container(slopes: Mapping[str, float | None]) -> Cells:
 
 def _of_machine(slopes: Mapping[str, float | None], guest: GuestMemory | None) -> Cells:
     return {
-        "engine": _together(slopes["vmm"], slopes["helper"]),
+        "engine": _together(slopes["vmm"], slopes["helper"], lacking=NOT_READ),
         **_of_guest(slopes["guest"], guest),
         "libraries": Cell(None, IN_THE_GUEST),
         "application": Cell(None, IN_THE_GUEST),
@@ -138,8 +139,12 @@ def _of_guest(touched: float | None, guest: GuestMemory | None) -> Cells:
 def _times(sample: StartupSample | None, machine: bool) -> Cells:
     if sample is None:
         return _completed(_none_of(machine, NOT_STARTED), None, NOT_STARTED)
-    median = {p: describe(sample.seconds(p)).p50.value for p in (*_PHASES, "total")}
-    before = _together(*(median[phase] for phase in _BEFORE_GUEST))
+    whole = describe(sample.seconds("total")).p50
+    if whole.value is None:
+        few = whole.reason or NOT_STARTED
+        return _completed(_none_of(machine, few), None, few)
+    median = {phase: describe(sample.seconds(phase)).p50.value for phase in _PHASES}
+    before = _together(*(median[phase] for phase in _BEFORE_GUEST), lacking=NO_MARKS)
     if machine:
         cells: Cells = {
             "engine": before,
@@ -159,7 +164,7 @@ def _times(sample: StartupSample | None, machine: bool) -> Cells:
             "libraries": Cell(None, AS_IT_BEGINS),
             "application": _known(None if sample.unresolved else median["userspace"], unresolved),
         }
-    return _completed(cells, median["total"], NOT_STARTED)
+    return _completed(cells, whole.value, NOT_STARTED)
 
 
 def _in_guest(median: Mapping[str, float | None]) -> Cells:
@@ -195,10 +200,10 @@ def _completed(cells: Cells, whole: float | None, lacking: str) -> Cells:
             "unexplained": rest}  # fmt: skip
 
 
-def _together(*values: float | None) -> Cell:
+def _together(*values: float | None, lacking: str) -> Cell:
     """The sum of those there are: an engine without a daemon has only a shim, or neither."""
     there = [value for value in values if value is not None]
-    return Cell(sum(there)) if there else Cell(None, NO_DAEMON)
+    return Cell(sum(there)) if there else Cell(None, lacking)
 
 
 def _known(value: float | None, otherwise: str) -> Cell:

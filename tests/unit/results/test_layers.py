@@ -130,3 +130,18 @@ def test_a_guest_that_tells_nothing_of_it_is_left_whole(made_up: RunData) -> Non
     found = stack(asked(made_up, {"kernel": "6.1"}), "qemu-microvm")
     assert found["guest"].bytes_per_instance
     assert found["guest_kernel"].bytes_reason == "the guest was not asked, or did not tell"
+
+
+@pytest.mark.parametrize("runtime", ["docker", "qemu-microvm"])
+def test_what_was_not_weighed_says_so(made_up: RunData, runtime: str) -> None:
+    unweighed = tuple(row for row in made_up.facts if not isinstance(row.fact, FootprintPoint))
+    found = stack(replace(made_up, facts=unweighed), runtime)
+    assert found["engine"].bytes_reason == "no footprint was measured"
+
+
+def test_too_few_starts_for_a_median_say_how_many_it_needs(made_up: RunData) -> None:
+    trials = [row for row in made_up.trials if row.trial.target_id.startswith("qemu")]
+    found = stack(replace(made_up, trials=tuple(trials[:5])), "qemu-microvm")
+    told = found["engine"].seconds_reason or ""
+    assert told.startswith("p50 needs 6 samples, there are ")
+    assert found["unexplained"].seconds_reason == told
