@@ -9,13 +9,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import docker
-
 from benchmarks.rows import Row, zero
 from deploy.engine import load_images
 from deploy.private_engine import PrivateEngine
 from tests.faults.kills import Campaign, Toll, fight, rows
-from tests.faults.survivors import of_engine
+from tests.faults.survivors import of_engine, records
 from tests.faults.world import world
 from tonnage.model import RunState
 
@@ -50,15 +48,6 @@ class EngineVictim:
         await asyncio.to_thread(self._engine.start_again)
 
 
-def containers(address: str) -> int:
-    """All containers of an engine, running or not."""
-    client = docker.DockerClient(address)
-    try:
-        return len(client.containers.list(all=True))
-    finally:
-        client.close()
-
-
 @contextmanager
 def own_engine(home: Path) -> Iterator[PrivateEngine]:
     """An engine with the workload images, gone after the block."""
@@ -83,7 +72,7 @@ async def docker_kills(folder: Path, count: int) -> Toll:
                 spec(mark),
                 planned=None,
                 count=count,
-                left=lambda: containers(engine.address) + of_engine(engine.run, mark),
+                left=lambda: records([engine.address]) + of_engine(engine.run, mark),
                 ends=frozenset({RunState.FINISHED, RunState.PARTIAL}),
                 pause_seconds=(0.5, 3.0),
             )

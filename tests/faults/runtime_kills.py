@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -12,12 +13,13 @@ from typing import Any
 
 from benchmarks.rows import Row, zero
 from tests.faults.runs import ended, state_of, submit
-from tests.faults.survivors import traces
+from tests.faults.survivors import records, traces
 from tests.faults.world import World, world
 from tests.proof import Proof
 from tonnage.model import RunState
 
 _HOST = "h1"
+_ENGINES = ("DOCKER_HOST", "CONTAINER_HOST")  # those with Docker's API
 _RUN_SECONDS = 600.0
 _TIDY_SECONDS = 30.0
 _BUILD = Path(__file__).parents[2] / "build"
@@ -51,8 +53,9 @@ SLOW = [
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a run ended in whose middle its agent was killed. ``left``: processes, mounts and
-    cgroups of instances once it has ended, above those of others before it."""
+    """How a run ended in whose middle its agent was killed. ``left``: processes, mounts,
+    cgroups, engines' records and the agent's folders of instances once it has ended, above
+    what there was of others before it."""
 
     kind: Kind
     killed_in_the_middle: bool
@@ -78,13 +81,13 @@ def spec(kind: Kind) -> dict[str, Any]:
 
 async def kill_in_the_middle(folder: Path, kind: Kind) -> Outcome:
     """One run; its agent is killed at a third of its starts, and again among living instances."""
-    others = traces()
+    others = _seen(folder)
     async with world(folder, [_HOST], runtimes=kind.name, agent_flags=_FILES) as made:
         run_id = await submit(made, spec(kind), 1)
         killed = await _killed(made, run_id, kind.starts // 3)
         killed &= await _killed(made, run_id, kind.starts + kind.counts[0])
         state = await ended(made, run_id, _RUN_SECONDS)
-        left = await _left(others)
+        left = await _left(folder, others)
         proof = made.prove(run_id, _HOST, kind.starts)
     return Outcome(kind, killed, state, proof, left)
 
@@ -104,26 +107,34 @@ async def _killed(made: World, run_id: str, trials: int) -> bool:
     return state is not None and not state.ended
 
 
-async def _left(others: int) -> int:
+async def _left(folder: Path, others: int) -> int:
     try:
         async with asyncio.timeout(_TIDY_SECONDS):
-            while traces() > others:  # noqa: ASYNC110 - the host itself is looked at
+            while _seen(folder) > others:  # noqa: ASYNC110 - the host itself is looked at
                 await asyncio.sleep(0.2)
     except TimeoutError:
         pass
-    return traces() - others
+    return _seen(folder) - others
+
+
+def _seen(folder: Path) -> int:
+    """All that there is of instances: on the host, at its engines, in the agent's folder."""
+    engines = [os.environ[name] for name in _ENGINES if name in os.environ]
+    folders = (folder / _HOST / "runtimes").glob("*/instances/*/*")
+    return traces() + records(engines) + sum(1 for _ in folders)
 
 
 def rows(found: Outcome) -> list[Row]:
     """Each must be zero."""
     kind, proof = found.kind, found.proof
-    note = f"killed twice; run {found.state}; {proof.trials} trials"
+    note = f"killed twice; run {found.state}; {proof.trials} trials, {proof.ready} ready"
     wrong = {
         "events lost, rows doubled, trials repeated": proof.lost + proof.doubled + proof.repeated,
         "planned starts without an outcome": proof.unmade,
         "not killed in the middle, or not finished": not found.killed_in_the_middle
         or found.state is not RunState.FINISHED,
-        "processes, mounts and cgroups left": found.left,
+        "launches that never became ready": max(kind.launches - proof.ready, 0),
+        "processes, mounts, cgroups, records and folders left": found.left,
     }
     what = f"{kind.name}, {kind.launches} launches"
     return [zero(f"{what}: {name}", value, kind.launches, note) for name, value in wrong.items()]

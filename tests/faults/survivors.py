@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
+import docker
 import psutil
 
 # What an instance is to the host: the workload's process, a sandbox that hides it, a VMM,
-# a container on its way there.
+# a container on its way there; and what an engine has beside each.
 _INSTANCES = ("tonnage-idle", "runsc-sandbox", "qemu-system", "runc init")
+_COMPANIONS = ("containerd-shim", "conmon")
 
 # A container's own name for itself, and Tonnage's for an instance.
 _INSTANCE = re.compile(r"[0-9a-f]{64}|\bi[0-9a-f]{16}\b")
@@ -24,12 +27,32 @@ def instances() -> int:
     return sum(any(word in line for word in _INSTANCES) for line in lines)
 
 
+def companions() -> int:
+    """How many processes are an engine's own beside an instance, of whomever."""
+    found = (process.info for process in psutil.process_iter(["name", "status"]))
+    alive = (told["name"] for told in found if told["status"] != psutil.STATUS_ZOMBIE)
+    return sum(name.startswith(_COMPANIONS) for name in alive)
+
+
+def records(addresses: Iterable[str]) -> int:
+    """How many containers engines with Docker's API know of, running or not."""
+    found = 0
+    for address in addresses:
+        client = docker.DockerClient(address)
+        try:
+            found += len(client.containers.list(all=True))
+        finally:
+            client.close()
+    return found
+
+
 def traces() -> int:
     """How many processes, overlay mounts and cgroups are of instances, of whomever."""
     mounts = Path("/proc/self/mountinfo").read_text().splitlines()
     overlays = sum(" - overlay " in line for line in mounts)
     groups = {name for _, folders, _ in os.walk(_GROUPS) for name in folders}
-    return instances() + overlays + sum(bool(_INSTANCE.search(name)) for name in groups)
+    named = sum(bool(_INSTANCE.search(name)) for name in groups)
+    return instances() + companions() + overlays + named
 
 
 def of_engine(run: Path, mark: str) -> int:
@@ -47,10 +70,6 @@ def of_engine(run: Path, mark: str) -> int:
         ):
             found.add(process.pid)
     return len(found)
-
-
-def _abandoned(line: str, parent: int) -> bool:
-    return line.endswith("runc init") and parent == 1
 
 
 def _below(process: psutil.Process) -> set[int]:
