@@ -159,19 +159,27 @@ async def test_a_whole_server_is_restored_with_disks_of_its_own(
     scope = Scope(settings.agent_id, "run")
     try:
         template = await runtime.snapshot(target, await runtime.prepare(IDLE), scope)
-        timeline = Timeline()
-        spec = LaunchSpec("whole", scope, target, template.prepared, 90)
-        instance = await runtime.launch(spec, timeline)
-        async with asyncio.timeout(READY_SECONDS):
-            await instance.ready()
-        assert timeline.in_order()
-        assert await instance.answers()
-        (folder,) = instance.processes().paths
-        assert {path.name for path in folder.glob("*.qcow2")} == {"root.qcow2", "workload.qcow2"}
+        clones = []
+        for name in ("one", "other"):
+            timeline = Timeline()
+            spec = LaunchSpec(name, scope, target, template.prepared, 90)
+            clones.append(await runtime.launch(spec, timeline))
+            async with asyncio.timeout(READY_SECONDS):
+                await clones[-1].ready()
+            assert timeline.in_order()
+            assert await clones[-1].answers()
+        one, other = clones
+        folders = {folder for each in clones for folder in each.processes().paths}
+        disks = {path for folder in folders for path in folder.glob("*.qcow2")}
+        assert {path.name for path in disks} == {"root.qcow2", "workload.qcow2"}
+        assert (len(folders), len(disks)) == (2, 4)
+        assert await one.ask("mark only-here", "TONNAGE MARKED only-here", READY_SECONDS)
+        assert "only-here" in await one.ask("facts", "TONNAGE END", READY_SECONDS)
+        assert "only-here" not in await other.ask("facts", "TONNAGE END", READY_SECONDS)
     finally:
         left = await runtime.reap(scope)
         await runtime.close()
-    assert set(left) == {"whole", template.instance_id}
+    assert set(left) == {"one", "other", template.instance_id}
 
 
 def living(agent_id: str) -> int:
