@@ -39,7 +39,7 @@ pytestmark = [
 
 NAME = "web-1"
 OLD, NEW = tonnage.__version__, f"{tonnage.__version__}.post1"
-STARTS, STARTS_BEFORE_KILL = 40, 5
+STARTS, STARTS_BEFORE_KILL = 20, 5
 WITHOUT_END = 10_000
 PLAY_SECONDS = 500.0
 MOST_EXPOSED = 4.0  # of ten; the bound for the collector
