@@ -31,7 +31,7 @@ def judge_kernels(runs: Sequence[Seen]) -> Claim:
 def judge_walls(runs: Sequence[Seen]) -> Claim:
     """C7, over containers that were asked beside neighbours."""
     asked = [(row, c) for row, c in _asked(runs) if c in CONTAINERS]
-    told = list(dict.fromkeys(text for row, _ in asked for text in _looked_at(row)))
+    told = _looked_at([row for row, _ in asked]) if asked else []
     told += [f"{row.runtime} on {row.host}: {seen}." for row, _ in asked for seen in row.host_sees]
     return claim("C7", [_walled(row, c) for row, c in asked], {"container"}, told)
 
@@ -53,7 +53,15 @@ def _container(row: IsolationRow, runtime_class: Class) -> ScopeRow:
         reason = f"the {' and '.join(others)} inside is not the host's."
     elif None in marks.values() or row.answered < row.instances:
         verdict, reason = "inconclusive", _untold(row, "boot id, kernel release and boot time")
-    return scope(row, runtime_class, HOSTS_KERNEL, verdict, reason, n=row.answered)
+    return _all(row, runtime_class, HOSTS_KERNEL, verdict, reason)
+
+
+def _all(
+    row: IsolationRow, runtime_class: Class, aspect: str, verdict: Standing, reason: str
+) -> ScopeRow:
+    """A part that holds for every instance that answered, if it is supported."""
+    count = row.answered if verdict == "supported" else None
+    return scope(row, runtime_class, aspect, verdict, reason, n=row.answered, count=count)
 
 
 def _machine(row: IsolationRow, runtime_class: Class) -> ScopeRow:
@@ -70,7 +78,7 @@ def _machine(row: IsolationRow, runtime_class: Class) -> ScopeRow:
         verdict, reason = "inconclusive", _untold(row, "boot id and boot time")
     elif _older(row):
         verdict, reason = "inconclusive", "a kernel inside started before the host's, by its clock."
-    return scope(row, runtime_class, OWN_KERNEL, verdict, reason, n=row.answered)
+    return _all(row, runtime_class, OWN_KERNEL, verdict, reason)
 
 
 def _twins(row: IsolationRow) -> bool:
@@ -118,19 +126,25 @@ def _started(place: Inside) -> str:
     return f"{datetime.fromtimestamp(place.start_time_unix, UTC):%Y-%m-%d %H:%M:%S}"
 
 
-def _looked_at(row: IsolationRow) -> Iterator[str]:
+_LOOKED_AT = (
+    "Looked at: whether an instance lists another's mark among its processes or files, and "
+    "whether host name, mounts and network are of one namespace. Not looked at: whether it "
+    "can break out, or reach another by its address."
+)
+_THE_HOST = "The host was asked for the instances' processes, and not for their mounts or networks."
+
+
+def _looked_at(rows: Sequence[IsolationRow]) -> list[str]:
     """What the verdict rests on, and what nobody looked at."""
-    yield (
-        "Looked at: whether an instance lists another's mark among its processes or files, and "
-        "whether host name, mounts and network are of one namespace. Not looked at: whether it "
-        "can break out, or reach another by its address."
-    )
-    yield "The host was asked for the instances' processes, and not for their mounts or networks."
-    if row.network == "none":
-        yield (
-            "The containers had network none, a loopback interface each: that none saw another's "
-            "network says little of containers on a bridge."
-        )
+    bridged = sorted({row.runtime for row in rows if row.network == "bridge"})
+    told = []
+    if any(row.network == "none" for row in rows):
+        told.append("Containers had network none, a loopback interface each.")
+    if bridged:
+        told.append(f"Containers of {' and '.join(bridged)} were asked on one bridge.")
+    else:
+        told.append("That none saw another's network says little of containers on a bridge.")
+    return [_LOOKED_AT, _THE_HOST, " ".join(told)]
 
 
 def _walled(row: IsolationRow, runtime_class: Class) -> ScopeRow:
@@ -148,4 +162,4 @@ def _walled(row: IsolationRow, runtime_class: Class) -> ScopeRow:
     elif runtime_class == "container" and row.host_sees_workload != row.answered:
         verdict = "inconclusive"
         reason = f"the host saw {row.host_sees_workload} of {row.answered} workloads itself."
-    return scope(row, runtime_class, WALLS, verdict, reason, n=row.answered)
+    return _all(row, runtime_class, WALLS, verdict, reason)

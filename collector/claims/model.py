@@ -24,6 +24,9 @@ class ScopeRow(Document):
     accelerator: Literal["none", "kvm", "tcg"]
     variant: str
     mode: Literal["cold", "warm", "restore"]
+    network: str
+    workload: str
+    memory_bytes: int
     runtime_class: Class
     aspect: str = Field(description="The part of the claim that is judged here.")
     verdict: Standing
@@ -52,8 +55,10 @@ class Claim(Document):
     statement: str
     verdict: Standing
     reason: str
-    holds_for: list[Class] = Field(description="Classes of which every part is supported.")
-    fails_for: list[Class] = Field(description="Classes of which some part is refuted.")
+    holds_for: list[Class] = Field(
+        description="Classes of which every part is supported: in mode warm, where started so."
+    )
+    fails_for: list[Class] = Field(description="Classes of which some part is refuted, likewise.")
     scope: list[ScopeRow]
     rule: RuleText
     evidence: list[str] = Field(description="What was seen, a sentence each.")

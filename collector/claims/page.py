@@ -12,7 +12,6 @@ from markupsafe import Markup
 from collector.claims import table
 from collector.claims.classes import class_of
 from collector.claims.model import Claims, Class, ScopeRow
-from collector.claims.verdicts import name
 from collector.reports import figures
 from collector.reports.html import prose
 from collector.reports.model import HostSummary, LayerRow, Result
@@ -91,7 +90,7 @@ def _template() -> jinja2.Template:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.globals.update(figures=figures, named=name, told=_told)
+    environment.globals.update(figures=figures, named=table.subject, told=_told)
     environment.filters["prose"] = prose
     return environment.get_template("claims.html.j2")
 

@@ -42,7 +42,13 @@ def _payload(of: Tried) -> ScopeRow:
     elif not ready and len(silent) >= numbers["tries"]:
         verdict = "refuted"
     return scope(
-        of.subject, of.runtime_class, "boots what is not Linux", verdict, told, n=len(spoke)
+        of.subject,
+        of.runtime_class,
+        "boots what is not Linux",
+        verdict,
+        told,
+        n=boots,
+        count=len(spoke),
     )
 
 
@@ -70,7 +76,10 @@ def _others(found: Sequence[Tried]) -> Iterator[ScopeRow]:
             if not ready and never >= numbers["failures"]:
                 verdict = "refuted"
             told = f"the other user space was ready in {ready} of {ready + never} starts."
-            yield scope(each.subject, each.runtime_class, OTHER, verdict, told, n=ready + never)
+            tries = ready + never
+            yield scope(
+                each.subject, each.runtime_class, OTHER, verdict, told, n=tries, count=ready
+            )
 
 
 def _on_the_hosts_kernel(asked: Sequence[tuple[IsolationRow, Class]]) -> Iterator[ScopeRow]:
@@ -83,7 +92,8 @@ def _on_the_hosts_kernel(asked: Sequence[tuple[IsolationRow, Class]]) -> Iterato
             other = all(kinship.differs for kinship in kinships)
             verdict = "supported" if other and row.kernel == "host's" else "inconclusive"
             told = f"{kinships[0].told}; the kernel is {_whose(row.kernel)}."
-        yield scope(row, runtime_class, ON_HOST, verdict, told, n=row.answered)
+        count = row.answered if verdict == "supported" else None
+        yield scope(row, runtime_class, ON_HOST, verdict, told, n=row.answered, count=count)
 
 
 def _asked(runs: Sequence[Seen]) -> list[tuple[IsolationRow, Class]]:
@@ -115,7 +125,13 @@ def _foreign(found: Sequence[Tried]) -> Iterator[ScopeRow]:
         if each.subject.workload == FOREIGN_OS:
             verdict, told = _refusal(each)
             yield scope(
-                each.subject, each.runtime_class, FOREIGN, verdict, told, n=len(each.trials)
+                each.subject,
+                each.runtime_class,
+                FOREIGN,
+                verdict,
+                told,
+                n=len(each.ended),
+                count=len(_refused(each)),
             )
 
 
@@ -127,13 +143,18 @@ FOREIGN = "an image of another system is refused"
 def _refusal(of: Tried) -> tuple[Standing, str]:
     if of.ready:
         return "refuted", f"it became ready in {len(of.ready)} of {len(of.ended)} tries."
-    refused, ended = [trial for trial in of.refused if _spoken(trial)], len(of.ended)
+    refused, ended = _refused(of), len(of.ended)
     if len(refused) < max(RULES["C3"].numbers["tries"], ended):
         return "inconclusive", (
             f"in {len(refused)} of {ended} tries it was refused for its system; "
             f"the others ended otherwise."
         )
     return "supported", f"refused in {len(refused)} of {ended} tries."
+
+
+def _refused(of: Tried) -> list[Mapping[str, Any]]:
+    """The tries that failed for their system."""
+    return [trial for trial in of.refused if _spoken(trial)]
 
 
 def _spoken(trial: Mapping[str, Any]) -> bool:

@@ -81,7 +81,7 @@ def _grid(rows: Sequence[ScopeRow]) -> Grid:
         columns,
         tuple(
             (
-                *(row.host, row.runtime_class, name(row), row.aspect),
+                *(row.host, row.runtime_class, subject(row, rows), row.aspect),
                 *(estimate(row), interval(row), str(row.n), row.against or "", row.verdict),
             )
             for row in rows
@@ -91,6 +91,16 @@ def _grid(rows: Sequence[ScopeRow]) -> Grid:
     if all(row.estimate is None and row.ci is None for row in rows):
         bare += ["estimate", "95 % interval"]
     return grid.without(*bare, *([] if hosts else ["host"]))
+
+
+def subject(row: ScopeRow, rows: Sequence[ScopeRow]) -> str:
+    """A row's subject among others: with its workload and network, where they have several."""
+    varying = [
+        getattr(row, factor)
+        for factor in ("workload", "network")
+        if len({getattr(other, factor) for other in rows}) > 1
+    ]
+    return ", ".join([name(row), *varying])
 
 
 def estimate(row: ScopeRow) -> str:

@@ -10,6 +10,7 @@ from collector.claims.model import Claim, Class, OpenInterval, ScopeRow, Standin
 from collector.claims.rules import RULES
 from collector.reports.model import Subject
 from collector.reports.names import some_of
+from collector.stats.proportion import proportion_interval
 
 
 def scope(
@@ -24,14 +25,21 @@ def scope(
     unit: str = "",
     ci: OpenInterval | None = None,
     against: str | None = None,
+    count: int | None = None,
 ) -> ScopeRow:
-    """One part of a claim, judged for one subject."""
+    """One part of a claim, judged for one subject. ``count``: of how many of the ``n`` it
+    holds, where the estimate is that share."""
+    if count is not None and n > 0:
+        estimate, unit, ci = count / n, "share", proportion_interval(count, n)
     return ScopeRow(
         host=subject.host,
         runtime=subject.runtime,
         accelerator=subject.accelerator,
         variant=subject.variant,
         mode=subject.mode,
+        network=subject.network,
+        workload=subject.workload,
+        memory_bytes=subject.memory_bytes,
         runtime_class=runtime_class,
         aspect=aspect,
         verdict=verdict,
@@ -69,11 +77,11 @@ def claim(
         statement=rule.statement,
         verdict=verdict,
         reason=reason,
-        holds_for=[c for c in _classes(rows) if _all(rows, c, "supported")],
-        fails_for=[c for c in _classes(rows) if _any(rows, c, "refuted")],
+        holds_for=[c for c in _classes(rows) if _all(_deciding(rows, c), "supported")],
+        fails_for=[c for c in _classes(rows) if _any(_deciding(rows, c), "refuted")],
         scope=list(rows),
         rule=rule.text,
-        evidence=[*evidence, *_blurred(rows)],
+        evidence=[*evidence, *_beside(rows), *_blurred(rows)],
     )
 
 
@@ -109,12 +117,30 @@ def _classes(rows: Sequence[ScopeRow]) -> list[Class]:
     return list(dict.fromkeys(row.runtime_class for row in rows))
 
 
-def _all(rows: Sequence[ScopeRow], runtime_class: Class, verdict: Standing) -> bool:
-    return all(row.verdict == verdict for row in rows if row.runtime_class == runtime_class)
+def _deciding(rows: Sequence[ScopeRow], runtime_class: Class) -> Sequence[ScopeRow]:
+    """The rows of a class that decide: of mode warm, where it was started so."""
+    own = [row for row in rows if row.runtime_class == runtime_class]
+    return [row for row in own if row.mode == "warm"] or own
 
 
-def _any(rows: Sequence[ScopeRow], runtime_class: Class, verdict: Standing) -> bool:
-    return any(row.verdict == verdict for row in rows if row.runtime_class == runtime_class)
+def _all(rows: Sequence[ScopeRow], verdict: Standing) -> bool:
+    return all(row.verdict == verdict for row in rows)
+
+
+def _any(rows: Sequence[ScopeRow], verdict: Standing) -> bool:
+    return any(row.verdict == verdict for row in rows)
+
+
+def _beside(rows: Sequence[ScopeRow]) -> list[str]:
+    """What starts in a mode that does not decide say otherwise, of the lesson's classes."""
+    return [
+        f"{name(row)}, {row.aspect}: {row.verdict}, which decides nothing: {row.reason}"
+        for c in _classes(rows)
+        if c in LESSON
+        for row in rows
+        if row.runtime_class == c and row.verdict != "supported"
+        if row not in _deciding(rows, c)
+    ]
 
 
 def _blurred(rows: Sequence[ScopeRow]) -> list[str]:
@@ -122,5 +148,5 @@ def _blurred(rows: Sequence[ScopeRow]) -> list[str]:
     return [
         f"The line blurs at the {c}: {BLURS[c]}."
         for c in _classes(rows)
-        if c in BLURS and _any(rows, c, "refuted")
+        if c in BLURS and _any(_deciding(rows, c), "refuted")
     ]

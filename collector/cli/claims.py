@@ -22,6 +22,7 @@ EXPERIMENTS = (
     "claims-systems.yaml",
     "claims-floor.yaml",
     "claims-memory.yaml",
+    "claims-bridge.yaml",
     "claims-firmware.yaml",
 )
 """What the claims need, in files that came with Tonnage; last what no verdict needs."""

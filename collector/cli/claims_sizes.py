@@ -24,6 +24,8 @@ def at_the_least(spec: Spec, searched: Sequence[MemoryFloorRow]) -> tuple[Spec, 
         if row.floor_bytes is None or small is None:
             continue
         size = row.floor_bytes + MARGIN_BYTES
+        if size == small:
+            continue
         told = f"{row.runtime} boots in {figures.binary_size(row.floor_bytes)}: its smallest guest "
         notices.append(f"{told}gets {figures.binary_size(size)}, not {figures.binary_size(small)}")
         spec = _resized(spec, row.runtime, small, size)

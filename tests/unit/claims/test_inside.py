@@ -149,6 +149,8 @@ def test_what_was_not_looked_at_is_told_once() -> None:
     assert sum("not for their mounts" in told for told in none) == 1
     assert sum("says little of containers on a bridge" in told for told in none) == 1
     assert not any("says little" in told for told in bridge)
+    both = judge_walls([seen(isolation=[asked(RUNC), asked(bridged)])]).evidence
+    assert "a loopback interface each. Containers of docker were asked on one bridge." in both[2]
 
 
 def test_one_sight_of_another_refutes_it() -> None:

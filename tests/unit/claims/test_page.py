@@ -21,7 +21,7 @@ def test_the_page_has_the_verdicts_the_picture_and_the_rules() -> None:
     page = render(judge([run]), [run.result])
     assert page.count('class="chip ') == len(judge([run]).claims)
     assert page.count("no guest OS") == 4  # wide and narrow, bytes and time
-    assert "Supported if the VM/container ratio" in page
+    assert "Supported if in mode warm, which decides" in page
     assert "Debian GNU/Linux 12 (bookworm), Linux 6.18.0" in page
     assert "<script" not in page
     assert 'src="' not in page

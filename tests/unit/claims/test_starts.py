@@ -133,7 +133,8 @@ def test_cold_starts_are_told_and_do_not_decide() -> None:
     claim = judge([seen(started(RUNC, spread(30, 300)), iter(BOOTS), cold, boots)])
     assert claim.verdict == "supported"
     assert parts(claim)["runc cold", NEAR_INSTANT] == "refuted"
-    assert claim.fails_for == ["container"]
+    assert (claim.holds_for, claim.fails_for) == (["container", "full VM"], [])
+    assert "runc cold, near-instant: refuted, which decides nothing: median" in claim.evidence[-1]
 
 
 def test_cold_starts_are_told_beside_the_warm_ones_of_their_own_run() -> None:
