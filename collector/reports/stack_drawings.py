@@ -36,8 +36,6 @@ _DOWNWARDS: tuple[Layer, ...] = (*reversed(_UPWARDS), "host_os", "hardware")
 _TRIFLE = 0.002
 """An unexplained rest below this share of the whole is not drawn."""
 _ABSENT = "no guest OS"
-_WITHIN_GUEST, _WITHIN_ENGINE = "application: in the guest's", "application: in the engine's"
-"""Where the box on top has no figure of its own; the table has the whole reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +117,6 @@ def _stack(
             layer == "unexplained" and abs(found) < _TRIFLE * _whole(cells, value)
         ):
             boxes.append(Box(layer, called[layer], found))
-        elif found is None and layer == "application":
-            boxes.append(Box(layer, _WITHIN_GUEST if machine else _WITHIN_ENGINE, None))
     whole = kind.units.told(_whole(cells, value))
     return Stack(name, kind.whole.format(whole), boxes)
 
