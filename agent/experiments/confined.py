@@ -23,9 +23,9 @@ _WITHOUT_EMPTY = 3
 AT_LIMIT = 0.97
 """A share of the limit that only a group in want of memory reaches: page cache that is
 left in it is not counted in its peak, and the kernel charges in batches."""
-KILLED_AT = 0.9
-"""The same where the kernel also killed: what it could not give is not counted in the peak, and
-of a VM's memory that may be a large page, or what a burst of threads asked for at once."""
+KILLED_NEAR = 0.5
+"""Where the kernel also killed, the share of what one instance holds that may be left below the
+limit: what it could not give is not counted in the peak."""
 
 
 def foresee_limit(
@@ -96,11 +96,16 @@ def largest_carried(sample: Sample, probe_ready: bool) -> int:
     return min(sample.alive, sample.answering) + probe_ready
 
 
+def _of_one(sample: Sample) -> float:
+    """What one of those alive holds, on average; 0 where that is not known."""
+    return (sample.group_bytes or 0) / sample.alive if sample.alive else 0.0
+
+
 def blamed(breach: Breach, stage: DensityStage, before: Sample, now: Sample) -> Breach:
     """A failed launch or dead instances as the doing of the hard limit, where the group shows
-    that its charge was at the limit, or near it and that the kernel killed; where it keeps no
-    mark of its peak, that the kernel killed (it counts on the whole host where it cannot in
-    the group, so kills alone are weaker).
+    that its charge was at the limit, or that the kernel killed with too little left for one
+    more; where it keeps no mark of its peak, that the kernel killed (it counts on the whole
+    host where it cannot in the group, so kills alone are weaker).
     Else something else was the matter, and only the evidence is added."""
     limit = stage.memory_limit_bytes
     if limit is None or breach.reason not in (
@@ -110,8 +115,10 @@ def blamed(breach: Breach, stage: DensityStage, before: Sample, now: Sample) -> 
         return breach
     kills = (now.oom_kills or 0) - (before.oom_kills or 0)
     peak = now.group_peak_bytes
-    near = limit * (KILLED_AT if kills > 0 else AT_LIMIT)
-    full = kills > 0 if peak is None else peak >= near
+    full = kills > 0
+    if peak is not None:
+        left = KILLED_NEAR * _of_one(before) if full else 0.0
+        full = peak >= min(AT_LIMIT * limit, limit - left)
     told = (
         f"{breach.constraint.rstrip('.')}; the memory group of {mebibytes(limit)} held"
         f" {mebibytes(now.group_bytes)}, at its highest {mebibytes(peak)},"

@@ -201,15 +201,22 @@ def test_only_a_failure_is_laid_to_the_limit() -> None:
 
 
 @pytest.mark.parametrize(
-    ("share", "kills", "laid"),
-    [(0.98, 0, True), (0.95, 0, False), (0.95, 2, True), (0.85, 2, False)],
+    ("share", "kills", "each", "laid"),
+    [
+        (0.98, 0, 0.4, True),
+        (0.95, 0, 0.4, False),
+        (0.95, 2, 0.4, True),
+        (0.95, 2, 0.05, False),  # one more would have fitted
+        (0.75, 2, 0.4, False),
+    ],
 )
-def test_a_kill_counts_for_the_limit_where_the_charge_was_near_it(
-    share: float, kills: int, laid: bool
+def test_a_kill_counts_for_the_limit_where_too_little_was_left_for_one_more(
+    share: float, kills: int, each: float, laid: bool
 ) -> None:
     work = stage()
-    peak = int(share * (work.memory_limit_bytes or 0))
-    before = Sample(1, 1, 1, oom_kills=3)
+    limit = work.memory_limit_bytes or 0
+    peak = int(share * limit)
+    before = Sample(2, 2, 2, oom_kills=3, group_bytes=int(2 * each * limit))
     now = Sample(2, 2, 2, oom_kills=3 + kills, group_peak_bytes=peak)
     found = blamed(Breach(StopReason.INSTANCES_DIED, "1 of 2 are alive"), work, before, now)
     assert (found.reason is StopReason.MEMORY_LIMIT) is laid
