@@ -29,6 +29,12 @@ _ADDRESS, _MASK, _SUBNET = "10.89.77.1", "255.255.255.0", "10.89.77.0/24"
 _PLUGINS = Path("/usr/lib/cni")
 _PROGRAMS = ("podman", "conmon")
 _CGROUPS = Path("/sys/fs/cgroup")
+# Locks in shared memory are those of every Podman of this host, which are 2048 in all: a lock for
+# each container. Ours are files below our own folder.
+_CONFIGURATION = """\
+[engine]
+lock_type = "file"
+"""
 
 
 class PrivatePodman(daemons.PrivateDaemon):
@@ -43,6 +49,7 @@ class PrivatePodman(daemons.PrivateDaemon):
         Idempotent. Raises ``EngineSurvived`` when something of it does.
         """
         if self.run.exists():
+            self._configuration.write_text(_CONFIGURATION)
             self._remove_containers()
         for number in (signal.SIGTERM, signal.SIGKILL):
             daemons.end(self._processes(), number)
@@ -61,6 +68,7 @@ class PrivatePodman(daemons.PrivateDaemon):
         if (_PLUGINS / "bridge").exists() and not bridge.exists(_BRIDGE):
             (self.home / "made-bridge").touch()
             bridge.create(_BRIDGE, _ADDRESS, _MASK)
+        self._configuration.write_text(_CONFIGURATION)
         self._networks.mkdir(exist_ok=True)
         (self._networks / "87-podman.conflist").write_text(json.dumps(self._network()))
         log = self.home / "podman.log"
@@ -70,7 +78,7 @@ class PrivatePodman(daemons.PrivateDaemon):
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env=_environment(),
+                env=self._environment(),
                 start_new_session=True,
             )
         daemons.wait_until_it_answers(self._process, self.socket, log)
@@ -89,6 +97,19 @@ class PrivatePodman(daemons.PrivateDaemon):
             "--network-backend=cni",
             f"--network-config-dir={self._networks}",
         ]
+
+    @property
+    def _configuration(self) -> Path:
+        return self.home / "containers.conf"
+
+    def _environment(self) -> dict[str, str]:
+        """With CONTAINER_HOST set, podman would be the client of another service."""
+        own = {name: value for name, value in os.environ.items() if name != VARIABLE}
+        return {
+            **own,
+            "PATH": daemons.search_path(),
+            "CONTAINERS_CONF": str(self._configuration),
+        }
 
     @property
     def _networks(self) -> Path:
@@ -111,7 +132,7 @@ class PrivatePodman(daemons.PrivateDaemon):
         with suppress(OSError, subprocess.TimeoutExpired):
             subprocess.run(
                 command,
-                env=_environment(),
+                env=self._environment(),
                 capture_output=True,
                 timeout=REMOVE_SECONDS,
                 check=False,
@@ -126,12 +147,6 @@ class PrivatePodman(daemons.PrivateDaemon):
             for pid in daemons.processes(program)
             if ours in daemons.command_line(pid)
         ]
-
-
-def _environment() -> dict[str, str]:
-    """With CONTAINER_HOST set, podman would be the client of another service."""
-    own = {name: value for name, value in os.environ.items() if name != VARIABLE}
-    return {**own, "PATH": daemons.search_path()}
 
 
 def _remove_cgroups() -> None:
