@@ -118,7 +118,7 @@ def _judged(ramps: Sequence[DensityRow]) -> list[tuple[float, DensityRow]]:
 
 
 def _forecasts(result: Result) -> Iterator[str]:
-    known = _judged(result.density)
+    known, names = _judged(result.density), Names(result)
     if known:
         sizes = [abs(error) for error, _ in known]
         owed = missed(result)
@@ -129,6 +129,12 @@ def _forecasts(result: Result) -> Iterator[str]:
             f"{len(result.density)} ramps. {'Missed: ' + '; '.join(owed) if owed else 'Kept'}."
         )
         yield ""
+    for ramp in result.density:
+        if ramp.stop_reason not in (None, StopReason.MEMORY_BUDGET):
+            why = (ramp.stop_reason or "").replace("_", " ")
+            told = f"`{names.of(ramp)}` ended otherwise than by its budget, {why}"
+            yield f"{told}: {ramp.binding_constraint}"
+            yield ""
 
 
 def _notes(result: Result) -> Iterator[str]:

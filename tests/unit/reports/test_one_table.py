@@ -61,3 +61,12 @@ def test_the_conditions_travel_with_it() -> None:
     assert "under a budget of" not in told.split("## Conditions")[1]
     assert "Debian GNU/Linux 12 (bookworm), Linux 6.18.0, 2 CPUs" in told
     assert "A loop of guest code under KVM did not end" in told
+
+
+def test_a_ramp_that_something_else_ended_says_what() -> None:
+    result = assemble(sample_run())
+    update = {"stop_reason": "launch_failed", "binding_constraint": "no lock was left."}
+    ramp = result.density[0].model_copy(update=update)
+    told = render(result.model_copy(update={"density": [ramp]}))
+    assert "`docker` ended otherwise than by its budget, launch failed: no lock was left." in told
+    assert "ended otherwise" not in render(result)
