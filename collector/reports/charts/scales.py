@@ -23,7 +23,7 @@ class Linear:
     def ticks(self, about: int = 5) -> list[float]:
         """Round values within the range, about so many, and at least two: one tells no scale."""
         span = self.high - self.low
-        if span <= 0:
+        if span < _LEAST_SPAN:
             return [self.low]
         found: list[float] = []
         for finer in (1, 2, 4):
@@ -67,6 +67,10 @@ def log_around(values: list[float], start: float, end: float, margin: float = 1.
     """A log scale that holds all positive values with a margin."""
     positive = [value for value in values if value > 0] or [1.0]
     return Log(min(positive) / margin, max(positive) * margin, start, end)
+
+
+_LEAST_SPAN = 1e-300
+"""In less there is no room for steps between floating-point numbers."""
 
 
 def _round_step(rough: float) -> float:
