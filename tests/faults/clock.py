@@ -11,15 +11,15 @@ import sqlite3
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.rows import Row, zero
 from tests.faults.kills import SPEC, STARTS
 from tests.faults.runs import ended, state_of, submit
-from tests.faults.world import world
+from tests.faults.world import World, world
 from tests.proof import Proof
 from tonnage.model import RunState
 
@@ -47,14 +47,28 @@ async def stepped(folder: Path, pause_seconds: float, starts: int = STARTS) -> S
     faked = _faked(offset)
     steps = 0
     async with world(folder, ["h1"], before=faked) as made:
-        run_id = await submit(made, {**SPEC, "startup": {**SPEC["startup"], "trials": starts}}, 1)
-        while (state := await state_of(made, run_id)) is None or not state.ended:
-            offset.write_text(_STEPS[steps % len(_STEPS)])
-            steps += 1
-            await asyncio.sleep(pause_seconds)
-        state = await ended(made, run_id)
-        odd, apart_ns = _times(made.store, run_id)
-        return Stepped(steps, state, odd, made.prove(run_id, "h1", starts), apart_ns)
+        with _freeing(made):
+            trials = {**SPEC["startup"], "trials": starts}
+            run_id = await submit(made, {**SPEC, "startup": trials}, 1)
+            while (state := await state_of(made, run_id)) is None or not state.ended:
+                offset.write_text(_STEPS[steps % len(_STEPS)])
+                steps += 1
+                await asyncio.sleep(pause_seconds)
+            state = await ended(made, run_id)
+            odd, apart_ns = _times(made.store, run_id)
+            return Stepped(steps, state, odd, made.prove(run_id, "h1", starts), apart_ns)
+
+
+@contextmanager
+def _freeing(made: World) -> Iterator[None]:
+    """Remove what libfaketime keeps in shared memory of programs that are then killed."""
+    pids = [program.pid for program in made.programs.values()]
+    try:
+        yield
+    finally:
+        for pid in pids:
+            for name in (f"faketime_shm_{pid}", f"sem.faketime_sem_{pid}"):
+                Path("/dev/shm", name).unlink(missing_ok=True)
 
 
 def _faked(offset: Path) -> tuple[str, ...]:
