@@ -24,7 +24,7 @@ class Proof:
     ``doubled``: rows beyond one for each event, and trials made twice under one attempt.
     ``repeated``: attempts that followed one which had come to its end.
     ``unmade``: planned starts without an outcome of their own.
-    ``trials``, ``ready``: rows of trials, and those that became ready, for the record.
+    ``trials``, ``ready``: rows of trials, and trials that became ready, for the record.
     """
 
     lost: int
@@ -62,7 +62,7 @@ def prove(store: Path | str, spool: Path, run: tuple[str, str], planned: int) ->
         repeated=_repeated(trials, ends),
         unmade=max(planned - len(made), 0),
         trials=len(trials),
-        ready=sum(trial.outcome is Outcome.READY for trial in trials),
+        ready=len({trial.trial_id for trial in trials if trial.outcome is Outcome.READY}),
     )
 
 
