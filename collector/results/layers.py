@@ -27,6 +27,7 @@ NOT_TOLD = "the guest was not asked, or did not tell"
 AS_IT_BEGINS = "within the application's: they are loaded as it begins"
 TOLD_APART = "told apart: kernel and user space"
 NOT_READ = "no footprint was measured"
+UNREADABLE = "it could not be read at the points that were measured"
 NOT_STARTED = "no start was measured"
 NO_MARKS = "the starts have no marks of it"
 NOT_RESOLVED = "not resolved: within the engine's part"
@@ -95,8 +96,9 @@ def _slope(points: Sequence[FootprintPoint], read: Callable[[Sample], int | None
 
 
 def _of_container(slopes: Mapping[str, float | None]) -> Cells:
-    lacking = NOT_READ if slopes["available"] is None else NO_DAEMON
-    own = {name: _known(slopes[name], NOT_READ) for name in ("library", "application")}
+    unread = _unread(slopes)
+    lacking = NO_DAEMON if slopes["application"] is not None else unread
+    own = {name: _known(slopes[name], unread) for name in ("library", "application")}
     if slopes["helper"] and not slopes["library"] and not slopes["application"]:
         own = dict.fromkeys(own, Cell(None, SANDBOXED))
     return {
@@ -108,9 +110,13 @@ def _of_container(slopes: Mapping[str, float | None]) -> Cells:
     }
 
 
+def _unread(slopes: Mapping[str, float | None]) -> str:
+    return NOT_READ if slopes["available"] is None else UNREADABLE
+
+
 def _of_machine(slopes: Mapping[str, float | None], guest: GuestMemory | None) -> Cells:
     return {
-        "engine": _together(slopes["vmm"], slopes["helper"], lacking=NOT_READ),
+        "engine": _together(slopes["vmm"], slopes["helper"], lacking=_unread(slopes)),
         **_of_guest(slopes["guest"], guest),
         "libraries": Cell(None, IN_THE_GUEST),
         "application": Cell(None, IN_THE_GUEST),
@@ -189,7 +195,11 @@ _BEFORE_GUEST = _PHASES[:4]
 def _none_of(machine: bool, reason: str) -> Cells:
     blank = dict.fromkeys(_READINGS)
     layers = _of_machine(blank, None) if machine else _of_container(blank)
-    return {layer: Cell(None, reason) for layer in layers}
+    never = (HOSTS_KERNEL, NO_GUEST)
+    return {
+        layer: cell if cell.reason in never else Cell(None, reason)
+        for layer, cell in layers.items()
+    }
 
 
 def _completed(cells: Cells, whole: float | None, lacking: str) -> Cells:
