@@ -89,7 +89,7 @@ def _scaled(
     told += f"{many} under {figures.binary_size(high)}{why}."
     part = f"{SCALES}, {figures.binary_size(size)}"
     return scope(
-        subject,
+        subject.model_copy(update={"memory_bytes": size}),
         runtime_class,
         part,
         verdict,

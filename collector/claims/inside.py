@@ -9,7 +9,8 @@ from collector.claims.classes import CONTAINERS, class_of
 from collector.claims.model import Claim, Class, ScopeRow, Standing
 from collector.claims.rules import RULES
 from collector.claims.seen import Seen
-from collector.claims.verdicts import claim, scope
+from collector.claims.verdicts import claim, name, scope
+from collector.reports.names import some_of
 from collector.reports.rows import Inside, IsolationRow
 
 OWN_KERNEL = "a kernel of its own"
@@ -32,15 +33,22 @@ def judge_walls(runs: Sequence[Seen]) -> Claim:
     """C7, over containers that were asked beside neighbours."""
     asked = [(row, c) for row, c in _asked(runs) if c in CONTAINERS]
     told = _looked_at([row for row, _ in asked]) if asked else []
-    told += [f"{row.runtime} on {row.host}: {seen}." for row, _ in asked for seen in row.host_sees]
+    told += [f"{_who(row)}: {seen}." for row, _ in asked for seen in row.host_sees]
     return claim("C7", [_walled(row, c) for row, c in asked], {"container"}, told)
 
 
+def _who(row: IsolationRow) -> str:
+    """A row's subject in a sentence, with the workload that was asked."""
+    return f"{name(row)} with {row.workload} on {row.host}"
+
+
 def _asked(runs: Sequence[Seen]) -> Iterator[tuple[IsolationRow, Class]]:
+    """Rows of known classes. Where no instance came up on a network, there is nothing to judge
+    that those without one do not show."""
     for run in runs:
         for row in run.result.isolation:
             runtime_class = class_of(row)
-            if runtime_class is not None:
+            if runtime_class is not None and (row.answered or row.network == "none"):
                 yield row, runtime_class
 
 
@@ -103,11 +111,11 @@ def _told(row: IsolationRow) -> Iterator[str]:
     inside = sorted({place.kernel for place in row.inside if place.kernel})
     if inside and row.outside and row.outside.kernel:
         told = f"{' and '.join(inside)} inside, {row.outside.kernel} on the host"
-        yield f"{row.runtime} on {row.host}: kernel {told}, {row.answered} instances."
+        yield f"{_who(row)}: kernel {told}, {row.answered} instances."
     if row.outside:
         ids = [_boot_id(place) for place in (*row.inside, row.outside)]
         starts = [_started(place) for place in (*row.inside, row.outside)]
-        yield f"{row.runtime} on {row.host}: boot id {_beside(ids)}; booted {_beside(starts)}."
+        yield f"{_who(row)}: boot id {_beside(ids)}; booted {_beside(starts)}."
 
 
 def _beside(told: Sequence[str]) -> str:
@@ -136,15 +144,17 @@ _THE_HOST = "The host was asked for the instances' processes, and not for their 
 
 def _looked_at(rows: Sequence[IsolationRow]) -> list[str]:
     """What the verdict rests on, and what nobody looked at."""
-    bridged = sorted({row.runtime for row in rows if row.network == "bridge"})
+    alone = {row.runtime for row in rows if row.network == "none"}
+    bridged = {row.runtime for row in rows if row.network == "bridge"}
     told = []
-    if any(row.network == "none" for row in rows):
-        told.append("Containers had network none, a loopback interface each.")
     if bridged:
-        told.append(f"Containers of {' and '.join(bridged)} were asked on one bridge.")
-    else:
-        told.append("That none saw another's network says little of containers on a bridge.")
-    return [_LOOKED_AT, _THE_HOST, " ".join(told)]
+        told.append(f"Containers of {some_of(sorted(bridged))} were asked on one bridge.")
+    if alone - bridged:
+        told.append(
+            f"Those of {some_of(sorted(alone - bridged))} had network none, a loopback interface "
+            "each: that none saw another's network says little of containers on a bridge."
+        )
+    return [_LOOKED_AT, _THE_HOST, *told]
 
 
 def _walled(row: IsolationRow, runtime_class: Class) -> ScopeRow:

@@ -26,7 +26,7 @@ class ScopeRow(Document):
     mode: Literal["cold", "warm", "restore"]
     network: str
     workload: str
-    memory_bytes: int
+    memory_bytes: int | None = Field(description="Asked for; null for a part over several sizes.")
     runtime_class: Class
     aspect: str = Field(description="The part of the claim that is judged here.")
     verdict: Standing

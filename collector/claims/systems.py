@@ -184,7 +184,15 @@ def _both(rows: Sequence[ScopeRow]) -> Sequence[ScopeRow]:
         *rows,
         *(
             first.model_copy(
-                update={"aspect": half, "verdict": "inconclusive", "n": 0, "reason": told}
+                update={
+                    "aspect": half,
+                    "verdict": "inconclusive",
+                    "estimate": None,
+                    "unit": "",
+                    "ci": None,
+                    "n": 0,
+                    "reason": told,
+                }
             )
             for half in missing
         ),

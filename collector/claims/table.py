@@ -94,13 +94,14 @@ def _grid(rows: Sequence[ScopeRow]) -> Grid:
 
 
 def subject(row: ScopeRow, rows: Sequence[ScopeRow]) -> str:
-    """A row's subject among others: with its workload and network, where they have several."""
-    varying = [
-        getattr(row, factor)
-        for factor in ("workload", "network")
-        if len({getattr(other, factor) for other in rows}) > 1
-    ]
-    return ", ".join([name(row), *varying])
+    """A row's subject among others: with workload and memory, where its like have several."""
+    like = [other for other in rows if (name(other), other.aspect) == (name(row), row.aspect)]
+    words = [name(row)]
+    if len({other.workload for other in like}) > 1:
+        words.append(row.workload)
+    if row.memory_bytes is not None and len({other.memory_bytes for other in like}) > 1:
+        words.append(figures.binary_size(row.memory_bytes))
+    return ", ".join(words)
 
 
 def estimate(row: ScopeRow) -> str:

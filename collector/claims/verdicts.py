@@ -39,7 +39,7 @@ def scope(
         mode=subject.mode,
         network=subject.network,
         workload=subject.workload,
-        memory_bytes=subject.memory_bytes,
+        memory_bytes=subject.memory_bytes or None,
         runtime_class=runtime_class,
         aspect=aspect,
         verdict=verdict,
@@ -109,6 +109,7 @@ def name(row: ScopeRow | Subject) -> str:
     words = [row.runtime]
     words += [row.variant] if row.variant != "default" else []
     words += [row.mode] if row.mode != "warm" else []
+    words += [f"on {row.network}"] if row.network != "none" else []
     words += [f"({row.accelerator.upper()})"] if row.accelerator != "none" else []
     return " ".join(words)
 
@@ -118,13 +119,14 @@ def _classes(rows: Sequence[ScopeRow]) -> list[Class]:
 
 
 def _deciding(rows: Sequence[ScopeRow], runtime_class: Class) -> Sequence[ScopeRow]:
-    """The rows of a class that decide: of mode warm, where it was started so."""
+    """The rows of a class that decide: of mode warm; of one that is never started warm, all."""
     own = [row for row in rows if row.runtime_class == runtime_class]
-    return [row for row in own if row.mode == "warm"] or own
+    warm = [row for row in own if row.mode == "warm"]
+    return warm if warm or runtime_class in LESSON else own
 
 
 def _all(rows: Sequence[ScopeRow], verdict: Standing) -> bool:
-    return all(row.verdict == verdict for row in rows)
+    return bool(rows) and all(row.verdict == verdict for row in rows)
 
 
 def _any(rows: Sequence[ScopeRow], verdict: Standing) -> bool:

@@ -53,9 +53,8 @@ def test_containers_on_the_hosts_kernel_and_vms_on_their_own_support_it() -> Non
     claim = judge_kernels([seen(isolation=[asked(CONTAINER), asked(FULL, "own")])])
     assert claim.verdict == "supported"
     assert [row.n for row in claim.scope] == [2, 2]
-    assert f"qemu-full on h1: kernel {GUEST} inside, {HOST} on the host, 2 instances." in (
-        claim.evidence
-    )
+    told = f"kernel {GUEST} inside, {HOST} on the host, 2 instances."
+    assert f"qemu-full direct (TCG) with idle on h1: {told}" in claim.evidence
 
 
 def booted(boot_id: str, start_time_unix: int, kernel: str = GUEST) -> Inside:
@@ -75,11 +74,12 @@ def test_boot_ids_and_boot_times_are_told_beside_the_hosts() -> None:
     evidence = judge_kernels([seen(isolation=rows)]).evidence
     here = "2026-11-28 12:58:24 on the host."
     assert (
-        "docker on h1: boot id 15925470 inside, 15925470 on the host; "
+        "docker with idle on h1: boot id 15925470 inside, 15925470 on the host; "
         f"booted 2026-11-28 12:58:24 inside, {here}"
     ) in evidence
     assert (
-        "qemu-full on h1: boot id 9217abc7, d621fdc0 inside, 15925470 on the host; "
+        "qemu-full direct (TCG) with idle on h1: boot id 9217abc7, d621fdc0 inside, "
+        "15925470 on the host; "
         f"booted 2026-11-28 18:51:47, 2026-11-28 18:51:49 inside, {here}"
     ) in evidence
 
@@ -150,7 +150,15 @@ def test_what_was_not_looked_at_is_told_once() -> None:
     assert sum("says little of containers on a bridge" in told for told in none) == 1
     assert not any("says little" in told for told in bridge)
     both = judge_walls([seen(isolation=[asked(RUNC), asked(bridged)])]).evidence
-    assert "a loopback interface each. Containers of docker were asked on one bridge." in both[2]
+    assert both[2] == "Containers of docker were asked on one bridge."
+    assert both[3].startswith("Those of runc had network none")
+
+
+def test_a_bridge_on_which_no_instance_came_up_costs_no_verdict() -> None:
+    silent = asked(subject("docker", network="bridge"), answered=0, sights=[], inside=[])
+    rows = [asked(CONTAINER), asked(FULL, "own"), silent]
+    assert judge_walls([seen(isolation=rows)]).verdict == "supported"
+    assert judge_kernels([seen(isolation=rows)]).verdict == "supported"
 
 
 def test_one_sight_of_another_refutes_it() -> None:

@@ -166,3 +166,4 @@ def test_a_vm_that_was_only_started_cold_decides_nothing() -> None:
     claim = judge([seen(started(RUNC, spread(30, 300)), small, cold, boots)])
     assert claim.verdict == "inconclusive"
     assert "no evidence from a full VM" in claim.reason
+    assert "full VM" not in claim.holds_for

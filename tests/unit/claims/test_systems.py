@@ -74,6 +74,9 @@ def test_a_failure_that_says_nothing_of_the_system_is_no_refusal() -> None:
 def test_one_half_alone_is_inconclusive() -> None:
     halves = [seen(started(OTHER, [200.0] * 3), isolation=[ASKED]), seen(iter(refused()))]
     assert [judge_containers([run]).verdict for run in halves] == ["inconclusive"] * 2
+    untried = [row for run in halves for row in judge_containers([run]).scope if row.n == 0]
+    assert untried
+    assert {(row.estimate, row.ci) for row in untried} == {(None, None)}
     assert judge_containers(halves).verdict == "supported"
 
 
