@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from statistics import median
 from typing import TypeVar
@@ -23,6 +24,9 @@ ABSENT = {"vmm_overhead": "no VMM", "cgroup": "no cgroup of its own"}
 MEDIAN_OFF, FAR_OFF = 0.05, 0.10
 """What forecasts may miss by, as shares: in the middle; and each, if that is one instance
 or more."""
+
+_ADDRESS = re.compile(r"unix://\S+")
+"""An engine's, which is of no use elsewhere."""
 
 S = TypeVar("S", bound=Subject)
 
@@ -133,7 +137,8 @@ def _forecasts(result: Result) -> Iterator[str]:
         if ramp.stop_reason not in (None, StopReason.MEMORY_BUDGET):
             why = (ramp.stop_reason or "").replace("_", " ")
             told = f"`{names.of(ramp)}` ended otherwise than by its budget, {why}"
-            yield f"{told}: {ramp.binding_constraint}"
+            constraint = _ADDRESS.sub("its socket", ramp.binding_constraint or "not told.")
+            yield f"{told}: {constraint}"
             yield ""
 
 

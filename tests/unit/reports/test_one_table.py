@@ -63,10 +63,12 @@ def test_the_conditions_travel_with_it() -> None:
     assert "A loop of guest code under KVM did not end" in told
 
 
-def test_a_ramp_that_something_else_ended_says_what() -> None:
+def test_a_ramp_that_something_else_ended_says_what_without_an_address() -> None:
     result = assemble(sample_run())
-    update = {"stop_reason": "launch_failed", "binding_constraint": "no lock was left."}
+    refused = "the engine at unix:///a/b.sock refused: no lock is left."
+    update = {"stop_reason": "launch_failed", "binding_constraint": refused}
     ramp = result.density[0].model_copy(update=update)
     told = render(result.model_copy(update={"density": [ramp]}))
-    assert "`docker` ended otherwise than by its budget, launch failed: no lock was left." in told
+    assert "`docker` ended otherwise than by its budget, launch failed: the engine at its" in told
+    assert "its socket refused: no lock is left." in told
     assert "ended otherwise" not in render(result)
