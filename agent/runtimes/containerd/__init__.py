@@ -9,6 +9,7 @@ order       the calls of a start
 pipes       the console: named pipes that the shim opens
 instance    one container
 removal     what there may be of one, taken away
+shims       those that containerd forgot
 labels      whose a container is
 =========== ==============================================================
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +14,7 @@ from agent.clock import Mark, Timeline
 from agent.errors import InstanceExited, InstanceLeaked, NoAnswer, RuntimeUnavailable
 from agent.process import ProcessView
 from agent.runtimes.console import Console, ConsoleEnded
-from agent.runtimes.containerd import removal
+from agent.runtimes.containerd import removal, shims
 from agent.runtimes.containerd.client import Client
 from agent.runtimes.pipe import ConsolePipe
 from agent.runtimes.places import Place
@@ -169,17 +169,22 @@ class ContainerdInstance:
         """No process of it lives, and no file: containerd collects those of a snapshot that
         was removed in its own time, which is mostly soon, and else is asked for."""
         await asyncio.to_thread(self._folders.forget, self.id)
+        if self._known.place is None and (left := await shims.end(self._known.name)):
+            raise self._leaked(left)
         left = await self._left_after(SOON_SECONDS)
         if left:
             with contextlib.suppress(RuntimeUnavailable):
                 await removal.collect(self._client)
             left = await self._left_after(GONE_SECONDS)
         if left:
-            raise InstanceLeaked(
-                f"{', '.join(left)} survived the removal",
-                value=self.id,
-                remedy="Look at it with ps and ctr; tonnage clean tries again.",
-            )
+            raise self._leaked(left)
+
+    def _leaked(self, left: Sequence[str]) -> InstanceLeaked:
+        return InstanceLeaked(
+            f"{', '.join(left)} survived the removal",
+            value=self.id,
+            remedy="Look at it with ps and ctr; tonnage clean tries again.",
+        )
 
     async def _left_after(self, seconds: float) -> list[str]:
         """What is still there of it; empty as soon as nothing is."""

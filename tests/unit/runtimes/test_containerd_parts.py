@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from agent.runtimes.base import Scope
-from agent.runtimes.containerd import pipes
+from agent.runtimes.containerd import pipes, shims
 from agent.runtimes.containerd.address import DEFAULT, socket_of
 from agent.runtimes.containerd.api.types_pb2 import Mount
 from agent.runtimes.containerd.health import socket_obstacle
@@ -127,3 +129,27 @@ def test_the_containerd_at_hand_is_the_engines_own_before_the_hosts(
         assert address_beside(host, system) == str(own)
     monkeypatch.setenv(VARIABLE, "/named.sock")
     assert address_beside(host, system) == "/named.sock"
+
+
+@pytest.fixture
+def two_shims(tmp_path: Path) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Processes like the shims of the containers ``tonnage-i1`` and ``tonnage-i12``."""
+    program = tmp_path / "containerd-shim-runc-v2"
+    shutil.copy("/bin/sh", program)
+    made = [
+        subprocess.Popen([program, "-c", "read line", "-id", name], stdin=subprocess.PIPE)
+        for name in ("tonnage-i1", "tonnage-i12")
+    ]
+    yield made
+    for shim in made:
+        shim.kill()
+        shim.communicate()
+
+
+async def test_a_shim_that_containerd_forgot_is_ended_and_no_other(
+    two_shims: list[subprocess.Popen[bytes]],
+) -> None:
+    ours, other = two_shims
+    assert await shims.end("tonnage-i1") == []
+    assert ours.wait(10) < 0
+    assert other.poll() is None
