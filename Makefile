@@ -53,7 +53,7 @@ claims: bootstrap-dev ## Judge what is said of containers and VMs, on this machi
 	@$(WITH_ENGINE) $(BIN)/tonnage claims --here --out build/claims $(ARGS) || [[ $$? == 3 || $$? == 4 ]]
 
 .PHONY: table
-table: bootstrap-dev ## Start, cost and limit of every runtime here, to docs/table.md; an hour and more
+table: bootstrap-dev ## Start, cost and limit of every runtime here, to docs/table.md; up to an hour
 	@# Its agent may hold more than one of an operator's would: Podman's limit lies beyond 2000.
 	@TONNAGE_AGENT_GUARD_MAX_INSTANCES=4000 \
 		$(WITH_ENGINE) $(BIN)/tonnage demo experiments/table.yaml --out build/table --runtimes $(RUNTIMES) $(ARGS)
